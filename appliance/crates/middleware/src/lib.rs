@@ -1,0 +1,1 @@
+//! Each layer: its settings, its state, its behaviour.

@@ -1,0 +1,1 @@
+//! Turns a dynamic library into safe Rust values, or says why not.

@@ -1,0 +1,1 @@
+//! Turns a TOML profile into a plan, or into all of its problems.

@@ -1,0 +1,172 @@
+//! Named bounds: nothing in the house is without a limit, and every limit counts what it holds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+/// A limit on how many of something may exist at once.
+///
+/// Clones of the `Arc` share the count. Taking and giving back are one atomic operation each.
+#[derive(Debug)]
+pub struct Bound {
+    name: &'static str,
+    limit: AtomicUsize,
+    used: AtomicUsize,
+    peak: AtomicUsize,
+    refused: AtomicU64,
+}
+
+impl Bound {
+    /// Makes a bound that admits `limit` holders. `name` is its metric label.
+    #[must_use]
+    pub fn new(name: &'static str, limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            limit: AtomicUsize::new(limit),
+            used: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
+        })
+    }
+
+    /// Takes one place, or counts a refusal.
+    #[must_use]
+    pub fn try_take(self: &Arc<Self>) -> Option<Permit> {
+        if self.used.fetch_add(1, Relaxed) >= self.limit.load(Relaxed) {
+            self.used.fetch_sub(1, Relaxed);
+            self.refused.fetch_add(1, Relaxed);
+            return None;
+        }
+        Some(self.permit())
+    }
+
+    /// Takes one place even above the limit. `within` tells whether the limit would have allowed it:
+    /// what shadow mode needs.
+    #[must_use]
+    pub fn take_anyway(self: &Arc<Self>) -> (Permit, bool) {
+        let within = self.used.fetch_add(1, Relaxed) < self.limit.load(Relaxed);
+        if !within {
+            self.refused.fetch_add(1, Relaxed);
+        }
+        (self.permit(), within)
+    }
+
+    /// The permit of a place that is already counted.
+    fn permit(self: &Arc<Self>) -> Permit {
+        let used = self.used.load(Relaxed);
+        // A plain load first: under steady load the peak does not move and its line stays shared.
+        if used > self.peak.load(Relaxed) {
+            self.peak.fetch_max(used, Relaxed);
+        }
+        Permit(Arc::clone(self))
+    }
+
+    /// Changes the limit. Holders above a lowered limit stay until they leave by themselves.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Relaxed);
+    }
+
+    /// The metric label.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// How many holders are admitted.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit.load(Relaxed)
+    }
+
+    /// How many holders there are.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used.load(Relaxed)
+    }
+
+    /// The most holders there ever were.
+    #[must_use]
+    pub fn peak(&self) -> usize {
+        self.peak.load(Relaxed)
+    }
+
+    /// How many asked in vain.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+}
+
+/// One place under a [`Bound`]; dropping it gives the place back.
+#[derive(Debug)]
+pub struct Permit(Arc<Bound>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.used.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The permits that an answer keeps until its last byte has left or its reader is gone.
+///
+/// They live in the response body, not in the future that made it: a future ends at the head.
+#[derive(Debug, Default)]
+pub struct Held([Option<Permit>; Held::CAPACITY]);
+
+impl Held {
+    /// How many permits fit: one for each layer that can hold one, and one for the generation.
+    pub const CAPACITY: usize = 6;
+
+    /// Adds a permit.
+    ///
+    /// # Panics
+    /// When more than [`Held::CAPACITY`] are held, which is a fault in the stack and not in a call.
+    pub fn add(&mut self, permit: Permit) {
+        let free = self.0.iter_mut().find(|slot| slot.is_none());
+        *free.expect("Held::CAPACITY covers every layer that holds a permit") = Some(permit);
+    }
+
+    /// Takes over everything that `other` holds.
+    pub fn absorb(&mut self, other: Self) {
+        for permit in other.0.into_iter().flatten() {
+            self.add(permit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_above_the_limit_and_admits_again_after_a_drop() {
+        let bound = Bound::new("test", 2);
+        let first = bound.try_take();
+        let second = bound.try_take();
+        assert!(first.is_some() && second.is_some() && bound.try_take().is_none());
+        drop(first);
+        assert!(bound.try_take().is_some());
+        assert_eq!((bound.used(), bound.peak(), bound.refused()), (1, 2, 1));
+    }
+
+    #[test]
+    fn takes_anyway_and_says_so() {
+        let bound = Bound::new("test", 1);
+        let (_first, within) = bound.take_anyway();
+        assert!(within);
+        let (_second, within) = bound.take_anyway();
+        assert!(!within);
+        assert_eq!(bound.used(), 2);
+    }
+
+    #[test]
+    fn an_absorbed_permit_outlives_its_first_holder() {
+        let bound = Bound::new("test", 4);
+        let mut inner = Held::default();
+        inner.add(bound.try_take().expect("free"));
+        let mut outer = Held::default();
+        outer.absorb(inner);
+        assert_eq!(bound.used(), 1);
+        drop(outer);
+        assert_eq!(bound.used(), 0);
+    }
+}

@@ -1,0 +1,154 @@
+//! One MCP request on its way through the stack.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::envelope::{Envelope, Id, MetaKey};
+use crate::event::{EventSender, LogLevel};
+use crate::method::Method;
+use crate::revision::Revision;
+
+/// One MCP request going in: the checked message, and what the transport knows of its sender.
+#[derive(Debug)]
+pub struct Call {
+    /// The message; its text is borrowed by every later step and copied by none.
+    pub envelope: Envelope,
+    /// The revision that the session negotiated (legacy) or the request declared (modern).
+    pub revision: Revision,
+    /// What the client can do, as declared for the session (legacy) or this request (modern).
+    pub client: ClientCapabilities,
+    /// Lowest severity that the client wants to hear of; `None` for nothing at all.
+    pub log_level: Option<LogLevel>,
+    /// Where progress and messages go; `None` when the client cannot or does not want to hear any.
+    pub events: Option<EventSender>,
+    /// When the answer is due. Set by the `timeout` layer; lowered by a plugin's own limit.
+    pub deadline: Option<Instant>,
+    /// 0 for the first attempt, n for the n-th round of answers.
+    pub round: u16,
+    /// The client's answers of this round: a JSON object, name to result.
+    pub answers: Option<Bytes>,
+    /// What the plugin gave with its question: its own bytes, authenticated.
+    pub state: Option<Bytes>,
+}
+
+impl Call {
+    /// A first-round call without events or deadline.
+    #[must_use]
+    pub fn new(envelope: Envelope, revision: Revision, client: ClientCapabilities) -> Self {
+        Self {
+            envelope,
+            revision,
+            client,
+            log_level: None,
+            events: None,
+            deadline: None,
+            round: 0,
+            answers: None,
+            state: None,
+        }
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        self.envelope.method()
+    }
+
+    /// The request id. Every call has one: notifications do not go through the stack.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        self.envelope.id().unwrap_or_default()
+    }
+
+    /// Whether the client wants progress.
+    #[must_use]
+    pub fn wants_progress(&self) -> bool {
+        self.envelope.meta(MetaKey::ProgressToken).is_some()
+    }
+}
+
+/// What a client declared that it can do: a set of flags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientCapabilities(u16);
+
+impl ClientCapabilities {
+    /// Nothing declared.
+    pub const NONE: Self = Self(0);
+    /// `elicitation`, forms: also declared by the empty object.
+    pub const ELICITATION_FORM: Self = Self(1);
+    /// `elicitation.url`.
+    pub const ELICITATION_URL: Self = Self(1 << 1);
+    /// `sampling`.
+    pub const SAMPLING: Self = Self(1 << 2);
+    /// `sampling.tools`.
+    pub const SAMPLING_TOOLS: Self = Self(1 << 3);
+    /// `sampling.context`.
+    pub const SAMPLING_CONTEXT: Self = Self(1 << 4);
+    /// `roots`.
+    pub const ROOTS: Self = Self(1 << 5);
+    /// Extension `io.modelcontextprotocol/tasks`.
+    pub const TASKS: Self = Self(1 << 6);
+
+    /// Whether everything in `other` is declared.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both sets together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What of `self` is not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether nothing is declared.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The flags as a number, for the plugin boundary.
+    #[must_use]
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// A `ClientCapabilities` object that declares exactly this, as JSON text.
+    #[must_use]
+    pub fn to_json(self) -> String {
+        let mut members = Vec::new();
+        if self.has(Self::ELICITATION_URL) {
+            members.push(if self.has(Self::ELICITATION_FORM) {
+                r#""elicitation":{"form":{},"url":{}}"#
+            } else {
+                r#""elicitation":{"url":{}}"#
+            });
+        } else if self.has(Self::ELICITATION_FORM) {
+            members.push(r#""elicitation":{}"#);
+        }
+        let sampling = match (
+            self.has(Self::SAMPLING_TOOLS),
+            self.has(Self::SAMPLING_CONTEXT),
+        ) {
+            (true, true) => Some(r#""sampling":{"context":{},"tools":{}}"#),
+            (true, false) => Some(r#""sampling":{"tools":{}}"#),
+            (false, true) => Some(r#""sampling":{"context":{}}"#),
+            (false, false) => self.has(Self::SAMPLING).then_some(r#""sampling":{}"#),
+        };
+        members.extend(sampling);
+        if self.has(Self::ROOTS) {
+            members.push(r#""roots":{}"#);
+        }
+        if self.has(Self::TASKS) {
+            members.push(r#""extensions":{"io.modelcontextprotocol/tasks":{}}"#);
+        }
+        format!("{{{}}}", members.join(","))
+    }
+}

@@ -1,0 +1,30 @@
+//! The words everyone speaks: a call, a reply, a refusal, and their JSON.
+//!
+//! Pure: nothing in here does I/O, knows TOML or spawns. Sources of the rules: the MCP specification,
+//! revisions 2024-11-05 to 2026-07-28.
+
+pub mod bound;
+pub mod call;
+pub mod codes;
+pub mod encode;
+pub mod envelope;
+pub mod event;
+pub mod head;
+pub mod json;
+pub mod method;
+pub mod refusal;
+pub mod reply;
+pub mod revision;
+
+pub use bound::{Bound, Held, Permit};
+pub use call::{Call, ClientCapabilities};
+pub use envelope::{Envelope, EnvelopeError, Id, MetaKey, Param, Shape};
+pub use event::{Event, EventReceiver, EventSender, LogLevel};
+pub use head::{Admission, Head, Peer};
+pub use method::Method;
+pub use refusal::{Refusal, RefusalKind};
+pub use reply::{CacheHint, CacheScope, Content, Fault, InputRequired, Outcome, Reply};
+pub use revision::{Era, Revision};
+
+/// Prefix of the keys that the protocol reserves in `_meta`.
+pub const META_PREFIX: &str = "io.modelcontextprotocol/";

@@ -1,0 +1,1 @@
+//! The only room where time passes: generations, the switch, changes, drain.

@@ -1,0 +1,1 @@
+//! Builds the stack of a plan: the layers in order, the catalogue, the dispatch.

@@ -1,0 +1,1 @@
+//! Moves bytes and calls across HTTP and stdio.

@@ -1,0 +1,2 @@
+//! `toolrack`
+fn main() {}

@@ -1,0 +1,1 @@
+//! The C contract between the appliance and a plugin.

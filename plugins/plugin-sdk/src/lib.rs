@@ -1,0 +1,1 @@
+//! The contract made pleasant for authors of plugins in Rust.
