@@ -1,1 +1,16 @@
 //! Each layer: its settings, its state, its behaviour.
+//!
+//! One folder for each layer. Its name is the TOML table, the metric label and the word in every log line.
+//! Edge layers see a [`protocol::Head`] and refuse before the body is read; call layers see a
+//! [`protocol::Call`]. Layers never know each other or their order: `stack` does.
+
+pub mod concurrency;
+pub mod edge;
+pub mod mode;
+pub mod origin;
+pub mod payload;
+pub mod size;
+pub mod timeout;
+
+pub use mode::Mode;
+pub use size::ByteSize;

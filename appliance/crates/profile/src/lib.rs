@@ -1,1 +1,5 @@
 //! Turns a TOML profile into a plan, or into all of its problems.
+
+pub mod plan;
+
+pub use plan::Plan;

@@ -74,6 +74,20 @@ pub enum Content {
     },
 }
 
+impl Content {
+    /// Bytes of the result as it was made, before anything is added.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Ready(json) | Self::Object { json, .. } | Self::Structured { json, .. } => {
+                json.len()
+            }
+            Self::Text { text, .. } => text.len(),
+            Self::Blob { data, .. } => data.len(),
+        }
+    }
+}
+
 /// How long and for whom a result stays fresh (2026-07-28, caching).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheHint {

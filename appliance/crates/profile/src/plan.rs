@@ -1,0 +1,244 @@
+//! A profile after checking: complete, resolved, comparable, printable, inert.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use middleware::{concurrency, origin, payload, timeout};
+use serde::Serialize;
+
+/// Everything that a running appliance is made of. Holds no default to be filled in later.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    /// The profile's name: a built-in name, or the file's stem.
+    pub name: Arc<str>,
+    /// What clients are told about this server.
+    pub server: ServerPlan,
+    /// Where clients come in, in the order of their names.
+    pub listeners: Vec<ListenerPlan>,
+    /// Health, metrics and administration; `None`: no control listener.
+    pub control: Option<ControlPlan>,
+    /// Bounds of legacy sessions and of streams.
+    pub session: SessionPlan,
+    /// Every layer, present or off.
+    pub layers: LayersPlan,
+    /// Plugins in the order of their names.
+    pub plugins: Vec<PluginPlan>,
+    /// How the process ends.
+    pub shutdown: ShutdownPlan,
+    /// Threads of the data plane.
+    pub process: ProcessPlan,
+    /// What the operator reads.
+    pub log: LogPlan,
+    /// Key of `requestState`.
+    pub request_state: RequestStatePlan,
+}
+
+/// What clients are told about this server.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ServerPlan {
+    /// `serverInfo.name`.
+    pub name: String,
+    /// `serverInfo.title`.
+    pub title: Option<String>,
+    /// `instructions` of `initialize` and `server/discover`.
+    pub instructions: Option<String>,
+    /// Items on one page of a list.
+    pub page_items_max: usize,
+    /// How long a modern client may keep a list.
+    pub list_ttl: Duration,
+}
+
+/// One way in.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ListenerPlan {
+    /// Its name in the profile.
+    pub name: Arc<str>,
+    /// Its transport.
+    pub transport: TransportPlan,
+}
+
+/// The transport of a listener.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransportPlan {
+    /// Streamable HTTP.
+    Http(HttpPlan),
+    /// Lines on standard input and output.
+    Stdio(StdioPlan),
+}
+
+/// A Streamable HTTP listener.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HttpPlan {
+    /// Address; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// The one MCP endpoint.
+    pub path: String,
+    /// Connections at once.
+    pub connections_max: usize,
+    /// From accept to the first byte, and to the end of the protocol sniff.
+    pub first_byte_deadline: Duration,
+    /// From the first byte of a request to the end of its head.
+    pub head_deadline: Duration,
+    /// For a whole request body.
+    pub body_deadline: Duration,
+    /// Without a request on a kept-alive connection.
+    pub idle_deadline: Duration,
+    /// Without the socket taking a byte while there is something to send.
+    pub write_deadline: Duration,
+    /// Between comment lines on a silent stream.
+    pub heartbeat: Duration,
+}
+
+/// The stdio listener.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StdioPlan {
+    /// Requests of the one client at once; more are refused.
+    pub calls_max: usize,
+}
+
+/// The control listener.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ControlPlan {
+    /// Where it listens.
+    pub bind: ControlBind,
+}
+
+/// Where the control listener is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ControlBind {
+    /// TCP; off loopback only when the profile says so.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// Bounds of legacy sessions and of streams.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SessionPlan {
+    /// Sessions at once.
+    pub sessions_max: usize,
+    /// Without a request, after which a session ends.
+    pub idle: Duration,
+    /// Streams at once: GET streams, streamed answers, `subscriptions/listen`.
+    pub streams_max: usize,
+    /// Events that one stream keeps for a client that comes back.
+    pub replay_events_max: usize,
+    /// Bytes of those events.
+    pub replay_bytes_max: usize,
+    /// How long a finished stream can still be asked for.
+    pub replay: Duration,
+    /// Resource subscriptions of one session or listen stream.
+    pub subscriptions_max: usize,
+    /// How long a client has to answer a question.
+    pub answer_deadline: Duration,
+}
+
+/// Every layer of this stack.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LayersPlan {
+    /// Host and Origin.
+    pub origin: origin::Config,
+    /// Sizes.
+    pub payload: payload::Config,
+    /// Calls at once.
+    pub concurrency: concurrency::Config,
+    /// Deadlines.
+    pub timeout: timeout::Config,
+}
+
+/// One plugin.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PluginPlan {
+    /// Its name in the profile.
+    pub name: Arc<str>,
+    /// The library as the profile names it.
+    pub library: PathBuf,
+    /// Folders in which a bare file name is looked for, in order.
+    pub search: Vec<PathBuf>,
+    /// The plugin's own table, as one JSON object.
+    pub config_json: String,
+    /// Its limits.
+    pub limits: PluginLimitsPlan,
+}
+
+/// Limits of one plugin.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PluginLimitsPlan {
+    /// Calls at once.
+    pub concurrent_calls: usize,
+    /// Calls that wait for a thread.
+    pub queue_calls: usize,
+    /// Threads for blocking tools.
+    pub threads_max: usize,
+    /// For one call.
+    pub deadline: Duration,
+    /// Of one result.
+    pub response_bytes_max: usize,
+    /// How long a non-blocking tool may hold a data-plane thread.
+    pub overrun: Duration,
+    /// After how many overruns it moves to the plugin's own threads.
+    pub overruns_max: u32,
+}
+
+/// How the process ends.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ShutdownPlan {
+    /// Not ready, but still accepting: time for a load balancer to notice.
+    pub notice: Duration,
+    /// For calls in flight.
+    pub drain: Duration,
+}
+
+/// Threads of the data plane.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProcessPlan {
+    /// Worker threads; `None`: one for each core that the process may use.
+    pub worker_threads: Option<usize>,
+}
+
+/// What the operator reads.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LogPlan {
+    /// Filter, for example `info` or `info,transport=debug`.
+    pub filter: String,
+    /// Shape of a line.
+    pub format: LogFormat,
+}
+
+/// Shape of a log line.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Key of `requestState`, by which a modern client carries a plugin's state between rounds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RequestStatePlan {
+    /// Where the key is; `None`: a random key that ends with the process.
+    pub key: Option<SecretSource>,
+    /// How long a client may take between two rounds.
+    pub ttl: Duration,
+}
+
+/// Where a secret is. Never the secret itself.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretSource {
+    /// An environment variable.
+    Env(String),
+    /// A file, readable by its owner only.
+    File(PathBuf),
+}
