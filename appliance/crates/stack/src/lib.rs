@@ -1,1 +1,19 @@
 //! Builds the stack of a plan: the layers in order, the catalogue, the dispatch.
+//!
+//! A stack is immutable. What outlives it (permits, keys, plugins) comes in a [`Kit`]; what changes makes a new
+//! stack.
+
+mod build;
+mod catalogue;
+mod dispatch;
+mod kit;
+mod order;
+mod seal;
+mod start;
+
+pub use build::{BuildError, Stack, build};
+pub use catalogue::{Catalogue, Pages};
+pub use kit::Kit;
+pub use order::ORDER;
+pub use seal::{KeyError, Seal};
+pub use start::{StartError, start_plugins};

@@ -1,0 +1,124 @@
+//! From a plan to a stack. Allocates; binds, spawns and reads nothing.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use middleware::concurrency::{Concurrency, ConcurrencyLayer};
+use middleware::origin::{Origin, OriginLayer};
+use middleware::payload::{PayloadAnswer, PayloadAnswerLayer, PayloadRequest, PayloadRequestLayer};
+use middleware::timeout::{Timeout, TimeoutLayer};
+use profile::Plan;
+use protocol::{Admission, Call, Head, Refusal, Reply};
+use tower::ServiceBuilder;
+use tower_service::Service;
+
+use crate::catalogue::Catalogue;
+use crate::dispatch::Dispatch;
+use crate::kit::Kit;
+
+type Edge = Origin<PayloadRequest<Admit>>;
+type Calls = Concurrency<Timeout<PayloadAnswer<Dispatch>>>;
+
+/// Why no stack could be built of a plan: every reason, each a sentence that says how to mend it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct BuildError(pub Vec<String>);
+
+/// All layers around the dispatch, built from one plan.
+pub struct Stack {
+    edge: Edge,
+    calls: Calls,
+    catalogue: Arc<Catalogue>,
+    request_bytes_max: usize,
+    kit: Kit,
+}
+
+/// Builds the stack of `plan`.
+///
+/// # Errors
+/// When the plugins' items do not fit together.
+pub fn build(plan: &Plan, kit: &Kit) -> Result<Stack, BuildError> {
+    let layers = &plan.layers;
+    let catalogue = Arc::new(Catalogue::build(&plan.server, &kit.plugins)?);
+    kit.concurrency.follow(&layers.concurrency);
+    let payload = PayloadRequestLayer::new(&layers.payload);
+    let request_bytes_max = payload.cap();
+    // The first layer meets the request first. `order::ORDER` says the same; `keeps_the_order` proves it.
+    let edge = ServiceBuilder::new()
+        .layer(OriginLayer::new(&layers.origin))
+        .layer(payload)
+        .service(Admit);
+    let calls = ServiceBuilder::new()
+        .layer(ConcurrencyLayer::new(
+            &layers.concurrency,
+            kit.concurrency.clone(),
+        ))
+        .layer(TimeoutLayer::new(&layers.timeout))
+        .layer(PayloadAnswerLayer::new(&layers.payload))
+        .service(Dispatch::new(Arc::clone(&catalogue), Arc::clone(&kit.seal)));
+    Ok(Stack {
+        edge,
+        calls,
+        catalogue,
+        request_bytes_max,
+        kit: kit.clone(),
+    })
+}
+
+impl Stack {
+    /// The edge stage: lets a head in, with what its body may cost.
+    ///
+    /// # Errors
+    /// The refusal of the first layer that says no.
+    pub async fn admit(&self, head: Head) -> Result<Admission, Refusal> {
+        (&self.edge).call(head).await
+    }
+
+    /// The call stage: runs a call.
+    ///
+    /// # Errors
+    /// The refusal of the first layer that says no. Dropping the future cancels the call.
+    pub async fn call(&self, call: Call) -> Result<Reply, Refusal> {
+        let measured = self.kit.meter.start(call.method(), call.revision.era());
+        let result = (&self.calls).call(call).await;
+        measured.end(&result);
+        result
+    }
+
+    /// What is on offer.
+    #[must_use]
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
+    }
+
+    /// The cap on requests that do not pass the edge stage: lines on stdio.
+    #[must_use]
+    pub const fn request_bytes_max(&self) -> usize {
+        self.request_bytes_max
+    }
+
+    /// What the next stack takes over.
+    #[must_use]
+    pub const fn kit(&self) -> &Kit {
+        &self.kit
+    }
+}
+
+/// The innermost edge service: everything that came so far is let in.
+#[derive(Clone, Copy, Debug)]
+pub struct Admit;
+
+impl Service<Head> for &Admit {
+    type Response = Admission;
+    type Error = Refusal;
+    type Future = Ready<Result<Admission, Refusal>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, head: Head) -> Self::Future {
+        ready(Ok(Admission::unlimited(head)))
+    }
+}

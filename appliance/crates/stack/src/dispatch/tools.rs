@@ -1,0 +1,50 @@
+//! `tools/call`: the tool, and whether its arguments fit.
+
+use bytes::Bytes;
+use plugin_host::Item;
+use protocol::json::{Kind, Raw};
+use protocol::{CacheHint, Call, Content, Fault, Outcome, Param, Revision};
+
+use super::Found;
+use crate::catalogue::Catalogue;
+
+/// Finds the tool; an `Err` is the answer.
+pub(super) fn find<'c>(catalogue: &'c Catalogue, call: &Call) -> Result<Found<'c>, Outcome> {
+    if !catalogue.identity().has_tools() {
+        return Err(Outcome::Failed(Fault::method_not_found(
+            call.method().as_str(),
+        )));
+    }
+    let invalid = |message: String| Outcome::Failed(Fault::invalid_params(message));
+    let name = call.envelope.param(Param::Name).and_then(Raw::as_str);
+    let name = name.ok_or_else(|| invalid("name must be a string".to_owned()))?;
+    let tool = catalogue
+        .tool(&name)
+        .ok_or_else(|| invalid(format!("Unknown tool: {name}")))?;
+    let arguments = call.envelope.param(Param::Arguments);
+    if arguments.is_some_and(|arguments| arguments.kind() != Kind::Object) {
+        return Err(invalid("arguments must be an object".to_owned()));
+    }
+    if let Some(checker) = &tool.arguments {
+        checker
+            .check(arguments.map_or("{}", Raw::text))
+            .map_err(|what| misfit(call.revision, what))?;
+    }
+    Ok(Found {
+        plugin: &tool.plugin,
+        item: Item::Tool(tool.index),
+    })
+}
+
+/// Arguments that do not fit: for the model to read since 2025-11-25, a protocol error before.
+fn misfit(revision: Revision, what: String) -> Outcome {
+    if revision < Revision::V2025_11_25 {
+        return Outcome::Failed(Fault::invalid_params(what));
+    }
+    Outcome::Done(Content::Text {
+        text: Bytes::from(what),
+        is_error: true,
+        mime: None,
+        cache: CacheHint::NONE,
+    })
+}

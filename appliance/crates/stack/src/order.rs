@@ -1,0 +1,16 @@
+//! The one order of the layers: cheapest refusal first.
+
+use middleware::{concurrency, origin, payload, timeout};
+
+/// Every layer with the stage in which it decides, outermost first. A layer with two halves stands twice.
+///
+/// The order is a contract: a request that two layers would refuse is answered by the earlier one.
+/// `edge` decides from the connection and the head, before the body is read; `call` from the parsed call;
+/// `answer` from the result.
+pub const ORDER: &[(&str, &str)] = &[
+    (origin::NAME, "edge"),
+    (payload::NAME, "edge"),
+    (concurrency::NAME, "call"),
+    (timeout::NAME, "call"),
+    (payload::NAME, "answer"),
+];

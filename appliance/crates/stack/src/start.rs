@@ -1,0 +1,129 @@
+//! Starts the plugins of a plan.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use plugin_host::{Limits, LoadError, NoticeSink, Plugin, Settings};
+use profile::Plan;
+use profile::plan::PluginPlan;
+
+/// Why a plugin did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The library is in none of the folders.
+    #[error("plugin.{plugin}.library: `{}` was not found in {}; build or copy it there, or write the path to it", .library.display(), folders(.searched))]
+    NotFound {
+        /// Name in the profile.
+        plugin: Arc<str>,
+        /// What was looked for.
+        library: PathBuf,
+        /// Where.
+        searched: Vec<PathBuf>,
+    },
+    /// The library is there and does not load.
+    #[error("plugin.{plugin}: {source}")]
+    Load {
+        /// Name in the profile.
+        plugin: Arc<str>,
+        /// Why.
+        source: LoadError,
+    },
+    /// Starting it panicked, which is a fault of ours.
+    #[error("plugin.{plugin}: the loader failed unexpectedly; please report this")]
+    Panicked {
+        /// Name in the profile.
+        plugin: Arc<str>,
+    },
+}
+
+fn folders(searched: &[PathBuf]) -> String {
+    searched
+        .iter()
+        .map(|folder| folder.display().to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Loads and starts every plugin of `plan`, all at once, and returns them in the plan's order.
+///
+/// Blocks until the slowest has described itself; the host bounds that time.
+///
+/// # Errors
+/// Every plugin that did not start. Those that did are stopped again.
+pub fn start_plugins(
+    plan: &Plan,
+    notices: &NoticeSink,
+) -> Result<Vec<Arc<Plugin>>, Vec<StartError>> {
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let starts: Vec<_> = plan
+            .plugins
+            .iter()
+            .map(|plugin| scope.spawn(|| start(plugin, notices.clone())))
+            .collect();
+        let named = plan.plugins.iter().map(|plugin| &plugin.name);
+        starts
+            .into_iter()
+            .zip(named)
+            .map(|(start, name)| {
+                start.join().unwrap_or_else(|_| {
+                    Err(StartError::Panicked {
+                        plugin: Arc::clone(name),
+                    })
+                })
+            })
+            .collect()
+    });
+    let (started, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    if failed.is_empty() {
+        return Ok(started.into_iter().filter_map(Result::ok).collect());
+    }
+    Err(failed.into_iter().filter_map(Result::err).collect())
+}
+
+fn start(plan: &PluginPlan, notices: NoticeSink) -> Result<Arc<Plugin>, StartError> {
+    let library = locate(&plan.library, &plan.search).ok_or_else(|| StartError::NotFound {
+        plugin: Arc::clone(&plan.name),
+        library: plan.library.clone(),
+        searched: plan.search.clone(),
+    })?;
+    let limits = Limits {
+        concurrent_calls: plan.limits.concurrent_calls,
+        queue_calls: plan.limits.queue_calls,
+        deadline: plan.limits.deadline,
+        response_bytes_max: plan.limits.response_bytes_max,
+        threads_max: plan.limits.threads_max,
+        inline_overrun: plan.limits.overrun,
+        inline_overruns_max: plan.limits.overruns_max,
+    };
+    let settings = Settings {
+        name: Arc::clone(&plan.name),
+        library,
+        config_json: plan.config_json.clone(),
+        limits,
+        generation: 1,
+    };
+    Plugin::start(settings, notices).map_err(|source| StartError::Load {
+        plugin: Arc::clone(&plan.name),
+        source,
+    })
+}
+
+/// A path with a folder is taken as it is, and from the first search folder when it is relative; a bare file name is
+/// looked for in every search folder.
+fn locate(library: &Path, search: &[PathBuf]) -> Option<PathBuf> {
+    let is_bare = library
+        .parent()
+        .is_none_or(|parent| parent.as_os_str().is_empty());
+    if library.is_absolute() {
+        return library.is_file().then(|| library.to_owned());
+    }
+    let folders = if is_bare {
+        search
+    } else {
+        &search[..search.len().min(1)]
+    };
+    folders
+        .iter()
+        .map(|folder| folder.join(library))
+        .find(|path| path.is_file())
+}
