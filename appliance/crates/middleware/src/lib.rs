@@ -10,6 +10,8 @@ pub mod mode;
 pub mod origin;
 pub mod payload;
 pub mod size;
+#[cfg(test)]
+mod testing;
 pub mod timeout;
 
 pub use mode::Mode;

@@ -122,6 +122,13 @@ impl Refusal {
         }
     }
 
+    /// A request body above the cap that the `payload` layer set, found by its declared length or while reading.
+    #[must_use]
+    pub fn request_too_large(bytes_max: usize) -> Self {
+        Self::new(RefusalKind::PayloadTooLarge, "payload", "request", "The request body is too large.")
+            .with_limit(bytes_max as u64)
+    }
+
     /// The same with the bound that was reached.
     #[must_use]
     pub fn with_limit(mut self, limit: u64) -> Self {

@@ -3,7 +3,9 @@
 mod changes;
 mod generation;
 mod vitals;
+mod watches;
 
 pub use changes::{Change, Changes};
 pub use generation::{Generation, Switch};
 pub use vitals::{Phase, Vitals};
+pub use watches::{Watch, Watches};

@@ -1,1 +1,16 @@
 //! Moves bytes and calls across HTTP and stdio.
+
+pub mod accept;
+mod body;
+mod classify;
+mod endpoint;
+pub mod http;
+mod legacy;
+mod modern;
+mod outcome;
+pub mod session;
+mod subscription;
+
+pub use body::ReplyBody;
+pub use classify::{era_of_body, era_of_http};
+pub use endpoint::Endpoint;

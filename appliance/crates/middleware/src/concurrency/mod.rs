@@ -69,14 +69,23 @@ impl ConcurrencyLayer {
     /// A layer that follows `config` and counts in `state`.
     #[must_use]
     pub fn new(config: &Config, state: State) -> Self {
-        Self { mode: config.mode, state, refused: RefusalCounter::new(NAME, RefusalKind::Overloaded) }
+        Self {
+            mode: config.mode,
+            state,
+            refused: RefusalCounter::new(NAME, RefusalKind::Overloaded),
+        }
     }
 
     fn admit(&self) -> Result<Option<Permit>, Refusal> {
         let refusal = || {
-            Refusal::new(RefusalKind::Overloaded, NAME, "process", "Every call permit is taken; try again later.")
-                .with_limit(self.state.0.limit() as u64)
-                .with_retry_after(RETRY_AFTER)
+            Refusal::new(
+                RefusalKind::Overloaded,
+                NAME,
+                "process",
+                "Every call permit is taken; try again later.",
+            )
+            .with_limit(self.state.0.limit() as u64)
+            .with_retry_after(RETRY_AFTER)
         };
         match self.mode {
             Mode::Off => Ok(None),
@@ -99,7 +108,10 @@ impl<S> Layer<S> for ConcurrencyLayer {
     type Service = Concurrency<S>;
 
     fn layer(&self, inner: S) -> Concurrency<S> {
-        Concurrency { layer: self.clone(), inner }
+        Concurrency {
+            layer: self.clone(),
+            inner,
+        }
     }
 }
 
@@ -124,8 +136,13 @@ where
 
     fn call(&mut self, call: Call) -> Self::Future {
         match self.layer.admit() {
-            Ok(permit) => ResponseFuture::Admitted { future: (&self.inner).call(call), permit },
-            Err(refusal) => ResponseFuture::Refused { refusal: Some(Box::new(refusal)) },
+            Ok(permit) => ResponseFuture::Admitted {
+                future: (&self.inner).call(call),
+                permit,
+            },
+            Err(refusal) => ResponseFuture::Refused {
+                refusal: Some(Box::new(refusal)),
+            },
         }
     }
 }
@@ -153,9 +170,9 @@ impl<F: Future<Output = Result<Reply, Refusal>>> Future for ResponseFuture<F> {
                 }
                 Poll::Ready(Ok(reply))
             }
-            Project::Refused { refusal } => {
-                Poll::Ready(Err(*refusal.take().expect("a future is not polled after it is ready")))
-            }
+            Project::Refused { refusal } => Poll::Ready(Err(*refusal
+                .take()
+                .expect("a future is not polled after it is ready"))),
         }
     }
 }

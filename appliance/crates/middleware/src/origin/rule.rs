@@ -22,16 +22,26 @@ impl HostPort {
             Some(colon) if !text.ends_with(']') => {
                 let digits = &text[colon + 1..];
                 let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-                (&text[..colon], Some(is_number.then(|| digits.parse().ok()).flatten()?))
+                (
+                    &text[..colon],
+                    Some(is_number.then(|| digits.parse().ok()).flatten()?),
+                )
             }
             _ => (text, None),
         };
         let host = host.strip_suffix('.').unwrap_or(host);
         let is_v6 = host.starts_with('[') && host.ends_with(']');
-        let inner = if is_v6 { &host[1..host.len() - 1] } else { host };
+        let inner = if is_v6 {
+            &host[1..host.len() - 1]
+        } else {
+            host
+        };
         let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b) || (is_v6 && b == b':');
         let is_host = !inner.is_empty() && inner.bytes().all(fits);
-        is_host.then(|| Self { host: host.to_ascii_lowercase(), port })
+        is_host.then(|| Self {
+            host: host.to_ascii_lowercase(),
+            port,
+        })
     }
 
     fn is_loopback(&self) -> bool {
@@ -47,7 +57,9 @@ impl HostPort {
 /// Reads `scheme://host[:port]`; the scheme's own port is left out, so that both spellings are equal.
 pub(super) fn parse_origin(text: &str) -> Option<(String, HostPort)> {
     let (scheme, rest) = text.split_once("://")?;
-    let is_scheme = scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    let is_scheme = scheme
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
     if scheme.is_empty() || !is_scheme {
         return None;
     }
@@ -75,25 +87,41 @@ impl Rules {
     /// Entries that do not parse were refused with the profile ([`Config::problems`]).
     pub(super) fn new(config: &Config) -> Self {
         Self {
-            hosts: config.allowed_hosts.iter().filter_map(|host| HostPort::parse(host)).collect(),
-            origins: config.allowed_origins.iter().filter_map(|origin| parse_origin(origin)).collect(),
+            hosts: config
+                .allowed_hosts
+                .iter()
+                .filter_map(|host| HostPort::parse(host))
+                .collect(),
+            origins: config
+                .allowed_origins
+                .iter()
+                .filter_map(|origin| parse_origin(origin))
+                .collect(),
         }
     }
 
     pub(super) fn check(&self, head: &Head) -> Result<(), Refusal> {
         let on_loopback = head.peer.local.ip().is_loopback();
-        let host = host_of(head).ok_or_else(|| refusal("The Host header is missing, repeated or malformed."))?;
-        let host_allowed = (on_loopback && host.is_loopback()) || self.hosts.iter().any(|allowed| host.is(allowed));
+        let host = host_of(head)
+            .ok_or_else(|| refusal("The Host header is missing, repeated or malformed."))?;
+        let host_allowed = (on_loopback && host.is_loopback())
+            || self.hosts.iter().any(|allowed| host.is(allowed));
         if !host_allowed {
             return Err(refusal("This host name is not served here."));
         }
-        let Some(origin) = single(&head.parts.headers, ORIGIN).transpose() else { return Ok(()) };
+        let Some(origin) = single(&head.parts.headers, ORIGIN).transpose() else {
+            return Ok(());
+        };
         let origin = origin.ok().and_then(parse_origin);
         let origin_allowed = origin.is_some_and(|origin| {
             let is_web = matches!(origin.0.as_str(), "http" | "https");
             (on_loopback && is_web && origin.1.is_loopback()) || self.origins.contains(&origin)
         });
-        if origin_allowed { Ok(()) } else { Err(refusal("This origin may not call this server.")) }
+        if origin_allowed {
+            Ok(())
+        } else {
+            Err(refusal("This origin may not call this server."))
+        }
     }
 }
 

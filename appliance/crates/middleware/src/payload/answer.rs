@@ -40,8 +40,13 @@ impl PayloadAnswerLayer {
         if self.mode == Mode::Off || bytes <= self.bytes_max {
             return Ok(reply);
         }
-        let refusal = Refusal::new(RefusalKind::PayloadTooLarge, NAME, "response", "The result is too large.")
-            .with_limit(self.bytes_max as u64);
+        let refusal = Refusal::new(
+            RefusalKind::PayloadTooLarge,
+            NAME,
+            "response",
+            "The result is too large.",
+        )
+        .with_limit(self.bytes_max as u64);
         self.mode.judge(refusal, &self.refused).map(|()| reply)
     }
 }
@@ -50,7 +55,10 @@ impl<S> Layer<S> for PayloadAnswerLayer {
     type Service = PayloadAnswer<S>;
 
     fn layer(&self, inner: S) -> PayloadAnswer<S> {
-        PayloadAnswer { layer: self.clone(), inner }
+        PayloadAnswer {
+            layer: self.clone(),
+            inner,
+        }
     }
 }
 
@@ -74,7 +82,10 @@ where
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        AnswerFuture { future: (&self.inner).call(call), layer: &self.layer }
+        AnswerFuture {
+            future: (&self.inner).call(call),
+            layer: &self.layer,
+        }
     }
 }
 

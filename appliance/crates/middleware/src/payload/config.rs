@@ -27,11 +27,19 @@ impl Config {
     #[must_use]
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
-        if self.request_bytes_max < ByteSize::kib(1) || self.request_bytes_max > Self::HARD_REQUEST_BYTES_MAX {
-            let message = format!("{} is outside of 1KiB to {}", self.request_bytes_max, Self::HARD_REQUEST_BYTES_MAX);
+        if self.request_bytes_max < ByteSize::kib(1)
+            || self.request_bytes_max > Self::HARD_REQUEST_BYTES_MAX
+        {
+            let message = format!(
+                "{} is outside of 1KiB to {}",
+                self.request_bytes_max,
+                Self::HARD_REQUEST_BYTES_MAX
+            );
             problems.push(("request_bytes_max", message));
         }
-        if self.response_bytes_max < ByteSize::kib(1) || self.response_bytes_max > ByteSize::mib(1024) {
+        if self.response_bytes_max < ByteSize::kib(1)
+            || self.response_bytes_max > ByteSize::mib(1024)
+        {
             let message = format!("{} is outside of 1KiB to 1GiB", self.response_bytes_max);
             problems.push(("response_bytes_max", message));
         }

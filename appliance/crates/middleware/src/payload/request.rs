@@ -38,20 +38,16 @@ impl PayloadRequestLayer {
             Mode::Shadow | Mode::Off => Config::HARD_REQUEST_BYTES_MAX.bytes(),
         }
     }
-
-    /// What the transport answers when a body of undeclared size passes [`PayloadRequestLayer::cap`].
-    #[must_use]
-    pub fn refusal(bytes_max: usize) -> Refusal {
-        Refusal::new(RefusalKind::PayloadTooLarge, NAME, "request", "The request body is too large.")
-            .with_limit(bytes_max as u64)
-    }
 }
 
 impl<S> Layer<S> for PayloadRequestLayer {
     type Service = PayloadRequest<S>;
 
     fn layer(&self, inner: S) -> PayloadRequest<S> {
-        PayloadRequest { layer: self.clone(), inner }
+        PayloadRequest {
+            layer: self.clone(),
+            inner,
+        }
     }
 }
 
@@ -79,14 +75,15 @@ where
         let declared = head.declared_bytes.unwrap_or(0);
         if layer.mode != Mode::Off
             && declared > layer.bytes_max as u64
-            && let Err(refusal) =
-                layer.mode.judge(PayloadRequestLayer::refusal(layer.bytes_max), &layer.refused)
+            && let Err(refusal) = layer
+                .mode
+                .judge(Refusal::request_too_large(layer.bytes_max), &layer.refused)
         {
             return EdgeFuture::refused(refusal);
         }
         let cap = layer.cap();
         if declared > cap as u64 {
-            return EdgeFuture::refused(PayloadRequestLayer::refusal(cap));
+            return EdgeFuture::refused(Refusal::request_too_large(cap));
         }
         EdgeFuture::capped((&self.inner).call(head), cap)
     }

@@ -26,13 +26,19 @@ impl Config {
         if self.deadline_ms.get() <= limit {
             return Vec::new();
         }
-        vec![("deadline_ms", format!("{} is above {limit}, ten minutes", self.deadline_ms))]
+        vec![(
+            "deadline_ms",
+            format!("{} is above {limit}, ten minutes", self.deadline_ms),
+        )]
     }
 }
 
 impl Default for Config {
     fn default() -> Self {
         // What clients' own SDKs wait for before they give up is 60 s; half of it leaves them time to hear why.
-        Self { mode: Mode::Enforce, deadline_ms: NonZeroU64::new(30_000).expect("30000 is not zero") }
+        Self {
+            mode: Mode::Enforce,
+            deadline_ms: NonZeroU64::new(30_000).expect("30000 is not zero"),
+        }
     }
 }

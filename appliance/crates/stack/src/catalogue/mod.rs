@@ -40,6 +40,7 @@ pub(crate) struct Tool {
     /// Checks arguments for tools that do not check their own.
     pub(crate) arguments: Option<Arguments>,
     headers: Vec<HeaderParam>,
+    is_nonblocking: bool,
 }
 
 /// A prompt and where it runs.
@@ -137,6 +138,12 @@ impl Catalogue {
     #[must_use]
     pub fn tool_headers(&self, name: &str) -> &[HeaderParam] {
         self.tools.get(name).map_or(&[], |tool| &tool.headers)
+    }
+
+    /// Whether a call of this tool is answered on the thread that makes it, without waiting.
+    #[must_use]
+    pub fn is_nonblocking(&self, name: &str) -> bool {
+        self.tools.get(name).is_some_and(|tool| tool.is_nonblocking)
     }
 
     /// The plugin that answers for a resource, for subscriptions.
@@ -248,6 +255,7 @@ fn collect_tools(
                     index,
                     arguments,
                     headers: item.headers.clone(),
+                    is_nonblocking: item.exec.mode == ExecMode::Nonblocking,
                 };
                 claim(
                     &mut tools,
@@ -263,9 +271,6 @@ fn collect_tools(
                 plugin.name(),
                 item.name
             )),
-        }
-        if item.exec.mode == ExecMode::Nonblocking {
-            tracing::debug!(plugin = %plugin.name(), tool = %item.name, "Tool runs on the data plane's threads.");
         }
     }
     tools

@@ -1,0 +1,64 @@
+//! Doubles for the tests of call layers.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use protocol::envelope::Message;
+use protocol::json::Limits;
+use protocol::{Call, ClientCapabilities, Content, Envelope, Outcome, Refusal, Reply, Revision};
+use tower_service::Service;
+
+/// A `ping`.
+pub(crate) fn call() -> Call {
+    let text = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+    match Envelope::parse(text, &Limits::DEFAULT) {
+        Ok(Message::One(envelope)) => {
+            Call::new(envelope, Revision::MODERN, ClientCapabilities::NONE)
+        }
+        other => panic!("not one message: {other:?}"),
+    }
+}
+
+/// Answers every call with what its function makes, and counts the calls.
+pub(crate) struct Inner<F> {
+    pub(crate) answer: F,
+    pub(crate) calls: AtomicUsize,
+}
+
+impl<F> Inner<F> {
+    pub(crate) const fn new(answer: F) -> Self {
+        Self {
+            answer,
+            calls: AtomicUsize::new(0),
+        }
+    }
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Reply, Refusal>>>>;
+
+impl<F, A> Service<Call> for &Inner<F>
+where
+    F: Fn(Call) -> A,
+    A: Future<Output = Result<Reply, Refusal>> + 'static,
+{
+    type Response = Reply;
+    type Error = Refusal;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Answer {
+        self.calls.fetch_add(1, Relaxed);
+        Box::pin((self.answer)(call))
+    }
+}
+
+/// A reply of `bytes` zero bytes.
+pub(crate) fn reply(bytes: usize) -> Reply {
+    Outcome::Done(Content::Ready(vec![0; bytes].into())).into()
+}

@@ -1,0 +1,52 @@
+//! What every transport serves: the current generation, and what lives beside it.
+
+use std::sync::Arc;
+
+use protocol::{Bound, Permit, Refusal, RefusalKind};
+use runtime::{Changes, Phase, Switch, Vitals, Watches};
+
+use crate::session::Sessions;
+
+/// What every transport serves. One for the process, shared by all listeners.
+pub struct Endpoint {
+    /// Leads to the current generation.
+    pub switch: Arc<Switch>,
+    /// Legacy sessions.
+    pub sessions: Arc<Sessions>,
+    /// What changes under open streams.
+    pub changes: Changes,
+    /// Subscribed resources.
+    pub watches: Arc<Watches>,
+    /// Whether the process serves.
+    pub vitals: Arc<Vitals>,
+    /// Turns true when the process ends: long-lived streams say goodbye.
+    pub ending: tokio::sync::watch::Sender<bool>,
+    /// Streams at once.
+    pub streams: Arc<Bound>,
+}
+
+impl Endpoint {
+    /// Refuses new work while the process is not serving.
+    pub(crate) fn check_phase(&self) -> Result<(), Refusal> {
+        match self.vitals.phase() {
+            Phase::Ready => Ok(()),
+            phase @ (Phase::Starting | Phase::Draining) => {
+                let message = match phase {
+                    Phase::Starting => "The server is starting; try again shortly.",
+                    Phase::Ready | Phase::Draining => "The server is stopping; try again elsewhere.",
+                };
+                Err(Refusal::new(RefusalKind::Draining, "lifecycle", "process", message)
+                    .with_retry_after(std::time::Duration::from_secs(1)))
+            }
+        }
+    }
+
+    /// A place for one more stream.
+    pub(crate) fn take_stream(&self) -> Result<Permit, Refusal> {
+        self.streams.try_take().ok_or_else(|| {
+            Refusal::new(RefusalKind::SessionsExhausted, "session", "process", "Every stream is taken; try again later.")
+                .with_limit(self.streams.limit() as u64)
+                .with_retry_after(std::time::Duration::from_secs(5))
+        })
+    }
+}

@@ -1,0 +1,67 @@
+//! Heads of answers.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use protocol::{Fault, Held, Id, Refusal, RefusalKind, encode};
+
+use crate::body::{Messages, ReplyBody};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+fn response(status: StatusCode, body: ReplyBody) -> Response<ReplyBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+}
+
+/// An answer without a body.
+pub(super) fn status(status: StatusCode) -> Response<ReplyBody> {
+    response(status, ReplyBody::empty())
+}
+
+/// 405 with what is allowed.
+pub(super) fn method_not_allowed() -> Response<ReplyBody> {
+    let mut response = status(StatusCode::METHOD_NOT_ALLOWED);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, GET, DELETE"));
+    response
+}
+
+/// One JSON message.
+pub(super) fn json(status: StatusCode, message: Bytes, held: Held) -> Response<ReplyBody> {
+    let mut response = response(status, ReplyBody::ready(message, held));
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+/// A fault on its own HTTP status.
+pub(super) fn fault(id: &Id, fault: &Fault) -> Response<ReplyBody> {
+    let status = StatusCode::from_u16(fault.http_status).unwrap_or(StatusCode::BAD_REQUEST);
+    json(status, encode::fault(id, fault), Held::default())
+}
+
+/// A refusal, with `Retry-After` where a retry can help.
+pub(super) fn refusal(id: &Id, refusal: &Refusal, generation: u64) -> Response<ReplyBody> {
+    let status = StatusCode::from_u16(refusal.kind.http_status()).unwrap_or(StatusCode::OK);
+    let message = encode::refusal(id, refusal, generation);
+    let mut response = json(status, message, Held::default());
+    if let Some(secs) = refusal.retry_after_secs() {
+        response.headers_mut().insert(RETRY_AFTER, secs.into());
+    }
+    if refusal.kind == RefusalKind::Draining {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// A stream of events.
+pub(super) fn events(messages: Messages, held: Held) -> Response<ReplyBody> {
+    let mut response = response(StatusCode::OK, ReplyBody::messages(messages, held));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, EVENTS);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Proxies that buffer would hold events back.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}

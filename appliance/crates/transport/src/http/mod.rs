@@ -1,0 +1,156 @@
+//! The Streamable HTTP endpoint: both eras on one path.
+
+mod answer;
+mod headers;
+mod legacy;
+mod listen;
+mod modern;
+mod read;
+mod streams;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method as HttpMethod, Request, Response, StatusCode, header};
+use hyper::body::{Body, Incoming};
+use profile::plan::HttpPlan;
+use protocol::envelope::Message;
+use protocol::json::Limits;
+use protocol::{Envelope, Era, Fault, Head, Held, Id, Peer, Shape, codes};
+use runtime::Generation;
+
+use crate::body::ReplyBody;
+use crate::classify;
+use crate::endpoint::Endpoint;
+
+/// One HTTP listener's way into the house.
+pub struct HttpEndpoint {
+    endpoint: Arc<Endpoint>,
+    listener: Arc<str>,
+    path: String,
+    body_deadline: Duration,
+    heartbeat: Duration,
+}
+
+/// What is known of a request once its head was let in.
+struct Admitted {
+    generation: Arc<Generation>,
+    headers: HeaderMap,
+    held: Held,
+}
+
+impl HttpEndpoint {
+    /// The endpoint of the listener `name`.
+    #[must_use]
+    pub fn new(endpoint: Arc<Endpoint>, name: Arc<str>, plan: &HttpPlan) -> Arc<Self> {
+        Arc::new(Self {
+            endpoint,
+            listener: name,
+            path: plan.path.clone(),
+            body_deadline: plan.body_deadline,
+            heartbeat: plan.heartbeat,
+        })
+    }
+
+    /// Answers one request. Dropping the future, or the body of its answer, cancels a modern call.
+    pub async fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<ReplyBody> {
+        let (parts, body) = request.into_parts();
+        let declared_bytes = body.size_hint().exact();
+        let head = Head { parts, peer, listener: Arc::clone(&self.listener), declared_bytes };
+        let generation = self.endpoint.switch.load();
+        // Origin and size come first: whoever fails them learns nothing else.
+        let admission = match generation.stack().admit(head).await {
+            Ok(admission) => admission,
+            Err(refusal) => return answer::refusal(&Id::default(), &refusal, generation.number()),
+        };
+        let parts = admission.head.parts;
+        if parts.uri.path() != self.path {
+            return answer::status(StatusCode::NOT_FOUND);
+        }
+        if let Err(refusal) = self.endpoint.check_phase() {
+            return answer::refusal(&Id::default(), &refusal, generation.number());
+        }
+        let admitted = Admitted { generation, headers: parts.headers, held: admission.held };
+        match parts.method {
+            HttpMethod::POST => {}
+            HttpMethod::GET => return self.get(admitted),
+            HttpMethod::DELETE => return self.delete(&admitted),
+            _ => return answer::method_not_allowed(),
+        }
+        if let Err(status) = check_media(&admitted.headers) {
+            return answer::status(status);
+        }
+        let text = match read::whole(body, admission.request_bytes_max, self.body_deadline).await {
+            Ok(text) => text,
+            Err(read::ReadError::Refused(refusal)) => {
+                return answer::refusal(&Id::default(), &refusal, admitted.generation.number());
+            }
+            Err(read::ReadError::Broken) => return answer::status(StatusCode::BAD_REQUEST),
+        };
+        self.post(admitted, text).await
+    }
+
+    async fn post(self: Arc<Self>, admitted: Admitted, text: Bytes) -> Response<ReplyBody> {
+        let message = match Envelope::parse(text, &Limits::DEFAULT) {
+            Ok(message) => message,
+            Err(error) => {
+                let fault = Fault::new(error.code, error.message);
+                return answer::fault(&error.id.unwrap_or_default(), &fault);
+            }
+        };
+        match message {
+            Message::Batch(items) => Box::pin(self.legacy_batch(admitted, items)).await,
+            Message::One(envelope) => match classify::era_of_http(&admitted.headers, &envelope) {
+                Era::Modern => self.modern(admitted, envelope).await,
+                Era::Legacy => self.legacy(admitted, envelope).await,
+            },
+        }
+    }
+}
+
+/// A body that is not JSON, or a client that could not read our answer.
+fn check_media(headers: &HeaderMap) -> Result<(), StatusCode> {
+    let essence = |value: &http::HeaderValue| {
+        let text = value.to_str().ok()?;
+        Some(text.split(';').next()?.trim().eq_ignore_ascii_case("application/json"))
+    };
+    if headers.get(header::CONTENT_TYPE).and_then(essence) != Some(true)
+        || headers.contains_key(header::CONTENT_ENCODING)
+    {
+        return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    if accepts(headers, "application/json") && accepts(headers, "text/event-stream") {
+        Ok(())
+    } else {
+        Err(StatusCode::NOT_ACCEPTABLE)
+    }
+}
+
+/// Whether `Accept` lists `media`, a wildcard over it, or is absent (RFC 9110, 12.5.1; weights are not read: a server
+/// with one representation has nothing to weigh).
+fn accepts(headers: &HeaderMap, media: &str) -> bool {
+    let mut values = headers.get_all(header::ACCEPT).iter().peekable();
+    if values.peek().is_none() {
+        return true;
+    }
+    let family = media.split_once('/').map_or("", |(family, _)| family);
+    let is_match = |item: &str| {
+        let item = item.split(';').next().unwrap_or_default().trim();
+        item.eq_ignore_ascii_case(media)
+            || item == "*/*"
+            || item.strip_suffix("/*").is_some_and(|of| of.eq_ignore_ascii_case(family))
+    };
+    values.filter_map(|value| value.to_str().ok()).any(|value| value.split(',').any(is_match))
+}
+
+/// What a modern client may not send.
+fn not_a_request(envelope: &Envelope) -> Option<Fault> {
+    match envelope.shape() {
+        Shape::Request | Shape::Notification => None,
+        Shape::Response | Shape::ErrorResponse => Some(Fault::new(
+            codes::INVALID_REQUEST,
+            "A response is of no use here: this revision has no requests by the server.",
+        )),
+    }
+}

@@ -1,0 +1,202 @@
+//! 2026-07-28 over HTTP: every request stands alone, and its stream is its life.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, Response, StatusCode};
+use protocol::encode::{self, ReplyTo};
+use protocol::json::Raw;
+use protocol::{
+    Call, Envelope, Event, EventReceiver, Fault, Held, MetaKey, Method, Outcome, Param, Refusal,
+    Reply, Revision, Shape,
+};
+use runtime::Generation;
+
+use super::{Admitted, HttpEndpoint, answer, headers, not_a_request};
+use crate::body::{Messages, ReplyBody};
+use crate::modern::{self, Declared};
+use crate::outcome::{self, EVENTS_MAX};
+use crate::session::sse;
+
+type Running = Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send>>;
+
+impl HttpEndpoint {
+    pub(super) async fn modern(
+        self: Arc<Self>,
+        admitted: Admitted,
+        envelope: Envelope,
+    ) -> Response<ReplyBody> {
+        let id = envelope.id().unwrap_or_default();
+        if let Some(fault) = not_a_request(&envelope) {
+            return answer::fault(&id, &fault);
+        }
+        let declared = match judge(&admitted, &envelope) {
+            Ok(declared) => declared,
+            Err(fault) => return answer::fault(&id, &fault),
+        };
+        if envelope.shape() == Shape::Notification {
+            // A modern client has nothing to notify of over HTTP: it cancels by closing its stream.
+            return answer::status(StatusCode::ACCEPTED);
+        }
+        if envelope.method() == Method::Listen {
+            return self.listen(admitted, &envelope);
+        }
+        self.run(admitted, declared.call(envelope)).await
+    }
+
+    async fn run(self: Arc<Self>, admitted: Admitted, mut call: Call) -> Response<ReplyBody> {
+        let Admitted { generation, held, .. } = admitted;
+        let to = outcome::reply_to(&call);
+        if call.wants_progress() || call.log_level.is_some() {
+            let (sender, receiver) = tokio::sync::mpsc::channel(EVENTS_MAX);
+            call.events = Some(sender);
+            return Box::pin(self.run_with_events(generation, held, call, to, receiver)).await;
+        }
+        let mut held = held;
+        held.add(generation.in_flight().take_anyway().0);
+        let result = generation.stack().call(call).await;
+        answer_once(&generation, &to, held, result)
+    }
+
+    /// Answers with JSON unless the call says something before it ends.
+    async fn run_with_events(
+        self: Arc<Self>,
+        generation: Arc<Generation>,
+        mut held: Held,
+        call: Call,
+        to: ReplyTo,
+        mut events: EventReceiver,
+    ) -> Response<ReplyBody> {
+        held.add(generation.in_flight().take_anyway().0);
+        let token = call.envelope.meta(MetaKey::ProgressToken);
+        let token = token.map(|token| call.envelope.share(token)).unwrap_or_default();
+        let mut running: Running = {
+            let generation = Arc::clone(&generation);
+            Box::pin(async move { generation.stack().call(call).await })
+        };
+        let first = tokio::select! {
+            biased;
+            Some(event) = events.recv() => event,
+            result = &mut running => {
+                // What was said in the same breath as the answer still goes out before it.
+                match events.try_recv() {
+                    Err(_) => return answer_once(&generation, &to, held, result),
+                    Ok(event) => {
+                        running = Box::pin(std::future::ready(result));
+                        event
+                    }
+                }
+            }
+        };
+        match self.endpoint.take_stream() {
+            Ok(permit) => held.add(permit),
+            Err(refusal) => return answer::refusal(&to.id, &refusal, generation.number()),
+        }
+        let state = Speaking { running: Some(running), events, token, to, generation, held: Held::default() };
+        answer::events(state.messages(first, self.heartbeat), held)
+    }
+}
+
+fn judge(admitted: &Admitted, envelope: &Envelope) -> Result<Declared, Fault> {
+    let head: &HeaderMap = &admitted.headers;
+    let version = headers::check_version_present(head)?;
+    let declared_version = modern::declared_version(envelope)?;
+    headers::check_version_equal(version, &declared_version)?;
+    modern::check_version(&declared_version)?;
+    headers::check_method(head, envelope)?;
+    modern::check_method(envelope)?;
+    headers::check_name(head, envelope)?;
+    if envelope.method() == Method::ToolsCall
+        && let Some(name) = envelope.param(Param::Name).and_then(Raw::as_str)
+    {
+        let declared = admitted.generation.stack().catalogue().tool_headers(&name);
+        headers::check_params(head, envelope, declared)?;
+    }
+    modern::declared(envelope)
+}
+
+fn answer_once(
+    generation: &Generation,
+    to: &ReplyTo,
+    mut held: Held,
+    result: Result<Reply, Refusal>,
+) -> Response<ReplyBody> {
+    match result {
+        Ok(reply) => {
+            held.absorb(reply.held);
+            let status = match &reply.outcome {
+                Outcome::Failed(fault) => StatusCode::from_u16(fault.http_status),
+                Outcome::Done(_) | Outcome::InputRequired(_) => Ok(StatusCode::OK),
+            };
+            let server = generation.stack().catalogue().server_info();
+            let message = encode::response(to, server, &reply.outcome);
+            answer::json(status.unwrap_or(StatusCode::OK), message, held)
+        }
+        Err(refusal) => answer::refusal(&to.id, &refusal, generation.number()),
+    }
+}
+
+/// A call that has begun to speak. It runs while its body is read, and ends with it.
+struct Speaking {
+    running: Option<Running>,
+    events: EventReceiver,
+    token: Bytes,
+    to: ReplyTo,
+    generation: Arc<Generation>,
+    held: Held,
+}
+
+impl Speaking {
+    fn messages(self, first: Event, heartbeat: std::time::Duration) -> Messages {
+        Box::pin(stream::unfold((self, Some(first)), move |(mut speaking, first)| async move {
+            let message = match first {
+                Some(event) => speaking.event(&event),
+                None => None,
+            };
+            if let Some(message) = message {
+                return Some((sse::event(None, None, &message), (speaking, None)));
+            }
+            speaking.next(heartbeat).await.map(|bytes| (bytes, (speaking, None)))
+        }))
+    }
+
+    async fn next(&mut self, heartbeat: std::time::Duration) -> Option<Bytes> {
+        loop {
+            let running = self.running.as_mut()?;
+            tokio::select! {
+                biased;
+                Some(event) = self.events.recv() => {
+                    if let Some(message) = self.event(&event) {
+                        return Some(sse::event(None, None, &message));
+                    }
+                }
+                result = running => {
+                    self.running = None;
+                    return Some(self.last(result));
+                }
+                () = tokio::time::sleep(heartbeat) => return Some(Bytes::from_static(sse::COMMENT)),
+            }
+        }
+    }
+
+    fn event(&self, event: &Event) -> Option<Bytes> {
+        outcome::event_message(event, &self.token, Revision::MODERN)
+    }
+
+    /// The response, with everything that was said before it.
+    fn last(&mut self, result: Result<Reply, Refusal>) -> Bytes {
+        let mut out = Vec::new();
+        while let Ok(event) = self.events.try_recv() {
+            if let Some(message) = self.event(&event) {
+                out.extend_from_slice(&sse::event(None, None, &message));
+            }
+        }
+        let (response, held) = outcome::response(&self.generation, &self.to, result);
+        self.held.absorb(held);
+        out.extend_from_slice(&sse::event(None, None, &response));
+        out.into()
+    }
+}

@@ -1,0 +1,294 @@
+//! The era of sessions: what a legacy request means, whatever it came over.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use protocol::encode::{self, ReplyTo};
+use protocol::json::{Kind, Limits, Raw, check, write_string};
+use protocol::{
+    CacheHint, Call, ClientCapabilities, Content, Envelope, Event, Fault, Held, InputRequired,
+    LogLevel, MetaKey, Method, Outcome, Param, Refusal, Reply, Revision,
+};
+use runtime::Generation;
+
+use crate::endpoint::Endpoint;
+use crate::outcome::{self, EVENTS_MAX};
+use crate::session::{AskError, Session};
+
+/// Rounds of questions that one call may take: a plugin that asks for ever is a fault.
+const ROUNDS_MAX: u16 = 10;
+
+/// What a client said when it shook hands.
+pub(crate) struct Handshake {
+    /// The revision that both speak.
+    pub(crate) revision: Revision,
+    /// What the client can do.
+    pub(crate) client: ClientCapabilities,
+}
+
+/// Reads `initialize`.
+///
+/// # Errors
+/// -32602 when a required member is missing or of the wrong kind.
+pub(crate) fn handshake(envelope: &Envelope) -> Result<Handshake, Fault> {
+    let version = envelope.param(Param::ProtocolVersion).and_then(Raw::as_str);
+    let version = version.ok_or_else(|| Fault::invalid_params("protocolVersion must be a string"))?;
+    let object = |param, name: &str| {
+        let raw = envelope.param(param).filter(|raw: &Raw<'_>| raw.kind() == Kind::Object);
+        raw.ok_or_else(|| Fault::invalid_params(format!("{name} must be an object")))
+    };
+    let client = encode::capabilities(object(Param::Capabilities, "capabilities")?);
+    object(Param::ClientInfo, "clientInfo")?;
+    // A revision that is not served, or has no handshake: offer the newest that has one.
+    let revision = Revision::parse(&version).filter(|revision| Method::Initialize.exists_in(*revision));
+    Ok(Handshake { revision: revision.unwrap_or(Revision::NEWEST_LEGACY), client })
+}
+
+/// Answers the methods that are about the session itself; `None` for all others.
+pub(crate) fn session_method(
+    endpoint: &Endpoint,
+    generation: &Generation,
+    session: &Session,
+    envelope: &Envelope,
+) -> Option<Outcome> {
+    let method = envelope.method();
+    if !method.exists_in(session.revision()) {
+        return Some(Outcome::Failed(Fault::method_not_found(&envelope.method_name())));
+    }
+    let result = match method {
+        Method::Ping => Ok(()),
+        Method::SetLevel => set_level(session, envelope),
+        Method::ResourcesSubscribe => subscribe(endpoint, generation, session, envelope),
+        Method::ResourcesUnsubscribe => unsubscribe(session, envelope),
+        _ => return None,
+    };
+    Some(match result {
+        Ok(()) => Outcome::Done(Content::Ready(Bytes::from_static(b"{}"))),
+        Err(fault) => Outcome::Failed(fault),
+    })
+}
+
+fn set_level(session: &Session, envelope: &Envelope) -> Result<(), Fault> {
+    let level = envelope.param(Param::Level).and_then(Raw::as_str);
+    let level = level.and_then(|text| LogLevel::parse(&text));
+    let level = level.ok_or_else(|| {
+        Fault::invalid_params("level must be one of debug, info, notice, warning, error, critical, alert, emergency")
+    })?;
+    session.set_log_level(level);
+    Ok(())
+}
+
+fn uri_of(envelope: &Envelope) -> Result<String, Fault> {
+    let uri = envelope.param(Param::Uri).and_then(Raw::as_str);
+    uri.map(String::from).ok_or_else(|| Fault::invalid_params("uri must be a string"))
+}
+
+fn subscribe(
+    endpoint: &Endpoint,
+    generation: &Generation,
+    session: &Session,
+    envelope: &Envelope,
+) -> Result<(), Fault> {
+    let uri = uri_of(envelope)?;
+    let owner = generation.stack().catalogue().resource_owner(&uri);
+    let owner = owner.ok_or_else(|| Fault::resource_not_found(protocol::Era::Legacy, &uri))?;
+    let watch = endpoint.watches.watch(owner, &uri);
+    session.subscribe(&uri, Box::new(watch)).map_err(|refusal| {
+        Fault::new(refusal.kind.code(), refusal.message.clone())
+            .with_data(refusal.data(generation.number()))
+    })
+}
+
+fn unsubscribe(session: &Session, envelope: &Envelope) -> Result<(), Fault> {
+    session.unsubscribe(&uri_of(envelope)?);
+    Ok(())
+}
+
+/// Takes in a notification of the client.
+pub(crate) fn notified(session: &Session, envelope: &Envelope) {
+    match envelope.method() {
+        Method::Initialized => session.set_initialized(),
+        Method::Cancelled => {
+            if let Some(id) = envelope.param(Param::RequestId) {
+                session.cancel(id.text());
+            }
+        }
+        // Roots are asked for when a tool needs them, and nobody waits for progress of a client.
+        _ => {}
+    }
+}
+
+/// The call that a legacy request asks for.
+pub(crate) fn call(session: &Session, envelope: Envelope) -> Call {
+    let mut call = Call::new(envelope, session.revision(), session.client());
+    call.log_level = session.log_level();
+    call
+}
+
+/// Whether `call` is answered on this thread without waiting and has nothing to say before: then it needs neither a
+/// task of its own nor a place among the session's running requests.
+pub(crate) fn is_immediate(generation: &Generation, call: &Call) -> bool {
+    match call.method() {
+        Method::ToolsList | Method::ResourcesList | Method::ResourceTemplatesList | Method::PromptsList => true,
+        Method::ToolsCall if !call.wants_progress() && call.log_level.is_none() => {
+            let name = call.envelope.param(Param::Name).and_then(Raw::as_str);
+            name.is_some_and(|name| generation.stack().catalogue().is_nonblocking(&name))
+        }
+        _ => false,
+    }
+}
+
+/// Where the messages of one call go before its answer.
+pub(crate) trait Outlet: Send {
+    /// Sends one message to the client.
+    fn say(&mut self, message: &Bytes);
+    /// Lets the connection go, where the client can come back for the rest.
+    fn detach(&mut self, retry_ms: u32);
+}
+
+/// How a call ended.
+pub(crate) enum Ended {
+    /// With a response.
+    Answered(Bytes, Held),
+    /// With a refusal, which a transport may put on a status of its own.
+    Refused(Refusal),
+    /// By the client, which hears nothing more of it.
+    Cancelled,
+}
+
+/// Runs a call with all its rounds of questions. Everything that it says before its answer goes to `outlet`.
+pub(crate) async fn run(
+    generation: &Arc<Generation>,
+    session: &Arc<Session>,
+    call: Call,
+    outlet: &mut dyn Outlet,
+) -> Ended {
+    let to = outcome::reply_to(&call);
+    let Ok(running) = session.begin(&to.id) else {
+        let fault = Fault::new(protocol::codes::INVALID_REQUEST, "This id is in use by a request that still runs.");
+        return Ended::Answered(encode::fault(&to.id, &fault), Held::default());
+    };
+    tokio::select! {
+        biased;
+        () = running.cancelled() => Ended::Cancelled,
+        ended = rounds(generation, session, call, &to, outlet) => ended,
+    }
+}
+
+async fn rounds(
+    generation: &Arc<Generation>,
+    session: &Arc<Session>,
+    mut call: Call,
+    to: &ReplyTo,
+    outlet: &mut dyn Outlet,
+) -> Ended {
+    loop {
+        let envelope = call.envelope.clone();
+        let round = call.round;
+        let (client, log_level) = (call.client, call.log_level);
+        let result = speak(generation, call, outlet).await;
+        let input = match result {
+            Err(refusal) => return Ended::Refused(refusal),
+            Ok(Reply { outcome: Outcome::InputRequired(input), .. }) if round < ROUNDS_MAX => input,
+            Ok(reply) => {
+                let (message, held) = outcome::response(generation, to, Ok(reply));
+                return Ended::Answered(message, held);
+            }
+        };
+        let answers = match ask(session, &input, outlet).await {
+            Ok(answers) => answers,
+            Err(outcome) => {
+                let (message, held) = outcome::response(generation, to, Ok(outcome.into()));
+                return Ended::Answered(message, held);
+            }
+        };
+        call = Call::new(envelope, to.revision, client);
+        call.log_level = log_level;
+        call.round = round + 1;
+        call.answers = Some(answers);
+        call.state = input.state;
+    }
+}
+
+/// One round: the call, and what it says meanwhile.
+async fn speak(
+    generation: &Arc<Generation>,
+    mut call: Call,
+    outlet: &mut dyn Outlet,
+) -> Result<Reply, Refusal> {
+    let (sender, mut events) = tokio::sync::mpsc::channel(EVENTS_MAX);
+    let revision = call.revision;
+    let token = call.envelope.meta(MetaKey::ProgressToken);
+    let token = token.map(|token| call.envelope.share(token)).unwrap_or_default();
+    call.events = Some(sender);
+    let mut say = |outlet: &mut dyn Outlet, event: &Event| match event {
+        Event::Detach { retry_ms } => outlet.detach(*retry_ms),
+        Event::Progress { .. } | Event::Log { .. } => {
+            if let Some(message) = outcome::event_message(event, &token, revision) {
+                outlet.say(&message);
+            }
+        }
+    };
+    let mut running = Box::pin(generation.stack().call(call));
+    loop {
+        tokio::select! {
+            biased;
+            Some(event) = events.recv() => say(outlet, &event),
+            result = &mut running => {
+                while let Ok(event) = events.try_recv() {
+                    say(outlet, &event);
+                }
+                return result;
+            }
+        }
+    }
+}
+
+/// Asks the client everything at once and waits for all answers. No lock is held and no permit taken meanwhile.
+async fn ask(
+    session: &Arc<Session>,
+    input: &InputRequired,
+    outlet: &mut dyn Outlet,
+) -> Result<Bytes, Outcome> {
+    let questions = check(&input.requests, &Limits::DEFAULT)
+        .map_err(|_| Outcome::Failed(Fault::internal("The tool asks for something malformed.")))?;
+    let mut names = Vec::new();
+    let mut waiting = Vec::new();
+    for (name, question) in questions.members() {
+        let method = question.get("method").and_then(Raw::as_str).unwrap_or_default();
+        let params = question.get("params").map_or("{}", Raw::text);
+        let asked = session.ask(&method, params);
+        outlet.say(&asked.message);
+        names.push(name);
+        waiting.push(asked.answer);
+    }
+    let mut answers = String::from("{");
+    for (name, answer) in names.iter().zip(join_all(waiting).await) {
+        let answer = answer.map_err(unanswered)?;
+        if answers.len() > 1 {
+            answers.push(',');
+        }
+        write_string(&mut answers, name);
+        answers.push(':');
+        // The answer was checked with the message that brought it.
+        answers.push_str(&String::from_utf8_lossy(&answer));
+    }
+    answers.push('}');
+    Ok(answers.into())
+}
+
+/// What a tool's caller hears when the client did not answer: something that the model can act on.
+fn unanswered(error: AskError) -> Outcome {
+    let text = match error {
+        AskError::Timeout => "The client did not answer the question in time.".to_owned(),
+        AskError::SessionEnded => "The session ended before the question was answered.".to_owned(),
+        AskError::ClientError { message, .. } => format!("The client refused the question: {message}"),
+    };
+    Outcome::Done(Content::Text {
+        text: text.into(),
+        is_error: true,
+        mime: None,
+        cache: CacheHint::NONE,
+    })
+}

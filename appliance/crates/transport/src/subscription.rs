@@ -1,0 +1,161 @@
+//! A modern client's subscription to changes (`subscriptions/listen`), whatever it came over.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::json::{Kind, Raw};
+use protocol::{Envelope, Fault, Id, META_PREFIX, Param, encode};
+use runtime::{Change, Generation, Watch};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::endpoint::Endpoint;
+
+/// What a subscription has to say.
+pub(crate) enum Heard {
+    /// A notification.
+    Message(Bytes),
+    /// The server ends: the result of the request.
+    End(Bytes),
+}
+
+/// The changes that one client asked for.
+pub(crate) struct Subscription {
+    id: Id,
+    tools: bool,
+    prompts: bool,
+    resources: bool,
+    watches: Vec<Watch>,
+    changes: Receiver<Change>,
+    ending: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Subscription {
+    /// Reads what the client wants and begins to watch it.
+    ///
+    /// # Errors
+    /// -32602 for a filter of the wrong kind or with too many resources.
+    pub(crate) fn open(
+        endpoint: &Endpoint,
+        generation: &Generation,
+        envelope: &Envelope,
+    ) -> Result<Self, Fault> {
+        let filter = envelope.param(Param::Notifications).filter(|raw| raw.kind() == Kind::Object);
+        let filter =
+            filter.ok_or_else(|| Fault::invalid_params("notifications must be an object"))?;
+        let catalogue = generation.stack().catalogue();
+        let identity = catalogue.identity();
+        let wants = |key| filter.get(key).and_then(Raw::as_bool) == Some(true);
+        // Listening begins before the filter is read: nothing that happens meanwhile is missed.
+        let changes = endpoint.changes.subscribe();
+        let mut watches = Vec::new();
+        if let Some(uris) = filter.get("resourceSubscriptions") {
+            if uris.kind() != Kind::Array {
+                return Err(Fault::invalid_params("resourceSubscriptions must be an array"));
+            }
+            let limit = generation.plan().session.subscriptions_max;
+            for uri in uris.items() {
+                let uri = uri.as_str();
+                let uri = uri.ok_or_else(|| Fault::invalid_params("resourceSubscriptions must hold URIs"))?;
+                if watches.len() == limit {
+                    return Err(Fault::invalid_params(format!("more than {limit} resourceSubscriptions")));
+                }
+                // What nobody serves is left out of the acknowledgement.
+                if let Some(plugin) = catalogue.resource_owner(&uri) {
+                    watches.push(endpoint.watches.watch(plugin, &uri));
+                }
+            }
+        }
+        Ok(Self {
+            id: envelope.id().unwrap_or_default(),
+            tools: wants("toolsListChanged") && identity.has_tools(),
+            prompts: wants("promptsListChanged") && identity.has_prompts(),
+            resources: wants("resourcesListChanged") && identity.has_resources(),
+            watches,
+            changes,
+            ending: endpoint.ending.subscribe(),
+        })
+    }
+
+    /// The first message: what of the wishes is honoured.
+    pub(crate) fn acknowledgement(&self) -> Bytes {
+        let mut members = Vec::new();
+        for (wanted, key) in [
+            (self.tools, "toolsListChanged"),
+            (self.prompts, "promptsListChanged"),
+            (self.resources, "resourcesListChanged"),
+        ] {
+            if wanted {
+                members.push(format!("\"{key}\":true"));
+            }
+        }
+        if !self.watches.is_empty() {
+            let mut uris = String::from("\"resourceSubscriptions\":[");
+            for (at, watch) in self.watches.iter().enumerate() {
+                if at > 0 {
+                    uris.push(',');
+                }
+                protocol::json::write_string(&mut uris, watch.uri());
+            }
+            uris.push(']');
+            members.push(uris);
+        }
+        let member = format!("\"notifications\":{{{}}}", members.join(","));
+        self.notification("notifications/subscriptions/acknowledged", &member)
+    }
+
+    /// Waits for the next thing to say.
+    pub(crate) async fn next(&mut self) -> Heard {
+        loop {
+            let change = tokio::select! {
+                biased;
+                _ = self.ending.wait_for(|ending| *ending) => return Heard::End(self.end()),
+                change = self.changes.recv() => change,
+            };
+            let message = match change {
+                Ok(change) => self.message(&change),
+                // Too many changes to name each: lists are the cheapest way to catch up.
+                Err(RecvError::Lagged(_)) => self.message(&Change::Resources),
+                Err(RecvError::Closed) => return Heard::End(self.end()),
+            };
+            if let Some(message) = message {
+                return Heard::Message(message);
+            }
+        }
+    }
+
+    fn message(&self, change: &Change) -> Option<Bytes> {
+        let list = |wanted: bool, method: &str| wanted.then(|| self.notification(method, ""));
+        match change {
+            Change::Tools => list(self.tools, "notifications/tools/list_changed"),
+            Change::Prompts => list(self.prompts, "notifications/prompts/list_changed"),
+            Change::Resources => list(self.resources, "notifications/resources/list_changed"),
+            Change::ResourceUpdated(uri) => {
+                let is_watched = self.watches.iter().any(|watch| Arc::ptr_eq(watch.uri(), uri) || watch.uri() == uri);
+                is_watched.then(|| {
+                    let mut member = String::from("\"uri\":");
+                    protocol::json::write_string(&mut member, uri);
+                    self.notification("notifications/resources/updated", &member)
+                })
+            }
+        }
+    }
+
+    /// A notification of this subscription; `member` is one more member of its params, or empty.
+    fn notification(&self, method: &str, member: &str) -> Bytes {
+        let comma = if member.is_empty() { "" } else { "," };
+        let params = format!("{{{member}{comma}\"_meta\":{}}}", self.meta());
+        encode::notification(method, &params)
+    }
+
+    fn meta(&self) -> String {
+        format!("{{\"{META_PREFIX}subscriptionId\":{}}}", self.id.text())
+    }
+
+    /// The result that ends the subscription from this side.
+    fn end(&self) -> Bytes {
+        let id = self.id.text();
+        let meta = self.meta();
+        format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{\"resultType\":\"complete\",\"_meta\":{meta}}}}}").into()
+    }
+}
