@@ -1,13 +1,35 @@
 //! The JSON-RPC envelope, read without building values.
 
-use bytes::Bytes;
+use std::borrow::Cow;
 
-use crate::json::{Limits, Raw};
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use crate::codes;
+use crate::json::{DUPLICATE_KEY, JsonError, Kind, Limits, Raw, Scanner, Span};
 use crate::method::Method;
+
+/// Most bytes of an id that is a string.
+const ID_BYTES_MAX: usize = 128;
+/// Largest integer that every client reads back exactly (RFC 8259, section 6).
+const SAFE_INTEGER: i64 = 9_007_199_254_740_991;
+/// Most messages of one batch: each is judged and charged for itself.
+const BATCH_MESSAGES_MAX: usize = 100;
 
 /// One checked JSON-RPC message. Holds the text that arrived and where its parts stand.
 #[derive(Clone, Debug)]
-pub struct Envelope {}
+pub struct Envelope {
+    text: ByteString,
+    shape: Shape,
+    method: Method,
+    id: Slot,
+    method_name: Slot,
+    params: Slot,
+    result: Slot,
+    error: Slot,
+    param: [Slot; Param::COUNT],
+    meta: [Slot; MetaKey::COUNT],
+}
 
 /// What arrived: one message, or a batch (2025-03-26 only; the transport decides).
 #[derive(Debug)]
@@ -27,7 +49,7 @@ pub enum Shape {
     Notification,
     /// `id` and `result`.
     Response,
-    /// `id` and `error`.
+    /// `error`, and `id` when the other side could read one.
     ErrorResponse,
 }
 
@@ -40,45 +62,81 @@ impl Id {
     /// JSON text of the id, or empty.
     #[must_use]
     pub fn text(&self) -> &str {
-        ""
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
-/// Members of `params` that the house reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Param {
-    Meta,
-    Name,
-    Uri,
-    Arguments,
-    Cursor,
-    Level,
-    Ref,
-    Argument,
-    Context,
-    InputResponses,
-    RequestState,
-    Notifications,
-    RequestId,
-    Reason,
-    ProtocolVersion,
-    Capabilities,
-    ClientInfo,
+/// A span that may be absent, in eight bytes.
+#[derive(Clone, Copy, Debug)]
+struct Slot(Span);
+
+impl Slot {
+    const ABSENT: Self = Self(Span {
+        start: u32::MAX,
+        end: 0,
+    });
+
+    fn get(self) -> Option<Span> {
+        (self.0.start != u32::MAX).then_some(self.0)
+    }
 }
 
-/// Members of `params._meta` that the house reads (keys under `io.modelcontextprotocol/` or bare).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum MetaKey {
-    ProgressToken,
-    ProtocolVersion,
-    ClientCapabilities,
-    ClientInfo,
-    LogLevel,
-    Traceparent,
-    Tracestate,
-    Baggage,
+macro_rules! members {
+    ($(#[$doc:meta])* $name:ident { $($(#[$member_doc:meta])* $variant:ident = $key:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $(#[doc = concat!("`", $key, "`")] $variant,)*
+        }
+
+        impl $name {
+            const COUNT: usize = [$($key,)*].len();
+
+            fn parse(key: &str) -> Option<Self> {
+                match key {
+                    $($key => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+members! {
+    /// Members of `params` that the house reads.
+    Param {
+        Meta = "_meta",
+        Name = "name",
+        Uri = "uri",
+        Arguments = "arguments",
+        Cursor = "cursor",
+        Level = "level",
+        Ref = "ref",
+        Argument = "argument",
+        Context = "context",
+        InputResponses = "inputResponses",
+        RequestState = "requestState",
+        Notifications = "notifications",
+        RequestId = "requestId",
+        Reason = "reason",
+        ProtocolVersion = "protocolVersion",
+        Capabilities = "capabilities",
+        ClientInfo = "clientInfo",
+    }
+}
+
+members! {
+    /// Members of `params._meta` that the house reads.
+    MetaKey {
+        ProgressToken = "progressToken",
+        ProtocolVersion = "io.modelcontextprotocol/protocolVersion",
+        ClientCapabilities = "io.modelcontextprotocol/clientCapabilities",
+        ClientInfo = "io.modelcontextprotocol/clientInfo",
+        LogLevel = "io.modelcontextprotocol/logLevel",
+        Traceparent = "traceparent",
+        Tracestate = "tracestate",
+        Baggage = "baggage",
+    }
 }
 
 /// Why a text is not a message.
@@ -92,69 +150,325 @@ pub struct EnvelopeError {
     pub id: Option<Id>,
 }
 
-impl Envelope {
-    /// Reads what arrived.
-    /// # Errors
-    /// When it is not one valid message or a batch.
-    pub fn parse(text: Bytes, limits: &Limits) -> Result<Message, EnvelopeError> {
-        let _ = (text, limits);
-        Err(EnvelopeError {
-            code: 0,
-            message: String::new(),
-            id: None,
-        })
+impl EnvelopeError {
+    fn invalid(message: &str, id: Option<Id>) -> Self {
+        Self {
+            code: codes::INVALID_REQUEST,
+            message: format!("Invalid request: {message}"),
+            id,
+        }
     }
+
+    fn of_json(error: JsonError, id: Option<Id>) -> Self {
+        let (code, label) = match error.what {
+            // Well-formed to some readers, and of another meaning to others: not a message.
+            DUPLICATE_KEY => (codes::INVALID_REQUEST, "Invalid request"),
+            _ => (codes::PARSE_ERROR, "Parse error"),
+        };
+        Self {
+            code,
+            message: format!("{label}: {error}"),
+            id,
+        }
+    }
+}
+
+impl Envelope {
+    /// Reads what arrived: one message or a batch.
+    ///
+    /// # Errors
+    /// -32700 when it is not JSON within `limits`, -32600 when it is not a message.
+    pub fn parse(text: Bytes, limits: &Limits) -> Result<Message, EnvelopeError> {
+        let text = ByteString::try_from(text).map_err(|error| {
+            let error = JsonError {
+                at: error.valid_up_to(),
+                what: "invalid UTF-8",
+            };
+            EnvelopeError::of_json(error, None)
+        })?;
+        let mut scanner = Scanner::of_text(&text, limits);
+        if scanner.peek() == Some(b'[') {
+            return parse_batch(&mut scanner, &text).map(Message::Batch);
+        }
+        let mut reader = Reader::new(&mut scanner);
+        let envelope = reader.read(&text);
+        let id = reader.id(&text);
+        let ended = reader.scanner.end();
+        match (envelope, ended) {
+            (Err(error), _) | (Ok(_), Err(error)) => Err(EnvelopeError::of_json(error, id)),
+            (Ok(envelope), Ok(())) => envelope.map(Message::One),
+        }
+    }
+
     /// What kind of message this is.
     #[must_use]
-    pub fn shape(&self) -> Shape {
-        Shape::Request
+    pub const fn shape(&self) -> Shape {
+        self.shape
     }
+
     /// The method; `Unknown` also for responses.
     #[must_use]
-    pub fn method(&self) -> Method {
-        Method::Unknown
+    pub const fn method(&self) -> Method {
+        self.method
     }
-    /// The method as the client wrote it (decoded); empty for responses.
+
+    /// The method as the client wrote it, decoded; empty for responses.
     #[must_use]
-    pub fn method_name(&self) -> std::borrow::Cow<'_, str> {
-        "".into()
+    pub fn method_name(&self) -> Cow<'_, str> {
+        self.raw(self.method_name)
+            .and_then(Raw::as_str)
+            .unwrap_or_default()
     }
+
     /// The id.
     #[must_use]
     pub fn id(&self) -> Option<Id> {
-        None
+        self.id
+            .get()
+            .map(|span| Id(self.text.as_bytes().slice(span.range())))
     }
-    /// The whole `params`: an object, or an array that no method of MCP accepts.
+
+    /// The whole `params`: an object.
     #[must_use]
     pub fn params(&self) -> Option<Raw<'_>> {
-        None
+        self.raw(self.params)
     }
+
     /// One member of `params`.
     #[must_use]
     pub fn param(&self, param: Param) -> Option<Raw<'_>> {
-        let _ = param;
-        None
+        self.raw(self.param[param as usize])
     }
-    /// One member of `params._meta`.
+
+    /// One member of `params._meta`; none when `_meta` is not an object.
     #[must_use]
     pub fn meta(&self, key: MetaKey) -> Option<Raw<'_>> {
-        let _ = key;
-        None
+        self.raw(self.meta[key as usize])
     }
+
     /// `result` of a response.
     #[must_use]
     pub fn result(&self) -> Option<Raw<'_>> {
-        None
+        self.raw(self.result)
     }
+
     /// `error` of a response.
     #[must_use]
     pub fn error(&self) -> Option<Raw<'_>> {
-        None
+        self.raw(self.error)
     }
+
     /// The bytes of a part of this very envelope, sharing its buffer.
     #[must_use]
     pub fn share(&self, part: Raw<'_>) -> Bytes {
-        let _ = part;
-        Bytes::new()
+        self.text.as_bytes().slice_ref(part.text().as_bytes())
+    }
+
+    fn raw(&self, slot: Slot) -> Option<Raw<'_>> {
+        Some(Raw::checked(&self.text[slot.get()?.range()]))
     }
 }
+
+fn parse_batch(
+    scanner: &mut Scanner<'_>,
+    text: &ByteString,
+) -> Result<Vec<Result<Envelope, EnvelopeError>>, EnvelopeError> {
+    let whole = |error| EnvelopeError::of_json(error, None);
+    let mut items = Vec::new();
+    let mut is_first = true;
+    scanner.open_array().map_err(whole)?;
+    while scanner.next_item(&mut is_first).map_err(whole)? {
+        if items.len() == BATCH_MESSAGES_MAX {
+            let message = format!("a batch of more than {BATCH_MESSAGES_MAX} messages");
+            return Err(EnvelopeError::invalid(&message, None));
+        }
+        items.push(Reader::new(scanner).read(text).map_err(whole)?);
+    }
+    scanner.end().map_err(whole)?;
+    if items.is_empty() {
+        return Err(EnvelopeError::invalid("an empty batch", None));
+    }
+    Ok(items)
+}
+
+/// Reads one message and notes where its parts stand.
+struct Reader<'s, 't> {
+    scanner: &'s mut Scanner<'t>,
+    version: Slot,
+    id: Slot,
+    method: Slot,
+    params: Slot,
+    result: Slot,
+    error: Slot,
+    param: [Slot; Param::COUNT],
+    meta: [Slot; MetaKey::COUNT],
+    /// The first thing that makes well-formed JSON not a message. Reading goes on, to find the id.
+    fault: Option<&'static str>,
+}
+
+impl<'s, 't> Reader<'s, 't> {
+    fn new(scanner: &'s mut Scanner<'t>) -> Self {
+        Self {
+            scanner,
+            version: Slot::ABSENT,
+            id: Slot::ABSENT,
+            method: Slot::ABSENT,
+            params: Slot::ABSENT,
+            result: Slot::ABSENT,
+            error: Slot::ABSENT,
+            param: [Slot::ABSENT; Param::COUNT],
+            meta: [Slot::ABSENT; MetaKey::COUNT],
+            fault: None,
+        }
+    }
+
+    /// The outer error is about the JSON, the inner about the message.
+    fn read(&mut self, text: &ByteString) -> Result<Result<Envelope, EnvelopeError>, JsonError> {
+        if self.scanner.peek() != Some(b'{') {
+            self.scanner.value()?;
+            return Ok(Err(EnvelopeError::invalid("a message is an object", None)));
+        }
+        let mut members = self.scanner.open_object()?;
+        while let Some(key) = self.scanner.next_key(&mut members)? {
+            let name = self.scanner.decoded(&key);
+            if name == "params" {
+                self.read_params()?;
+                continue;
+            }
+            let (span, kind) = self.scanner.value()?;
+            let slot = match (&*name, kind) {
+                ("jsonrpc", Kind::String) => &mut self.version,
+                ("id", Kind::String | Kind::Number) => &mut self.id,
+                ("method", Kind::String) => &mut self.method,
+                ("result", _) => &mut self.result,
+                ("error", Kind::Object) => &mut self.error,
+                ("jsonrpc" | "method" | "error", _) => {
+                    self.fault.get_or_insert("a member is of the wrong kind");
+                    continue;
+                }
+                ("id", _) => {
+                    self.fault
+                        .get_or_insert("id must be a string or an integer");
+                    continue;
+                }
+                _ => {
+                    self.fault.get_or_insert("unknown member");
+                    continue;
+                }
+            };
+            *slot = Slot(span);
+        }
+        self.check_id();
+        Ok(self.finish(text))
+    }
+
+    fn read_params(&mut self) -> Result<(), JsonError> {
+        if self.scanner.peek() != Some(b'{') {
+            self.fault.get_or_insert("params must be an object");
+            self.scanner.value()?;
+            return Ok(());
+        }
+        let start = self.scanner.position();
+        let mut end = start;
+        let mut members = self.scanner.open_object()?;
+        while let Some(key) = self.scanner.next_key_until(&mut members, &mut end)? {
+            match Param::parse(&self.scanner.decoded(&key)) {
+                Some(Param::Meta) if self.scanner.peek() == Some(b'{') => self.read_meta()?,
+                Some(param) => self.param[param as usize] = Slot(self.scanner.value()?.0),
+                None => {
+                    self.scanner.value()?;
+                }
+            }
+        }
+        self.params = Slot(Span::new(start, end));
+        Ok(())
+    }
+
+    fn read_meta(&mut self) -> Result<(), JsonError> {
+        let start = self.scanner.position();
+        let mut end = start;
+        let mut members = self.scanner.open_object()?;
+        while let Some(key) = self.scanner.next_key_until(&mut members, &mut end)? {
+            let meta = MetaKey::parse(&self.scanner.decoded(&key));
+            let (span, _) = self.scanner.value()?;
+            if let Some(meta) = meta {
+                self.meta[meta as usize] = Slot(span);
+            }
+        }
+        self.param[Param::Meta as usize] = Slot(Span::new(start, end));
+        Ok(())
+    }
+
+    fn raw(&self, slot: Slot) -> Option<Raw<'t>> {
+        slot.get().map(|span| self.scanner.raw(span))
+    }
+
+    fn check_id(&mut self) {
+        let Some(id) = self.raw(self.id) else { return };
+        let is_fit = match id.kind() {
+            Kind::String => id.text().len() <= ID_BYTES_MAX + 2,
+            // Only plain integers: `1.0` would have to come back as `1.0`, and no client sends it.
+            _ => id
+                .text()
+                .parse::<i64>()
+                .is_ok_and(|value| value.abs() <= SAFE_INTEGER),
+        };
+        if !is_fit {
+            self.id = Slot::ABSENT;
+            self.fault
+                .get_or_insert("id must be a short string or a safe integer");
+        }
+    }
+
+    fn id(&self, text: &ByteString) -> Option<Id> {
+        self.id
+            .get()
+            .map(|span| Id(text.as_bytes().slice(span.range())))
+    }
+
+    fn shape(&self) -> Result<Shape, &'static str> {
+        let has = |slot: Slot| slot.get().is_some();
+        match (
+            has(self.method),
+            has(self.result),
+            has(self.error),
+            has(self.id),
+        ) {
+            (true, false, false, true) => Ok(Shape::Request),
+            (true, false, false, false) => Ok(Shape::Notification),
+            (false, true, false, true) => Ok(Shape::Response),
+            (false, false, true, _) => Ok(Shape::ErrorResponse),
+            (false, true, false, false) => Err("a response needs an id"),
+            (false, false, false, _) => Err("neither method nor result nor error"),
+            _ => Err("more than one of method, result and error"),
+        }
+    }
+
+    fn finish(&self, text: &ByteString) -> Result<Envelope, EnvelopeError> {
+        let refuse = |what: &str| EnvelopeError::invalid(what, self.id(text));
+        if let Some(fault) = self.fault {
+            return Err(refuse(fault));
+        }
+        let version = self.raw(self.version).and_then(Raw::as_str);
+        if version.as_deref() != Some("2.0") {
+            return Err(refuse("jsonrpc must be \"2.0\""));
+        }
+        let shape = self.shape().map_err(refuse)?;
+        let name = self.raw(self.method).and_then(Raw::as_str);
+        Ok(Envelope {
+            text: text.clone(),
+            shape,
+            method: name.map_or(Method::Unknown, |name| Method::parse(&name)),
+            id: self.id,
+            method_name: self.method,
+            params: self.params,
+            result: self.result,
+            error: self.error,
+            param: self.param,
+            meta: self.meta,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

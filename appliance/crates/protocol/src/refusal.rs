@@ -125,8 +125,13 @@ impl Refusal {
     /// A request body above the cap that the `payload` layer set, found by its declared length or while reading.
     #[must_use]
     pub fn request_too_large(bytes_max: usize) -> Self {
-        Self::new(RefusalKind::PayloadTooLarge, "payload", "request", "The request body is too large.")
-            .with_limit(bytes_max as u64)
+        Self::new(
+            RefusalKind::PayloadTooLarge,
+            "payload",
+            "request",
+            "The request body is too large.",
+        )
+        .with_limit(bytes_max as u64)
     }
 
     /// The same with the bound that was reached.

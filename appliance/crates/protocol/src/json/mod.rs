@@ -2,7 +2,15 @@
 //!
 //! One pass over the bytes checks everything (syntax, UTF-8, depth, size, duplicate keys) and builds nothing.
 
-use std::borrow::Cow;
+mod raw;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use raw::Raw;
+pub(crate) use scan::{DUPLICATE_KEY, Scanner};
+pub use write::{write_string, write_string_to};
 
 /// Where a value stands in its text: byte offsets, end exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +19,22 @@ pub struct Span {
     pub start: u32,
     /// One past the last byte.
     pub end: u32,
+}
+
+impl Span {
+    /// The span of `start..end`. Texts are limited to far less than 4 GiB before they are scanned.
+    pub(crate) fn new(start: usize, end: usize) -> Self {
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
+    }
+
+    /// The offsets as a range.
+    #[must_use]
+    pub const fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
 }
 
 /// Bounds of one JSON text. Exceeding any of them is an error of the sender.
@@ -48,6 +72,14 @@ pub struct JsonError {
     pub what: &'static str,
 }
 
+impl std::fmt::Display for JsonError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at byte {}", self.what, self.at)
+    }
+}
+
+impl std::error::Error for JsonError {}
+
 /// The kind of a JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -70,8 +102,10 @@ pub enum Kind {
 /// # Errors
 /// The first thing wrong with it.
 pub fn check<'a>(text: &'a [u8], limits: &Limits) -> Result<Raw<'a>, JsonError> {
-    let _ = (text, limits);
-    Err(JsonError { at: 0, what: "" })
+    let mut scanner = Scanner::new(text, limits)?;
+    let (span, _) = scanner.value()?;
+    scanner.end()?;
+    Ok(scanner.raw(span))
 }
 
 /// Checks that `text` is exactly one JSON object, and finds the top-level members named in `wanted`.
@@ -83,67 +117,16 @@ pub fn check_object<const N: usize>(
     limits: &Limits,
     wanted: [&str; N],
 ) -> Result<[Option<Span>; N], JsonError> {
-    let _ = (text, limits, wanted);
-    Err(JsonError { at: 0, what: "" })
-}
-
-/// Appends `text` as a JSON string, with its quotes.
-pub fn write_string(out: &mut String, text: &str) {
-    let _ = (out, text);
-}
-
-/// Appends `text` as a JSON string, with its quotes.
-pub fn write_string_to(out: &mut Vec<u8>, text: &str) {
-    let _ = (out, text);
-}
-
-/// One JSON value as text that has been checked already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Raw<'a>(&'a str);
-
-impl<'a> Raw<'a> {
-    /// The text as written.
-    #[must_use]
-    pub const fn text(self) -> &'a str {
-        self.0
+    let mut scanner = Scanner::new(text, limits)?;
+    let mut found = [None; N];
+    let mut members = scanner.open_object()?;
+    while let Some(key) = scanner.next_key(&mut members)? {
+        let slot = wanted.iter().position(|name| scanner.is(&key, name));
+        let (span, _) = scanner.value()?;
+        if let Some(slot) = slot {
+            found[slot] = Some(span);
+        }
     }
-    /// The kind of the value.
-    #[must_use]
-    pub fn kind(self) -> Kind {
-        Kind::Null
-    }
-    /// The decoded string, when this is one; borrowed unless it has escapes.
-    #[must_use]
-    pub fn as_str(self) -> Option<Cow<'a, str>> {
-        None
-    }
-    /// The integer, when this is one within `i64` (also `42.0` and `1e3`).
-    #[must_use]
-    pub fn as_i64(self) -> Option<i64> {
-        None
-    }
-    /// The number, when this is one.
-    #[must_use]
-    pub fn as_f64(self) -> Option<f64> {
-        None
-    }
-    /// The boolean, when this is one.
-    #[must_use]
-    pub fn as_bool(self) -> Option<bool> {
-        None
-    }
-    /// The member of an object.
-    #[must_use]
-    pub fn get(self, key: &str) -> Option<Raw<'a>> {
-        let _ = key;
-        None
-    }
-    /// The members of an object, in order; none for other kinds.
-    pub fn members(self) -> impl Iterator<Item = (Cow<'a, str>, Raw<'a>)> {
-        std::iter::empty()
-    }
-    /// The items of an array, in order; none for other kinds.
-    pub fn items(self) -> impl Iterator<Item = Raw<'a>> {
-        std::iter::empty()
-    }
+    scanner.end()?;
+    Ok(found)
 }

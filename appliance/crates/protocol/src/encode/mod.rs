@@ -1,0 +1,121 @@
+//! One serializer for every answer: the envelope, and what each revision demands around a result.
+
+mod notification;
+mod result;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+
+use crate::call::ClientCapabilities;
+use crate::envelope::Id;
+use crate::json::{Kind, Raw, write_string_to};
+use crate::method::Method;
+use crate::refusal::Refusal;
+use crate::reply::{Fault, Outcome};
+use crate::revision::Revision;
+
+pub use notification::{log, notification, progress, request};
+
+/// What of a call its answer needs after the call itself has been handed on.
+#[derive(Clone, Debug)]
+pub struct ReplyTo {
+    /// The id.
+    pub id: Id,
+    /// The revision that the answer is written for.
+    pub revision: Revision,
+    /// The method that was called.
+    pub method: Method,
+    /// The URI that was read, for `resources/read`: JSON text of the string.
+    pub uri: Bytes,
+}
+
+/// Who answers: `Implementation` as one JSON object.
+#[derive(Clone, Debug)]
+pub struct ServerInfo(pub Bytes);
+
+const HEAD: &[u8] = b"{\"jsonrpc\":\"2.0\"";
+
+/// A whole JSON-RPC response.
+#[must_use]
+pub fn response(to: &ReplyTo, server: &ServerInfo, outcome: &Outcome) -> Bytes {
+    let content = match outcome {
+        Outcome::Failed(failed) => return fault(&to.id, failed),
+        Outcome::InputRequired(input) => result::Shape::Questions(input),
+        Outcome::Done(content) => result::Shape::Content(content),
+    };
+    let mut out = Vec::with_capacity(content.bytes_at_least() + server.0.len() + 256);
+    open(&mut out, &to.id);
+    out.extend_from_slice(b",\"result\":");
+    if result::write(&mut out, to, server, content).is_err() {
+        return fault(
+            &to.id,
+            &Fault::internal("This answer has no form in this revision."),
+        );
+    }
+    out.push(b'}');
+    out.into()
+}
+
+/// An error response; `id` is left out when empty (no schema admits null).
+#[must_use]
+pub fn fault(id: &Id, fault: &Fault) -> Bytes {
+    error(id, fault.code, &fault.message, fault.data.as_deref())
+}
+
+/// A refusal as an error response.
+#[must_use]
+pub fn refusal(id: &Id, refusal: &Refusal, generation: u64) -> Bytes {
+    error(
+        id,
+        refusal.kind.code(),
+        &refusal.message,
+        Some(&refusal.data(generation)),
+    )
+}
+
+fn open(out: &mut Vec<u8>, id: &Id) {
+    out.extend_from_slice(HEAD);
+    if !id.text().is_empty() {
+        out.extend_from_slice(b",\"id\":");
+        out.extend_from_slice(id.text().as_bytes());
+    }
+}
+
+fn error(id: &Id, code: i32, message: &str, data: Option<&str>) -> Bytes {
+    let mut out = Vec::with_capacity(128 + message.len() + data.map_or(0, str::len));
+    open(&mut out, id);
+    out.extend_from_slice(format!(",\"error\":{{\"code\":{code},\"message\":").as_bytes());
+    write_string_to(&mut out, message);
+    if let Some(data) = data {
+        out.extend_from_slice(b",\"data\":");
+        out.extend_from_slice(data.as_bytes());
+    }
+    out.extend_from_slice(b"}}");
+    out.into()
+}
+
+/// Reads a `ClientCapabilities` object.
+#[must_use]
+pub fn capabilities(raw: Raw<'_>) -> ClientCapabilities {
+    type Set = ClientCapabilities;
+    let is_object = |raw: &Raw<'_>| raw.kind() == Kind::Object;
+    let mut all = Set::NONE;
+    for (name, value) in raw.members().filter(|(_, value)| is_object(value)) {
+        let has = |key: &str| value.get(key).filter(is_object).is_some();
+        let add = |declared: bool, set: Set| if declared { set } else { Set::NONE };
+        let set = match &*name {
+            // The empty object means forms only, as it did before there was a choice.
+            "elicitation" => add(has("form") || !has("url"), Set::ELICITATION_FORM)
+                .with(add(has("url"), Set::ELICITATION_URL)),
+            "sampling" => Set::SAMPLING
+                .with(add(has("tools"), Set::SAMPLING_TOOLS))
+                .with(add(has("context"), Set::SAMPLING_CONTEXT)),
+            "roots" => Set::ROOTS,
+            "extensions" => add(has("io.modelcontextprotocol/tasks"), Set::TASKS),
+            _ => Set::NONE,
+        };
+        all = all.with(set);
+    }
+    all
+}

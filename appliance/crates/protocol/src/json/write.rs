@@ -1,0 +1,57 @@
+//! Writing strings.
+
+use super::scan::clean_run;
+
+/// Appends `text` as a JSON string, with its quotes.
+pub fn write_string(out: &mut String, text: &str) {
+    out.push('"');
+    let mut rest = text;
+    loop {
+        let clean = clean_run(rest.as_bytes());
+        out.push_str(&rest[..clean]);
+        let Some(byte) = rest.as_bytes().get(clean) else {
+            break;
+        };
+        let (escape, length) = escape(*byte);
+        // Escapes are ASCII.
+        out.extend(escape[..length].iter().map(|byte| char::from(*byte)));
+        rest = &rest[clean + 1..];
+    }
+    out.push('"');
+}
+
+/// Appends `text` as a JSON string, with its quotes.
+pub fn write_string_to(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    loop {
+        let clean = clean_run(rest);
+        out.extend_from_slice(&rest[..clean]);
+        let Some(byte) = rest.get(clean) else { break };
+        let (escape, length) = escape(*byte);
+        out.extend_from_slice(&escape[..length]);
+        rest = &rest[clean + 1..];
+    }
+    out.push(b'"');
+}
+
+/// The escape of one byte, and its length.
+const fn escape(byte: u8) -> ([u8; 6], usize) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let short = match byte {
+        b'"' | b'\\' => byte,
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0C => b'f',
+        _ => {
+            let high = HEX[(byte >> 4) as usize];
+            return (
+                [b'\\', b'u', b'0', b'0', high, HEX[(byte & 15) as usize]],
+                6,
+            );
+        }
+    };
+    ([b'\\', short, 0, 0, 0, 0], 2)
+}
