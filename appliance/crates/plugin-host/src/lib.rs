@@ -1,1 +1,27 @@
 //! Turns a dynamic library into safe Rust values, or says why not.
+//!
+//! Nothing here trusts a plugin's answers: lengths, text, JSON and completions are checked before they leave this
+//! crate. What inline isolation cannot give: a plugin that corrupts memory takes the process with it, and a blocking
+//! call cannot be stopped, only left behind. Libraries are never unloaded.
+
+mod buffer;
+mod call;
+mod describe;
+mod descriptor;
+mod error;
+mod host_functions;
+mod load;
+mod manifest;
+mod outcome;
+mod plugin;
+mod settings;
+mod slots;
+mod threads;
+
+pub use call::{Invocation, PendingCall};
+pub use describe::{Described, Exec, ExecMode, HeaderKind, HeaderParam, ItemDescription};
+pub use error::{LoadError, StopError};
+pub use manifest::{Manifest, inspect};
+pub use plugin::{Item, Plugin, PluginState};
+pub use settings::{Limits, Notice, NoticeSink, Settings};
+pub use slots::CounterSnapshot;

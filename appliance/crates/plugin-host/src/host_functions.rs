@@ -1,0 +1,264 @@
+//! What a plugin may call: the functions behind `tr_host`.
+//!
+//! Each is callable from any thread at any time, also after its call or its plugin has ended: what they stand on is
+//! never freed. Each catches its own panics: a fault of the host must not unwind through a plugin's frames.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use plugin_abi::{
+    ABI_MAJOR, ABI_MINOR, Buf, CallHandle, CallResult, E_INTERNAL, E_INVAL, E_TOO_LARGE, Host,
+    HostCtx, OK, RF_PUBLIC, Rc, STATE_BYTES_MAX, Str, log as log_level, notify as what,
+};
+use protocol::json::{Limits as JsonLimits, check};
+use protocol::{Event, LogLevel};
+
+use crate::buffer;
+use crate::settings::{Notice, NoticeSink};
+use crate::slots::{BadResult, Completion, Counters, Slots};
+
+/// What the host functions of one started plugin stand on.
+pub(crate) struct HostState {
+    pub(crate) name: Arc<str>,
+    pub(crate) slots: Slots,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) response_bytes_max: usize,
+    pub(crate) notices: NoticeSink,
+}
+
+/// Longest line of a plugin in the operator's log.
+const LOG_BYTES_MAX: usize = 4_096;
+/// Most bytes of one message to a client.
+const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+impl HostState {
+    /// The table for a plugin. The state lives for ever, and so does the table: a plugin may keep both.
+    pub(crate) fn table(&'static self) -> &'static Host {
+        Box::leak(Box::new(Host {
+            struct_size: size_of::<Host>() as u32,
+            abi_major: ABI_MAJOR,
+            abi_minor: ABI_MINOR,
+            ctx: std::ptr::from_ref(self).cast_mut().cast(),
+            complete: Some(complete),
+            progress: Some(progress),
+            check: Some(check_call),
+            buf_alloc: Some(buf_alloc),
+            buf_grow: Some(buf_grow),
+            log_level: Some(max_log_level),
+            log: Some(log),
+            message: Some(message),
+            notify: Some(notify),
+            detach: Some(detach),
+        }))
+    }
+}
+
+/// Runs `act` on the state behind `ctx`.
+fn with(ctx: *mut HostCtx, act: impl FnOnce(&'static HostState) -> Rc) -> Rc {
+    if ctx.is_null() {
+        return E_INVAL;
+    }
+    // SAFETY: a plugin has no other `ctx` than the one in its table, which points to a state that is never freed.
+    let state: &'static HostState = unsafe { &*ctx.cast::<HostState>() };
+    catch_unwind(AssertUnwindSafe(|| act(state))).unwrap_or(E_INTERNAL)
+}
+
+unsafe extern "C" fn complete(
+    ctx: *mut HostCtx,
+    call: CallHandle,
+    result: *const CallResult,
+) -> Rc {
+    with(ctx, |state| {
+        if result.is_null() || !result.is_aligned() {
+            return state.reject(call, "no result");
+        }
+        // SAFETY: not null and aligned; every version of the struct starts with its size.
+        let struct_size = unsafe { (&raw const (*result).struct_size).read() } as usize;
+        if struct_size < size_of::<CallResult>() {
+            return state.reject(call, "a result of an unknown size");
+        }
+        // SAFETY: the plugin lends a whole `CallResult` (R3) and moves its two buffers (R4): they are taken from this
+        // copy once, and the plugin does not touch them again.
+        let result = unsafe { result.read() };
+        let body = buffer::take(result.body, state.response_bytes_max);
+        let given_state = buffer::take(result.state, STATE_BYTES_MAX);
+        let (Ok(body), Ok(given_state)) = (&body, &given_state) else {
+            let is_large =
+                body.err() == Some(E_TOO_LARGE) || given_state.err() == Some(E_TOO_LARGE);
+            state.reject(
+                call,
+                if is_large {
+                    "a result above its cap"
+                } else {
+                    "a result that describes no memory"
+                },
+            );
+            return if is_large { E_TOO_LARGE } else { E_INVAL };
+        };
+        let mime = buffer::lent(result.mime);
+        let completion = Completion {
+            status: result.status,
+            format: result.format,
+            is_public: result.flags & RF_PUBLIC != 0,
+            ttl_ms: result.ttl_ms,
+            body: body.clone(),
+            state: given_state.clone(),
+            mime: (!mime.is_empty()).then(|| mime.into()),
+        };
+        state.slots.complete(call, Ok(completion))
+    })
+}
+
+impl HostState {
+    /// Ends a call whose result cannot be believed.
+    fn reject(&self, call: CallHandle, what: &'static str) -> Rc {
+        self.slots.complete(call, Err(BadResult(what)));
+        E_INVAL
+    }
+}
+
+unsafe extern "C" fn progress(
+    ctx: *mut HostCtx,
+    call: CallHandle,
+    progress: f64,
+    total: f64,
+    message: Str,
+) -> Rc {
+    with(ctx, |state| {
+        state.slots.progress(call, progress, || {
+            let message = clipped(message, LOG_BYTES_MAX);
+            Event::Progress {
+                progress,
+                total: (total > 0.0).then_some(total),
+                message: (!message.is_empty()).then(|| message.into()),
+            }
+        })
+    })
+}
+
+unsafe extern "C" fn check_call(ctx: *mut HostCtx, call: CallHandle) -> Rc {
+    with(ctx, |state| state.slots.check(call))
+}
+
+unsafe extern "C" fn buf_alloc(ctx: *mut HostCtx, cap: usize, out: *mut Buf) -> Rc {
+    with(ctx, |state| {
+        if out.is_null() || !out.is_aligned() {
+            return E_INVAL;
+        }
+        match buffer::allocate(cap, state.response_bytes_max) {
+            Ok(buf) => {
+                // SAFETY: not null and aligned, and the plugin lends room for one `Buf`. Nothing is dropped there.
+                unsafe { out.write(buf) };
+                OK
+            }
+            Err(rc) => rc,
+        }
+    })
+}
+
+unsafe extern "C" fn buf_grow(ctx: *mut HostCtx, inout: *mut Buf, min_cap: usize) -> Rc {
+    with(ctx, |state| {
+        if inout.is_null() || !inout.is_aligned() {
+            return E_INVAL;
+        }
+        // SAFETY: not null and aligned, and the plugin lends a `Buf` that nobody else uses meanwhile (R4).
+        let buf = unsafe { &mut *inout };
+        buffer::grow(buf, min_cap, state.response_bytes_max)
+            .err()
+            .unwrap_or(OK)
+    })
+}
+
+unsafe extern "C" fn max_log_level(_: *mut HostCtx) -> i32 {
+    match tracing::level_filters::LevelFilter::current().into_level() {
+        None => 0,
+        Some(tracing::Level::ERROR) => log_level::ERROR,
+        Some(tracing::Level::WARN) => log_level::WARN,
+        Some(tracing::Level::INFO) => log_level::INFO,
+        Some(tracing::Level::DEBUG) => log_level::DEBUG,
+        Some(tracing::Level::TRACE) => log_level::TRACE,
+    }
+}
+
+unsafe extern "C" fn log(ctx: *mut HostCtx, _: CallHandle, level: i32, target: Str, message: Str) {
+    with(ctx, |state| {
+        let target = clipped(target, 128);
+        let text = clipped(message, LOG_BYTES_MAX);
+        let plugin = &*state.name;
+        match level {
+            log_level::ERROR => tracing::error!(plugin, target, "{text}"),
+            log_level::WARN => tracing::warn!(plugin, target, "{text}"),
+            log_level::INFO => tracing::info!(plugin, target, "{text}"),
+            log_level::DEBUG => tracing::debug!(plugin, target, "{text}"),
+            _ => tracing::trace!(plugin, target, "{text}"),
+        }
+        OK
+    });
+}
+
+unsafe extern "C" fn message(
+    ctx: *mut HostCtx,
+    call: CallHandle,
+    level: i32,
+    logger: Str,
+    data: Str,
+) -> Rc {
+    with(ctx, |state| {
+        let level = usize::try_from(level)
+            .ok()
+            .and_then(|level| LogLevel::ALL.get(level).copied());
+        let Some(level) = level else { return E_INVAL };
+        if data.len > MESSAGE_BYTES_MAX {
+            return E_TOO_LARGE;
+        }
+        let data = buffer::lent(data);
+        if check(data.as_bytes(), &JsonLimits::DEFAULT).is_err() {
+            return E_INVAL;
+        }
+        let logger = clipped(logger, 128);
+        state.slots.tell(call, Some(level), || Event::Log {
+            level,
+            logger: (!logger.is_empty()).then(|| logger.into()),
+            data: data.into(),
+        })
+    })
+}
+
+unsafe extern "C" fn notify(ctx: *mut HostCtx, kind: i32, uri: Str) -> Rc {
+    with(ctx, |state| {
+        let notice = match kind {
+            what::TOOLS_CHANGED => Notice::ToolsChanged,
+            what::PROMPTS_CHANGED => Notice::PromptsChanged,
+            what::RESOURCES_CHANGED => Notice::ResourcesChanged,
+            what::RESOURCE_UPDATED => Notice::ResourceUpdated(clipped(uri, 2_048).into()),
+            _ => return E_INVAL,
+        };
+        if state
+            .notices
+            .try_send((Arc::clone(&state.name), notice))
+            .is_err()
+        {
+            state.counters.dropped_notices.fetch_add(1, Relaxed);
+        }
+        OK
+    })
+}
+
+unsafe extern "C" fn detach(ctx: *mut HostCtx, call: CallHandle, retry_ms: u32) -> Rc {
+    with(ctx, |state| {
+        state.slots.tell(call, None, || Event::Detach { retry_ms })
+    })
+}
+
+/// Lent text, cut to `bytes_max` at a character.
+fn clipped(text: Str, bytes_max: usize) -> String {
+    let mut text = buffer::lent(Str {
+        ptr: text.ptr,
+        len: text.len.min(bytes_max + 4),
+    });
+    while text.len() > bytes_max {
+        text.pop();
+    }
+    text
+}

@@ -1,0 +1,150 @@
+//! From a path to a loaded image: the bytes that were checked are the bytes that run.
+//!
+//! The file is read once into sealed memory, checked there and loaded from there. The descriptor of that memory stays
+//! open for the life of the process: the loader tells images apart by it.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use plugin_abi::{ENTRY_SYMBOL, Entry};
+use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
+
+use crate::error::LoadError;
+
+/// Largest library that is loaded: its sealed copy stays in memory for good.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+/// Thread keys that must be left over. A process has 1,024, every image of a Rust plugin takes one for good, and the
+/// one that finds none aborts the process.
+const FREE_THREAD_KEYS_MIN: usize = 128;
+
+/// Reads a library after checking who can have changed it.
+pub(crate) fn read_checked(path: &Path) -> Result<Vec<u8>, LoadError> {
+    let unreadable = |source: std::io::Error| LoadError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = rustix::fs::open(path, flags, Mode::empty());
+    let opened = opened.map_err(|errno| match errno {
+        rustix::io::Errno::LOOP => LoadError::NotRegular {
+            path: path.to_owned(),
+        },
+        errno => unreadable(errno.into()),
+    })?;
+    let mut file = File::from(opened);
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(LoadError::NotRegular {
+            path: path.to_owned(),
+        });
+    }
+    let me = rustix::process::geteuid().as_raw();
+    if metadata.uid() != 0 && metadata.uid() != me {
+        return Err(LoadError::ForeignOwner {
+            path: path.to_owned(),
+            owner: metadata.uid(),
+        });
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(LoadError::Writable {
+            path: path.to_owned(),
+        });
+    }
+    check_folder(path)?;
+    if metadata.len() > FILE_BYTES_MAX {
+        let (bytes, limit) = (metadata.len(), FILE_BYTES_MAX);
+        return Err(LoadError::TooLarge {
+            path: path.to_owned(),
+            bytes,
+            limit,
+        });
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    // Bounded again: the file may have grown since.
+    (&mut file)
+        .take(FILE_BYTES_MAX)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    Ok(bytes)
+}
+
+/// Whoever can write to the folder can replace the library in it, unless the folder is sticky.
+fn check_folder(path: &Path) -> Result<(), LoadError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let metadata = folder.metadata().map_err(|source| LoadError::Unreadable {
+        path: folder.to_owned(),
+        source,
+    })?;
+    let is_open = metadata.mode() & 0o002 != 0 && metadata.mode() & 0o1000 == 0;
+    if is_open {
+        Err(LoadError::WritableFolder {
+            path: folder.to_owned(),
+        })
+    } else {
+        Ok(())
+    }
+}
+
+/// Loads checked bytes and returns the entry function. The image stays for good.
+pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Entry, LoadError> {
+    check_thread_keys()?;
+    let image = seal(bytes).map_err(|errno| LoadError::Loader {
+        path: path.to_owned(),
+        what: format!("no sealed memory: {errno}"),
+    })?;
+    let name = format!("/proc/self/fd/{}", image.as_raw_fd());
+    // Leaked on purpose: a closed number that is used again would make the loader return this image for another.
+    std::mem::forget(image);
+    let refused = |error: libloading::Error| LoadError::Loader {
+        path: path.to_owned(),
+        what: error.to_string(),
+    };
+    // SAFETY: loading runs the library's constructors. The operator named it, its owner and mode were checked, and
+    // the manifest marks it as a plugin; inline plugins are trusted with the process, as the profile says.
+    let library = unsafe { Library::open(Some(&name), RTLD_NOW | RTLD_LOCAL) }.map_err(refused)?;
+    // SAFETY: the ABI fixes the type of this symbol; the descriptor it returns is checked before anything else is
+    // believed.
+    let entry: Entry = *unsafe { library.get::<Entry>(ENTRY_SYMBOL) }.map_err(refused)?;
+    // Never unloaded: thread-locals with destructors make unloading unsound.
+    std::mem::forget(library);
+    Ok(entry)
+}
+
+fn seal(bytes: &[u8]) -> std::io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut memory = File::from(rustix::fs::memfd_create("toolrack-plugin", flags)?);
+    memory.write_all(bytes)?;
+    let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&memory, seals)?;
+    Ok(memory.into())
+}
+
+fn check_thread_keys() -> Result<(), LoadError> {
+    let mut keys = Vec::with_capacity(FREE_THREAD_KEYS_MIN);
+    while keys.len() < FREE_THREAD_KEYS_MIN {
+        let mut key: libc::pthread_key_t = 0;
+        // SAFETY: `key` is valid for writing, and no destructor is given.
+        if unsafe { libc::pthread_key_create(&raw mut key, None) } != 0 {
+            break;
+        }
+        keys.push(key);
+    }
+    let free = keys.len();
+    for key in keys {
+        // SAFETY: each key was created above and is deleted once.
+        unsafe { libc::pthread_key_delete(key) };
+    }
+    if free < FREE_THREAD_KEYS_MIN {
+        return Err(LoadError::Exhausted {
+            what: "thread keys",
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! From what a plugin gave to what a client may hear: checked, mapped to the revision, or rejected.
+
+use bytes::Bytes;
+use plugin_abi::{format, status};
+use protocol::json::{Kind, Limits, Raw, check, check_object};
+use protocol::{
+    CacheHint, CacheScope, Content, Fault, InputRequired, Method, Outcome, Refusal, RefusalKind,
+    Revision,
+};
+
+use crate::slots::Completion;
+
+/// What of a call its outcome depends on.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    pub(crate) revision: Revision,
+    /// Name or URI, for messages: JSON text.
+    pub(crate) name: Bytes,
+}
+
+/// Why a result is not passed on: for the log.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Rejected(pub(crate) String);
+
+/// What a completion means.
+pub(crate) fn judge(
+    asked: &Asked,
+    completion: Completion,
+    plugin: &str,
+) -> Result<Result<Outcome, Refusal>, Rejected> {
+    let Completion {
+        status,
+        body,
+        state,
+        ..
+    } = &completion;
+    let outcome = match *status {
+        status::OK => Outcome::Done(content(asked, completion, false)?),
+        status::TOOL_ERROR => Outcome::Done(content(asked, completion, true)?),
+        status::INPUT_REQUIRED => {
+            let requests = questions(body)?;
+            let state = (!state.is_empty()).then(|| state.clone());
+            Outcome::InputRequired(InputRequired { requests, state })
+        }
+        status::INVALID_PARAMS => misfit(asked, text(body)?),
+        status::NOT_FOUND => Outcome::Failed(not_found(asked)),
+        status::INTERNAL => {
+            let what = String::from_utf8_lossy(body);
+            tracing::error!(plugin, method = asked.method.as_str(), %what, "Plugin failed.");
+            Outcome::Failed(Fault::internal("The tool failed internally."))
+        }
+        status::CANCELLED => Outcome::Failed(Fault::internal("The call was cancelled.")),
+        status::UNAVAILABLE => {
+            let message = "This tool cannot serve now; try again later.";
+            let refusal = Refusal::new(
+                RefusalKind::PluginUnavailable,
+                "plugin",
+                format!("plugin:{plugin}"),
+                message,
+            );
+            return Ok(Err(
+                refusal.with_retry_after(std::time::Duration::from_secs(2))
+            ));
+        }
+        unknown => return Err(Rejected(format!("unknown status {unknown}"))),
+    };
+    Ok(Ok(outcome))
+}
+
+fn text(body: &Bytes) -> Result<String, Rejected> {
+    let text =
+        simdutf8::basic::from_utf8(body).map_err(|_| Rejected("text is not UTF-8".to_owned()))?;
+    Ok(text.to_owned())
+}
+
+fn content(asked: &Asked, completion: Completion, is_error: bool) -> Result<Content, Rejected> {
+    let Completion {
+        body,
+        mime,
+        is_public,
+        ttl_ms,
+        ..
+    } = completion;
+    let scope = if is_public {
+        CacheScope::Public
+    } else {
+        CacheScope::Private
+    };
+    let cache = CacheHint { ttl_ms, scope };
+    match completion.format {
+        format::RESULT_JSON => object(asked, body, cache),
+        format::TEXT => {
+            if simdutf8::basic::from_utf8(&body).is_err() {
+                return Err(Rejected("text is not UTF-8".to_owned()));
+            }
+            Ok(Content::Text {
+                text: body,
+                is_error,
+                mime,
+                cache,
+            })
+        }
+        format::STRUCTURED if asked.method == Method::ToolsCall => {
+            let value =
+                check(&body, &Limits::DEFAULT).map_err(|error| Rejected(error.to_string()))?;
+            let is_object = value.kind() == Kind::Object;
+            Ok(Content::Structured {
+                json: body,
+                is_object,
+                is_error,
+            })
+        }
+        format::BLOB => match mime {
+            Some(mime) => Ok(Content::Blob {
+                data: body,
+                mime,
+                cache,
+            }),
+            None => Err(Rejected("bytes without a MIME type".to_owned())),
+        },
+        unknown => Err(Rejected(format!("unknown format {unknown}"))),
+    }
+}
+
+/// The member that a whole result must have, and its kind.
+fn required(method: Method) -> (&'static str, Kind) {
+    match method {
+        Method::ResourcesRead => ("contents", Kind::Array),
+        Method::PromptsGet => ("messages", Kind::Array),
+        Method::Complete => ("completion", Kind::Object),
+        _ => ("content", Kind::Array),
+    }
+}
+
+fn object(asked: &Asked, body: Bytes, cache: CacheHint) -> Result<Content, Rejected> {
+    let (member, kind) = required(asked.method);
+    // The host alone writes the first three; the last must be there.
+    let wanted = ["resultType", "ttlMs", "cacheScope", "_meta", member];
+    let [result_type, ttl, scope, meta, found] = check_object(&body, &Limits::DEFAULT, wanted)
+        .map_err(|error| Rejected(error.to_string()))?;
+    if result_type.or(ttl).or(scope).is_some() {
+        return Err(Rejected(
+            "resultType, ttlMs and cacheScope are for the host to write".to_owned(),
+        ));
+    }
+    let kind_at = |start: u32| match body.get(start as usize) {
+        Some(b'[') => Some(Kind::Array),
+        Some(b'{') => Some(Kind::Object),
+        _ => None,
+    };
+    if found.and_then(|span| kind_at(span.start)) != Some(kind) {
+        return Err(Rejected(format!(
+            "`{member}` is missing or of the wrong kind"
+        )));
+    }
+    if meta.is_some_and(|span| kind_at(span.start) != Some(Kind::Object)) {
+        return Err(Rejected("`_meta` is not an object".to_owned()));
+    }
+    // Spans count from the first byte; the object must begin there.
+    if body.first() != Some(&b'{') || body.last() != Some(&b'}') {
+        return Err(Rejected("space around the result object".to_owned()));
+    }
+    Ok(Content::Object {
+        json: body,
+        meta,
+        cache,
+    })
+}
+
+fn questions(body: &Bytes) -> Result<Bytes, Rejected> {
+    let all = check(body, &Limits::DEFAULT).map_err(|error| Rejected(error.to_string()))?;
+    let is_question = |question: Raw<'_>| {
+        let method = question.get("method").and_then(Raw::as_str);
+        matches!(
+            method.as_deref(),
+            Some("elicitation/create" | "sampling/createMessage" | "roots/list")
+        )
+    };
+    if all.kind() != Kind::Object || !all.members().all(|(_, question)| is_question(question)) {
+        return Err(Rejected(
+            "questions must be an object of {method, params}".to_owned(),
+        ));
+    }
+    Ok(body.clone())
+}
+
+/// Arguments that do not fit: for the model to read since 2025-11-25, a protocol error before and elsewhere.
+fn misfit(asked: &Asked, what: String) -> Outcome {
+    if asked.method == Method::ToolsCall && asked.revision >= Revision::V2025_11_25 {
+        let text = Bytes::from(what);
+        return Outcome::Done(Content::Text {
+            text,
+            is_error: true,
+            mime: None,
+            cache: CacheHint::NONE,
+        });
+    }
+    Outcome::Failed(Fault::invalid_params(what))
+}
+
+fn not_found(asked: &Asked) -> Fault {
+    let name = check(&asked.name, &Limits::DEFAULT)
+        .ok()
+        .and_then(Raw::as_str);
+    let name = name.as_deref().unwrap_or_default();
+    match asked.method {
+        Method::ResourcesRead => Fault::resource_not_found(asked.revision.era(), name),
+        _ => Fault::invalid_params(format!("Not found: {name}")),
+    }
+}
+
+/// What a client hears of a result that was rejected.
+pub(crate) fn rejected() -> Outcome {
+    Outcome::Failed(Fault::internal(
+        "The tool returned something that cannot be passed on.",
+    ))
+}
