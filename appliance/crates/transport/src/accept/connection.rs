@@ -1,0 +1,285 @@
+//! One connection from its first byte to its end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::{http1, http2};
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics::Counter;
+use pin_project_lite::pin_project;
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep_until};
+
+use super::answered::Counted;
+use super::drain::Drain;
+use super::progress::{Closed, Deadlines, Progress, instant_of, now_ms};
+use super::streams::Streams;
+use super::watched::{Protocol, Watched};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What every connection of a listener is served with.
+pub(super) struct Terms {
+    pub(super) deadlines: Arc<Deadlines>,
+    pub(super) drain: Drain,
+    pub(super) streams_stalled: Counter,
+}
+
+/// Serves `socket` until it ends, and says why it did.
+pub(super) async fn serve<S, B>(socket: TcpStream, service: S, terms: Arc<Terms>) -> Closed
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let progress = Progress::new(&terms.deadlines);
+    let mut keeper = pin!(Keeper::new(
+        Arc::clone(&progress),
+        terms.drain.clone(),
+        terms.drain.clone().begun()
+    ));
+    let mut io = Watched::new(socket, Arc::clone(&progress));
+    let protocol = match keeper.as_mut().watch(io.sniff()).await {
+        Ok(Ok(Some(protocol))) => protocol,
+        Ok(Ok(None)) => return Closed::Done,
+        Ok(Err(_)) => return Closed::Error,
+        Err(closed) => return closed,
+    };
+    let service = Counted::new(service, progress);
+    match protocol {
+        Protocol::Http1 => {
+            let connection = http1_builder().serve_connection(TokioIo::new(io), service);
+            keeper.drive(pin!(connection), |_| ()).await
+        }
+        // Boxed: an idle HTTP/1 connection does not carry the room for it.
+        Protocol::Http2 => Box::pin(serve_http2(io, service, keeper, terms)).await,
+    }
+}
+
+async fn serve_http2<S, B, D>(
+    io: Watched,
+    service: Counted<S>,
+    keeper: Pin<&mut Keeper<D>>,
+    terms: Arc<Terms>,
+) -> Closed
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+    D: Future<Output = ()>,
+{
+    let streams = Streams::new(terms.deadlines.write(), terms.streams_stalled.clone());
+    let connection = http2_builder(&streams).serve_connection(TokioIo::new(io), service);
+    let closed = keeper.drive(pin!(connection), |cx| streams.reap(cx)).await;
+    streams.shutdown().await;
+    closed
+}
+
+/// HTTP/1 as this listener speaks it. Without hyper's own timer: the keeper knows when a head is late.
+fn http1_builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .max_buf_size(32 * 1024)
+        .header_read_timeout(None)
+        .half_close(false)
+        .pipeline_flush(false);
+    builder
+}
+
+/// HTTP/2 as this listener speaks it: what one client can make it hold is small, and floods end the connection.
+fn http2_builder(streams: &Streams) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(streams.clone());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(100)
+        .max_header_list_size(16 * 1024)
+        .initial_stream_window_size(64 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .max_frame_size(16 * 1024)
+        .max_send_buf_size(64 * 1024)
+        .max_local_error_reset_streams(128)
+        .max_pending_accept_reset_streams(20)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10));
+    builder
+}
+
+/// A connection that can be asked to end after what it has in hand.
+trait Graceful: Future<Output = hyper::Result<()>> {
+    fn end_gracefully(self: Pin<&mut Self>);
+}
+
+impl<S, B> Graceful for http1::Connection<TokioIo<Watched>, S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn end_gracefully(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<S, B> Graceful for http2::Connection<TokioIo<Watched>, S, Streams>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn end_gracefully(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+pin_project! {
+    /// Holds a connection to its deadlines with one timer, which is set forward only when it goes off: while requests
+    /// come and go in time, it costs nothing.
+    struct Keeper<D> {
+        progress: Arc<Progress>,
+        // What the timer is set to.
+        set_to_ms: u64,
+        #[pin]
+        timer: Sleep,
+        drain: Drain,
+        // Ends when the drain begins.
+        #[pin]
+        begun: D,
+        begun_state: Begun,
+        // Why the connection was asked to end.
+        ending: Option<Closed>,
+    }
+}
+
+/// How far a connection knows of the drain.
+#[derive(Clone, Copy, PartialEq)]
+enum Begun {
+    Unasked,
+    Asked,
+    Heard,
+}
+
+impl<D: Future<Output = ()>> Keeper<D> {
+    fn new(progress: Arc<Progress>, drain: Drain, begun: D) -> Self {
+        let set_to_ms = progress.due().map_or(u64::MAX, |(due_ms, _)| due_ms);
+        Self {
+            progress,
+            set_to_ms,
+            timer: sleep_until(instant_of(set_to_ms)),
+            drain,
+            begun,
+            begun_state: Begun::Unasked,
+            ending: None,
+        }
+    }
+
+    /// What the connection is guilty of, if its time is up; wakes the task when that may have changed.
+    fn poll_overdue(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
+        let mut this = self.project();
+        loop {
+            let due = this.progress.due();
+            if let Some((due_ms, guilty)) = due {
+                if due_ms <= now_ms().saturating_sub(1) {
+                    return Poll::Ready(guilty);
+                }
+                if due_ms < *this.set_to_ms {
+                    *this.set_to_ms = due_ms;
+                    this.timer.as_mut().reset(instant_of(due_ms));
+                }
+            }
+            if this.timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            // While nothing is due, an answer may end on another thread without a word: look again later.
+            let next_ms = due.map_or_else(|| now_ms() + this.progress.recheck_ms(), |due| due.0);
+            *this.set_to_ms = next_ms;
+            this.timer.as_mut().reset(instant_of(next_ms));
+        }
+    }
+
+    /// Ready once, when it is time to stop.
+    fn poll_drain(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        // Asking takes a lock that all connections share, so it is done once: a task's waker never changes.
+        let is_worth_asking = match this.begun_state {
+            Begun::Unasked => true,
+            Begun::Asked => this.drain.has_news(),
+            Begun::Heard => false,
+        };
+        if !is_worth_asking {
+            return Poll::Pending;
+        }
+        *this.begun_state = Begun::Asked;
+        ready!(this.begun.poll(cx));
+        *this.begun_state = Begun::Heard;
+        Poll::Ready(())
+    }
+
+    /// Waits for `work`, which is dropped when it is late or the drain begins.
+    async fn watch<F: Future>(mut self: Pin<&mut Self>, work: F) -> Result<F::Output, Closed> {
+        let mut work = pin!(work);
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(output) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            if self.as_mut().poll_drain(cx).is_ready() {
+                return Poll::Ready(Err(Closed::Done));
+            }
+            self.as_mut().poll_overdue(cx).map(Err)
+        })
+        .await
+    }
+
+    /// Runs `connection` to its end. `attend` is called whenever it has nothing to do.
+    async fn drive<C: Graceful>(
+        mut self: Pin<&mut Self>,
+        mut connection: Pin<&mut C>,
+        attend: impl Fn(&mut Context<'_>),
+    ) -> Closed {
+        std::future::poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(self.as_mut().ended(&result));
+                }
+                attend(cx);
+                let ending = if self.as_mut().poll_drain(cx).is_ready() {
+                    Closed::Done
+                } else {
+                    match ready!(self.as_mut().poll_overdue(cx)) {
+                        Closed::Idle => Closed::Idle,
+                        guilty => return Poll::Ready(self.ending.unwrap_or(guilty)),
+                    }
+                };
+                self.as_mut().end(connection.as_mut(), ending);
+            }
+        })
+        .await
+    }
+
+    fn end<C: Graceful>(self: Pin<&mut Self>, connection: Pin<&mut C>, ending: Closed) {
+        let this = self.project();
+        this.ending.get_or_insert(ending);
+        this.progress.closing();
+        connection.end_gracefully();
+    }
+
+    fn ended(self: Pin<&mut Self>, result: &hyper::Result<()>) -> Closed {
+        match result {
+            Ok(()) => self.ending.unwrap_or(Closed::Done),
+            Err(error) => {
+                tracing::debug!(%error, "A connection broke.");
+                Closed::Error
+            }
+        }
+    }
+}

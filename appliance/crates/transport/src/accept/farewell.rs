@@ -1,0 +1,52 @@
+//! The answer to a connection above the cap: made once, sent without reading a word.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// How long the client has to read it.
+const READ_DEADLINE: Duration = Duration::from_secs(1);
+/// Most bytes of the request that are thrown away meanwhile.
+const WASTE_BYTES_MAX: u64 = 64 * 1024;
+
+/// 503, because the connection cap is of the whole listener: nobody new can be served now. The JSON-RPC code is that
+/// of a server out of its own resources.
+const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+retry-after: 2\r\n\
+connection: close\r\n\
+content-type: application/json\r\n\
+content-length: 175\r\n\
+\r\n\
+{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32017,\"message\":\"Every connection is taken; try again later.\",\
+\"data\":{\"refusal\":\"connections_exhausted\",\"scope\":\"listener\",\"retry_after_ms\":2000}}}";
+
+/// Sends the answer and closes, in that order: closing over an unread request would take the answer back.
+pub(super) async fn turn_away(mut socket: TcpStream) {
+    let farewell = async {
+        socket.write_all(ANSWER).await?;
+        socket.shutdown().await?;
+        tokio::io::copy(
+            &mut (&mut socket).take(WASTE_BYTES_MAX),
+            &mut tokio::io::sink(),
+        )
+        .await
+    };
+    // Whoever does not listen is not owed an answer.
+    drop(tokio::time::timeout(READ_DEADLINE, farewell).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ANSWER;
+
+    #[test]
+    fn declares_its_own_length() {
+        let text = std::str::from_utf8(ANSWER).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.contains(&format!("content-length: {}\r\n", body.len()))
+                || head.ends_with(&format!("content-length: {}", body.len()))
+        );
+    }
+}

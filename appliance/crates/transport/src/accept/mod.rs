@@ -1,0 +1,20 @@
+//! The way in over TCP: accepts connections and serves them with hyper, each under deadlines and a cap.
+//!
+//! Speaks HTTP/1.1 and, with prior knowledge, HTTP/2 on the same port. Knows nothing of MCP: it hands requests to a
+//! service. Deadlines for a request's body and for its answer are the service's own.
+
+mod answered;
+mod connection;
+mod drain;
+mod farewell;
+mod listener;
+pub mod metrics;
+mod progress;
+mod serve;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod watched;
+
+pub use drain::{Drain, DrainHandle, drain};
+pub use listener::{BindError, Listener};
