@@ -22,6 +22,9 @@ pub struct Output {
     ttl_ms: u32,
 }
 
+// SAFETY: the buffer is memory of the host that nobody else has; the ABI lets any thread fill and complete it.
+unsafe impl Send for Output {}
+
 impl Output {
     pub(crate) fn new(host: Host) -> Self {
         Self {

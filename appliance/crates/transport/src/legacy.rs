@@ -1,5 +1,6 @@
 //! The era of sessions: what a legacy request means, whatever it came over.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,10 +8,10 @@ use futures_util::future::join_all;
 use protocol::encode::{self, ReplyTo};
 use protocol::json::{Kind, Limits, Raw, check, write_string};
 use protocol::{
-    CacheHint, Call, ClientCapabilities, Content, Envelope, Event, Fault, Held, InputRequired,
-    LogLevel, MetaKey, Method, Outcome, Param, Refusal, Reply, Revision,
+    CacheHint, Call, ClientCapabilities, Content, Envelope, EnvelopeError, Event, Fault, Held, InputRequired,
+    LogLevel, MetaKey, Method, Outcome, Param, Refusal, Reply, Revision, Shape, codes,
 };
-use runtime::Generation;
+use runtime::{Change, Generation};
 
 use crate::endpoint::Endpoint;
 use crate::outcome::{self, EVENTS_MAX};
@@ -105,6 +106,134 @@ fn unsubscribe(session: &Session, envelope: &Envelope) -> Result<(), Fault> {
     Ok(())
 }
 
+/// What the answer to a request of this session is written for.
+pub(crate) fn reply_to(session: &Session, envelope: &Envelope) -> ReplyTo {
+    ReplyTo {
+        id: envelope.id().unwrap_or_default(),
+        revision: session.revision(),
+        method: envelope.method(),
+        uri: Bytes::new(),
+    }
+}
+
+/// The answer to a handshake.
+pub(crate) fn welcome(generation: &Generation, session: &Session, envelope: &Envelope) -> Bytes {
+    let result = generation.stack().catalogue().identity().initialize(session.revision());
+    let outcome = Outcome::Done(Content::Ready(result));
+    outcome::response(generation, &reply_to(session, envelope), Ok(outcome.into())).0
+}
+
+/// The notification for a change; `None` for one that this session does not hear of.
+pub(crate) fn change(session: &Session, change: &Change) -> Option<Bytes> {
+    let method = match change {
+        Change::Tools => "notifications/tools/list_changed",
+        Change::Prompts => "notifications/prompts/list_changed",
+        Change::Resources => "notifications/resources/list_changed",
+        Change::ResourceUpdated(uri) => {
+            if !session.is_subscribed(uri) {
+                return None;
+            }
+            let mut params = String::from("{\"uri\":");
+            write_string(&mut params, uri);
+            params.push('}');
+            return Some(encode::notification("notifications/resources/updated", &params));
+        }
+    };
+    Some(encode::notification(method, ""))
+}
+
+fn invalid(message: &'static str) -> Fault {
+    Fault::new(codes::INVALID_REQUEST, message)
+}
+
+/// A second handshake.
+pub(crate) fn initialized_twice() -> Fault {
+    invalid("This session is initialized already.")
+}
+
+/// A batch where none is spoken.
+pub(crate) fn no_batches() -> Fault {
+    invalid("Batches exist in sessions of 2025-03-26 only.")
+}
+
+/// An id that is taken.
+pub(crate) fn duplicate_id() -> Fault {
+    invalid("This id is in use by a request that still runs.")
+}
+
+/// Answers a batch (2025-03-26); `None` when nothing in it wants an answer. Its calls run side by side, cannot ask the
+/// client anything and say nothing before they answer: there is no stream of their own to say it on.
+pub(crate) async fn batch(
+    endpoint: &Endpoint,
+    generation: &Arc<Generation>,
+    session: &Arc<Session>,
+    items: Vec<Result<Envelope, EnvelopeError>>,
+) -> Option<Bytes> {
+    let answers = items.into_iter().map(|item| batched(endpoint, generation, session, item));
+    let answers: Vec<_> = join_all(answers).await.into_iter().flatten().collect();
+    if answers.is_empty() {
+        return None;
+    }
+    let mut out = Vec::with_capacity(answers.iter().map(|answer| answer.len() + 1).sum::<usize>() + 1);
+    for (at, answer) in answers.iter().enumerate() {
+        out.push(if at == 0 { b'[' } else { b',' });
+        out.extend_from_slice(answer);
+    }
+    out.push(b']');
+    Some(out.into())
+}
+
+async fn batched(
+    endpoint: &Endpoint,
+    generation: &Arc<Generation>,
+    session: &Arc<Session>,
+    item: Result<Envelope, EnvelopeError>,
+) -> Option<Bytes> {
+    let envelope = match item {
+        Ok(envelope) => envelope,
+        Err(error) => {
+            return Some(encode::fault(&error.id.unwrap_or_default(), &Fault::new(error.code, error.message)));
+        }
+    };
+    match envelope.shape() {
+        Shape::Notification => {
+            notified(session, &envelope);
+            return None;
+        }
+        Shape::Response | Shape::ErrorResponse => {
+            session.answer(&envelope);
+            return None;
+        }
+        Shape::Request => {}
+    }
+    let to = reply_to(session, &envelope);
+    if envelope.method() == Method::Initialize {
+        return Some(encode::fault(&to.id, &invalid("initialize cannot be part of a batch.")));
+    }
+    if let Some(outcome) = session_method(endpoint, generation, session, &envelope) {
+        return Some(outcome::response(generation, &to, Ok(outcome.into())).0);
+    }
+    let mut call = call(session, envelope);
+    call.client = ClientCapabilities::NONE;
+    call.log_level = None;
+    let to = outcome::reply_to(&call);
+    let mut unheard = Unheard;
+    Some(match run(generation, session, call, &mut unheard).await {
+        Ended::Answered(message, _held) => message,
+        Ended::Refused(refusal) => encode::refusal(&to.id, &refusal, generation.number()),
+        Ended::Cancelled => return None,
+    })
+}
+
+/// Where nobody listens.
+struct Unheard;
+
+impl Outlet for Unheard {
+    async fn say(&mut self, _: Bytes) {}
+
+    fn detach(&mut self, _: u32) {}
+}
+
 /// Takes in a notification of the client.
 pub(crate) fn notified(session: &Session, envelope: &Envelope) {
     match envelope.method() {
@@ -141,8 +270,8 @@ pub(crate) fn is_immediate(generation: &Generation, call: &Call) -> bool {
 
 /// Where the messages of one call go before its answer.
 pub(crate) trait Outlet: Send {
-    /// Sends one message to the client.
-    fn say(&mut self, message: &Bytes);
+    /// Sends one message to the client; waits where there is no room.
+    fn say(&mut self, message: Bytes) -> impl Future<Output = ()> + Send;
     /// Lets the connection go, where the client can come back for the rest.
     fn detach(&mut self, retry_ms: u32);
 }
@@ -162,12 +291,11 @@ pub(crate) async fn run(
     generation: &Arc<Generation>,
     session: &Arc<Session>,
     call: Call,
-    outlet: &mut dyn Outlet,
+    outlet: &mut impl Outlet,
 ) -> Ended {
     let to = outcome::reply_to(&call);
     let Ok(running) = session.begin(&to.id) else {
-        let fault = Fault::new(protocol::codes::INVALID_REQUEST, "This id is in use by a request that still runs.");
-        return Ended::Answered(encode::fault(&to.id, &fault), Held::default());
+        return Ended::Answered(encode::fault(&to.id, &duplicate_id()), Held::default());
     };
     tokio::select! {
         biased;
@@ -181,7 +309,7 @@ async fn rounds(
     session: &Arc<Session>,
     mut call: Call,
     to: &ReplyTo,
-    outlet: &mut dyn Outlet,
+    outlet: &mut impl Outlet,
 ) -> Ended {
     loop {
         let envelope = call.envelope.clone();
@@ -215,31 +343,34 @@ async fn rounds(
 async fn speak(
     generation: &Arc<Generation>,
     mut call: Call,
-    outlet: &mut dyn Outlet,
+    outlet: &mut impl Outlet,
 ) -> Result<Reply, Refusal> {
     let (sender, mut events) = tokio::sync::mpsc::channel(EVENTS_MAX);
     let revision = call.revision;
     let token = call.envelope.meta(MetaKey::ProgressToken);
     let token = token.map(|token| call.envelope.share(token)).unwrap_or_default();
     call.events = Some(sender);
-    let mut say = |outlet: &mut dyn Outlet, event: &Event| match event {
-        Event::Detach { retry_ms } => outlet.detach(*retry_ms),
-        Event::Progress { .. } | Event::Log { .. } => {
-            if let Some(message) = outcome::event_message(event, &token, revision) {
-                outlet.say(&message);
-            }
-        }
-    };
     let mut running = Box::pin(generation.stack().call(call));
     loop {
         tokio::select! {
             biased;
-            Some(event) = events.recv() => say(outlet, &event),
+            Some(event) = events.recv() => pass_on(outlet, &event, &token, revision).await,
             result = &mut running => {
                 while let Ok(event) = events.try_recv() {
-                    say(outlet, &event);
+                    pass_on(outlet, &event, &token, revision).await;
                 }
                 return result;
+            }
+        }
+    }
+}
+
+async fn pass_on(outlet: &mut impl Outlet, event: &Event, token: &[u8], revision: Revision) {
+    match event {
+        Event::Detach { retry_ms } => outlet.detach(*retry_ms),
+        Event::Progress { .. } | Event::Log { .. } => {
+            if let Some(message) = outcome::event_message(event, token, revision) {
+                outlet.say(message).await;
             }
         }
     }
@@ -249,7 +380,7 @@ async fn speak(
 async fn ask(
     session: &Arc<Session>,
     input: &InputRequired,
-    outlet: &mut dyn Outlet,
+    outlet: &mut impl Outlet,
 ) -> Result<Bytes, Outcome> {
     let questions = check(&input.requests, &Limits::DEFAULT)
         .map_err(|_| Outcome::Failed(Fault::internal("The tool asks for something malformed.")))?;
@@ -259,9 +390,9 @@ async fn ask(
         let method = question.get("method").and_then(Raw::as_str).unwrap_or_default();
         let params = question.get("params").map_or("{}", Raw::text);
         let asked = session.ask(&method, params);
-        outlet.say(&asked.message);
+        outlet.say(asked.message.clone()).await;
         names.push(name);
-        waiting.push(asked.answer);
+        waiting.push(asked.answer());
     }
     let mut answers = String::from("{");
     for (name, answer) in names.iter().zip(join_all(waiting).await) {

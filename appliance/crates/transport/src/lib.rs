@@ -1,6 +1,5 @@
 //! Moves bytes and calls across HTTP and stdio.
 
-pub mod accept;
 mod body;
 mod classify;
 mod endpoint;
@@ -9,6 +8,7 @@ mod legacy;
 mod modern;
 mod outcome;
 pub mod session;
+pub mod stdio;
 mod subscription;
 
 pub use body::ReplyBody;

@@ -1,0 +1,152 @@
+//! GET and DELETE: the streams of a legacy session, and its end.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderName, Response, StatusCode};
+use protocol::{Held, Id, Revision};
+use runtime::Change;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::{Admitted, HttpEndpoint, accepts, answer};
+use crate::body::ReplyBody;
+use crate::legacy;
+use crate::session::{Session, StreamItem, StreamReader, sse};
+
+const LAST_EVENT_HEADER: HeaderName = HeaderName::from_static("last-event-id");
+const SESSION_HEADER: &str = "mcp-session-id";
+
+impl HttpEndpoint {
+    /// Opens the session's stream, or reads on where a connection broke.
+    pub(super) fn get(self: Arc<Self>, mut admitted: Admitted) -> Response<ReplyBody> {
+        if !admitted.headers.contains_key(SESSION_HEADER) {
+            // A client without a session has nothing to listen to here.
+            return answer::method_not_allowed();
+        }
+        if !accepts(&admitted.headers, "text/event-stream") {
+            return answer::status(StatusCode::NOT_ACCEPTABLE);
+        }
+        let no_id = Id::default();
+        let session = match self.session(&admitted, &no_id) {
+            Ok(session) => session,
+            Err(response) => return *response,
+        };
+        let mut held = std::mem::take(&mut admitted.held);
+        match self.endpoint.take_stream() {
+            Ok(permit) => held.add(permit),
+            Err(refusal) => return answer::refusal(&no_id, &refusal, admitted.generation.number()),
+        }
+        if let Some(last) = admitted.headers.get(LAST_EVENT_HEADER) {
+            let reader = last.to_str().ok().and_then(|last| session.resume(last.trim()));
+            return match reader {
+                Some(reader) => self.stream(&session, reader, held),
+                None => answer::status(StatusCode::BAD_REQUEST),
+            };
+        }
+        let stream = match session.open_standalone() {
+            Ok(stream) => stream,
+            Err(refusal) => return answer::refusal(&no_id, &refusal, admitted.generation.number()),
+        };
+        self.listen_for_changes(session, stream.read(), held)
+    }
+
+    /// Ends the session: everything of it stops, and its id is unknown from now on.
+    pub(super) fn delete(&self, admitted: &Admitted) -> Response<ReplyBody> {
+        if !admitted.headers.contains_key(SESSION_HEADER) {
+            return answer::method_not_allowed();
+        }
+        if let Err(response) = self.session(admitted, &Id::default()) {
+            return *response;
+        }
+        let id = admitted.headers.get(SESSION_HEADER).and_then(|id| id.to_str().ok());
+        self.endpoint.sessions.end(id.unwrap_or_default().trim());
+        answer::status(StatusCode::NO_CONTENT)
+    }
+
+    /// Sends what a reader reads. A 2025-11-25 client is first told where it is, so that it can come back.
+    pub(super) fn stream(&self, session: &Arc<Session>, reader: StreamReader, held: Held) -> Response<ReplyBody> {
+        let first = opening(session, &reader);
+        let heartbeat = self.heartbeat;
+        let messages = stream::unfold((Some(reader), first), move |(reader, first)| async move {
+            if let Some(first) = first {
+                return Some((first, (reader, None)));
+            }
+            let mut reader = reader?;
+            tokio::select! {
+                biased;
+                item = reader.next() => match item? {
+                    StreamItem::Event { id, message } => {
+                        Some((sse::event(Some(&id), None, &message), (Some(reader), None)))
+                    }
+                    StreamItem::Detached { retry_ms } => {
+                        let id = reader.last_id();
+                        Some((sse::priming(&id, Some(retry_ms)), (None, None)))
+                    }
+                },
+                () = tokio::time::sleep(heartbeat) => {
+                    Some((Bytes::from_static(sse::COMMENT), (Some(reader), None)))
+                }
+            }
+        });
+        answer::events(Box::pin(messages), held)
+    }
+
+    /// The same for the standalone stream, which changes are put into while somebody reads it.
+    fn listen_for_changes(&self, session: Arc<Session>, reader: StreamReader, held: Held) -> Response<ReplyBody> {
+        let first = opening(&session, &reader);
+        let heartbeat = self.heartbeat;
+        let listening = Listening {
+            session,
+            reader,
+            changes: self.endpoint.changes.subscribe(),
+            ending: self.endpoint.ending.subscribe(),
+        };
+        let messages = stream::unfold((listening, first), move |(mut listening, first)| async move {
+            if let Some(first) = first {
+                return Some((first, (listening, None)));
+            }
+            listening.next(heartbeat).await.map(|bytes| (bytes, (listening, None)))
+        });
+        answer::events(Box::pin(messages), held)
+    }
+}
+
+/// The priming event of 2025-11-25; older clients would try to read its empty data.
+fn opening(session: &Session, reader: &StreamReader) -> Option<Bytes> {
+    (session.revision() == Revision::V2025_11_25).then(|| sse::priming(&reader.last_id(), None))
+}
+
+struct Listening {
+    session: Arc<Session>,
+    reader: StreamReader,
+    changes: Receiver<Change>,
+    ending: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Listening {
+    async fn next(&mut self, heartbeat: std::time::Duration) -> Option<Bytes> {
+        loop {
+            tokio::select! {
+                biased;
+                item = self.reader.next() => match item? {
+                    StreamItem::Event { id, message } => return Some(sse::event(Some(&id), None, &message)),
+                    StreamItem::Detached { .. } => return None,
+                },
+                change = self.changes.recv() => {
+                    let change = match change {
+                        Ok(change) => change,
+                        Err(RecvError::Lagged(_)) => Change::Resources,
+                        Err(RecvError::Closed) => return None,
+                    };
+                    if let Some(message) = legacy::change(&self.session, &change) {
+                        self.reader.stream().push(message);
+                    }
+                }
+                _ = self.ending.wait_for(|ending| *ending) => return None,
+                () = tokio::time::sleep(heartbeat) => return Some(Bytes::from_static(sse::COMMENT)),
+            }
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! What one client on stdio has going: its legacy session, its running requests, its subscriptions.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use profile::plan::StdioPlan;
+use protocol::envelope::Message;
+use protocol::json::Limits;
+use protocol::{
+    Bound, Call, Envelope, EnvelopeError, Era, Fault, Id, MetaKey, Method, Param, Permit, Refusal,
+    RefusalKind, Revision, Shape, codes, encode,
+};
+use runtime::{Change, Generation};
+use tokio::sync::broadcast;
+use tokio::sync::mpsc::Sender;
+use tokio::task::AbortHandle;
+
+use crate::classify;
+use crate::endpoint::Endpoint;
+use crate::legacy::{self, Ended, Outlet};
+use crate::modern;
+use crate::outcome::{self, EVENTS_MAX};
+use crate::session::Session;
+use crate::subscription::{Heard, Subscription};
+
+/// Modern requests that run, to be stopped by their id.
+type Running = Arc<Mutex<HashMap<Id, Option<AbortHandle>>>>;
+
+/// The one client.
+pub(super) struct Conversation {
+    endpoint: Arc<Endpoint>,
+    session: Option<Arc<Session>>,
+    changes: broadcast::Receiver<Change>,
+    messages: Option<Sender<Bytes>>,
+    running: Running,
+    calls: Arc<Bound>,
+}
+
+impl Conversation {
+    pub(super) fn new(endpoint: Arc<Endpoint>, plan: &StdioPlan, messages: Sender<Bytes>) -> Self {
+        Self {
+            changes: endpoint.changes.subscribe(),
+            endpoint,
+            session: None,
+            messages: Some(messages),
+            running: Running::default(),
+            calls: Bound::new("stdio_calls", plan.calls_max),
+        }
+    }
+
+    /// The cap on a line, which follows the current generation.
+    pub(super) fn line_bytes_max(&self) -> usize {
+        self.endpoint.switch.load().stack().request_bytes_max()
+    }
+
+    /// Takes in one line; what can be answered at once is answered.
+    pub(super) async fn take(&mut self, line: Bytes) -> Option<Bytes> {
+        let generation = self.endpoint.switch.load();
+        match Envelope::parse(line, &Limits::DEFAULT) {
+            Err(error) => Some(malformed(error)),
+            Ok(Message::Batch(items)) => self.batch(&generation, items).await,
+            Ok(Message::One(envelope)) => match classify::era_of_body(&envelope) {
+                Era::Modern => self.modern(&generation, envelope).await,
+                Era::Legacy => self.legacy(&generation, envelope).await,
+            },
+        }
+    }
+
+    /// No more input: nothing new starts, and running calls may finish.
+    pub(super) fn close(&mut self) {
+        self.messages = None;
+        for handle in lock(&self.running).values_mut() {
+            // Subscriptions would never end by themselves.
+            if let Some(handle) = handle.take() {
+                handle.abort();
+            }
+        }
+    }
+
+    /// Waits for a change that a legacy client is told of.
+    pub(super) async fn change(&mut self) -> Bytes {
+        loop {
+            let change = match self.changes.recv().await {
+                Ok(change) => change,
+                Err(broadcast::error::RecvError::Lagged(_)) => Change::Resources,
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            };
+            let session = self.session.as_ref().filter(|session| session.is_initialized());
+            if let Some(message) = session.and_then(|session| legacy::change(session, &change)) {
+                return message;
+            }
+        }
+    }
+
+    async fn modern(&mut self, generation: &Arc<Generation>, envelope: Envelope) -> Option<Bytes> {
+        let id = envelope.id().unwrap_or_default();
+        match envelope.shape() {
+            Shape::Notification => {
+                self.modern_notification(&envelope);
+                return None;
+            }
+            Shape::Response | Shape::ErrorResponse => return None,
+            Shape::Request => {}
+        }
+        let declared = match modern::check_body(&envelope) {
+            Ok(declared) => declared,
+            Err(fault) => return Some(encode::fault(&id, &fault)),
+        };
+        if let Err(refusal) = self.endpoint.check_phase() {
+            return Some(encode::refusal(&id, &refusal, generation.number()));
+        }
+        if envelope.method() == Method::Listen {
+            return self.listen(generation, &envelope);
+        }
+        let call = declared.call(envelope);
+        if legacy::is_immediate(generation, &call) {
+            return Some(immediate(generation, call).await);
+        }
+        self.spawn_modern(generation, call)
+    }
+
+    fn modern_notification(&self, envelope: &Envelope) {
+        if envelope.method() != Method::Cancelled {
+            return;
+        }
+        let Some(id) = envelope.param(Param::RequestId) else { return };
+        let mut running = lock(&self.running);
+        let found = running.keys().find(|running| running.text() == id.text()).cloned();
+        if let Some(Some(handle)) = found.and_then(|id| running.remove(&id)) {
+            handle.abort();
+        }
+    }
+
+    /// Runs a modern call beside the others; its messages go out as they come.
+    fn spawn_modern(&mut self, generation: &Arc<Generation>, mut call: Call) -> Option<Bytes> {
+        let to = outcome::reply_to(&call);
+        let permit = match self.claim(&to.id) {
+            Ok(permit) => permit,
+            Err(answer) => return Some(answer.encode(&to.id, generation.number())),
+        };
+        let messages = self.messages.clone()?;
+        let running = Arc::clone(&self.running);
+        let generation = Arc::clone(generation);
+        let (sender, mut events) = tokio::sync::mpsc::channel(EVENTS_MAX);
+        let token = call.envelope.meta(MetaKey::ProgressToken);
+        let token = token.map(|token| call.envelope.share(token)).unwrap_or_default();
+        call.events = Some(sender);
+        let id = to.id.clone();
+        let task = tokio::spawn(async move {
+            let _permit = permit;
+            let mut work = std::pin::pin!(generation.stack().call(call));
+            let result = loop {
+                tokio::select! {
+                    biased;
+                    Some(event) = events.recv() => {
+                        if let Some(message) = outcome::event_message(&event, &token, Revision::MODERN) {
+                            drop(messages.send(message).await);
+                        }
+                    }
+                    result = &mut work => break result,
+                }
+            };
+            while let Ok(event) = events.try_recv() {
+                if let Some(message) = outcome::event_message(&event, &token, Revision::MODERN) {
+                    drop(messages.send(message).await);
+                }
+            }
+            let (message, _held) = outcome::response(&generation, &to, result);
+            lock(&running).remove(&to.id);
+            drop(messages.send(message).await);
+        });
+        self.note(&id, &task.abort_handle());
+        None
+    }
+
+    fn listen(&mut self, generation: &Arc<Generation>, envelope: &Envelope) -> Option<Bytes> {
+        let id = envelope.id().unwrap_or_default();
+        let mut subscription = match Subscription::open(&self.endpoint, generation, envelope) {
+            Ok(subscription) => subscription,
+            Err(fault) => return Some(encode::fault(&id, &fault)),
+        };
+        let permits = self.endpoint.take_stream().map_err(Answer::Refused);
+        let permits = permits.and_then(|stream| Ok((stream, self.claim(&id)?)));
+        let permits = match permits {
+            Ok(permits) => permits,
+            Err(answer) => return Some(answer.encode(&id, generation.number())),
+        };
+        let messages = self.messages.clone()?;
+        let running = Arc::clone(&self.running);
+        let acknowledgement = subscription.acknowledgement();
+        let own_id = id.clone();
+        let task = tokio::spawn(async move {
+            let _permits = permits;
+            drop(messages.send(acknowledgement).await);
+            loop {
+                match subscription.next().await {
+                    Heard::Message(message) => {
+                        if messages.send(message).await.is_err() {
+                            break;
+                        }
+                    }
+                    Heard::End(response) => {
+                        drop(messages.send(response).await);
+                        break;
+                    }
+                }
+            }
+            lock(&running).remove(&own_id);
+        });
+        self.note(&id, &task.abort_handle());
+        None
+    }
+
+    /// Takes a place for a request that runs beside the others.
+    fn claim(&self, id: &Id) -> Result<Permit, Answer> {
+        let Some(permit) = self.calls.try_take() else {
+            let message = "Too many requests at once on this connection; try again later.";
+            let refusal = Refusal::new(RefusalKind::Overloaded, "listen", "connection", message)
+                .with_limit(self.calls.limit() as u64)
+                .with_retry_after(Duration::from_secs(1));
+            return Err(Answer::Refused(refusal));
+        };
+        if lock(&self.running).insert(id.clone(), None).is_some() {
+            return Err(Answer::Failed(legacy::duplicate_id()));
+        }
+        Ok(permit)
+    }
+
+    /// Remembers how to stop a request, unless it has ended already.
+    fn note(&self, id: &Id, handle: &AbortHandle) {
+        if let Some(slot) = lock(&self.running).get_mut(id) {
+            *slot = Some(handle.clone());
+        }
+    }
+
+    async fn legacy(&mut self, generation: &Arc<Generation>, envelope: Envelope) -> Option<Bytes> {
+        let id = envelope.id().unwrap_or_default();
+        if envelope.method() == Method::Initialize && envelope.shape() == Shape::Request {
+            return Some(self.initialize(generation, &envelope));
+        }
+        let Some(session) = self.session.clone() else {
+            let is_request = envelope.shape() == Shape::Request;
+            return is_request.then(|| before_handshake(&envelope));
+        };
+        match envelope.shape() {
+            Shape::Notification => {
+                legacy::notified(&session, &envelope);
+                return None;
+            }
+            Shape::Response | Shape::ErrorResponse => {
+                session.answer(&envelope);
+                return None;
+            }
+            Shape::Request => {}
+        }
+        if let Some(outcome) =
+            legacy::session_method(&self.endpoint, generation, &session, &envelope)
+        {
+            let to = legacy::reply_to(&session, &envelope);
+            return Some(outcome::response(generation, &to, Ok(outcome.into())).0);
+        }
+        if let Err(refusal) = self.endpoint.check_phase() {
+            return Some(encode::refusal(&id, &refusal, generation.number()));
+        }
+        let call = legacy::call(&session, envelope);
+        if legacy::is_immediate(generation, &call) {
+            return Some(immediate(generation, call).await);
+        }
+        self.spawn_legacy(generation, session, call)
+    }
+
+    fn initialize(&mut self, generation: &Generation, envelope: &Envelope) -> Bytes {
+        let id = envelope.id().unwrap_or_default();
+        if self.session.is_some() {
+            return encode::fault(&id, &legacy::initialized_twice());
+        }
+        let handshake = match legacy::handshake(envelope) {
+            Ok(handshake) => handshake,
+            Err(fault) => return encode::fault(&id, &fault),
+        };
+        match self.endpoint.sessions.create(handshake.revision, handshake.client) {
+            Ok((_, session)) => {
+                let answer = legacy::welcome(generation, &session, envelope);
+                self.session = Some(session);
+                answer
+            }
+            Err(refusal) => encode::refusal(&id, &refusal, generation.number()),
+        }
+    }
+
+    fn spawn_legacy(
+        &mut self,
+        generation: &Arc<Generation>,
+        session: Arc<Session>,
+        call: Call,
+    ) -> Option<Bytes> {
+        let id = call.id();
+        let Some(permit) = self.calls.try_take() else {
+            let refusal = Refusal::new(RefusalKind::Overloaded, "listen", "connection", "Too many requests at once on this connection; try again later.")
+                .with_limit(self.calls.limit() as u64)
+                .with_retry_after(Duration::from_secs(1));
+            return Some(encode::refusal(&id, &refusal, generation.number()));
+        };
+        let messages = self.messages.clone()?;
+        let generation = Arc::clone(generation);
+        drop(tokio::spawn(async move {
+            let _permit = permit;
+            let mut outlet = Line(messages.clone());
+            let message = match legacy::run(&generation, &session, call, &mut outlet).await {
+                Ended::Answered(message, _held) => message,
+                Ended::Refused(refusal) => encode::refusal(&id, &refusal, generation.number()),
+                Ended::Cancelled => return,
+            };
+            drop(messages.send(message).await);
+        }));
+        None
+    }
+
+    async fn batch(
+        &mut self,
+        generation: &Arc<Generation>,
+        items: Vec<Result<Envelope, EnvelopeError>>,
+    ) -> Option<Bytes> {
+        let session = self.session.clone();
+        let session = session.filter(|session| session.revision() == Revision::V2025_03_26);
+        match session {
+            Some(session) => legacy::batch(&self.endpoint, generation, &session, items).await,
+            None => Some(encode::fault(&Id::default(), &legacy::no_batches())),
+        }
+    }
+}
+
+/// Messages of a legacy call go to the output in their order.
+struct Line(Sender<Bytes>);
+
+impl Outlet for Line {
+    async fn say(&mut self, message: Bytes) {
+        drop(self.0.send(message).await);
+    }
+
+    fn detach(&mut self, _: u32) {
+        // A pipe has no connection to let go of.
+    }
+}
+
+/// Why a request does not run.
+enum Answer {
+    Refused(Refusal),
+    Failed(Fault),
+}
+
+impl Answer {
+    fn encode(&self, id: &Id, generation: u64) -> Bytes {
+        match self {
+            Self::Refused(refusal) => encode::refusal(id, refusal, generation),
+            Self::Failed(fault) => encode::fault(id, fault),
+        }
+    }
+}
+
+async fn immediate(generation: &Arc<Generation>, call: Call) -> Bytes {
+    let to = outcome::reply_to(&call);
+    let result = generation.stack().call(call).await;
+    outcome::response(generation, &to, result).0
+}
+
+fn malformed(error: EnvelopeError) -> Bytes {
+    encode::fault(&error.id.unwrap_or_default(), &Fault::new(error.code, error.message))
+}
+
+/// Before the handshake only `ping` has an answer.
+fn before_handshake(envelope: &Envelope) -> Bytes {
+    let id = envelope.id().unwrap_or_default();
+    if envelope.method() == Method::Ping {
+        return format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{{}}}}", id.text()).into();
+    }
+    let message = "Send initialize first, or declare the revision of a stateless request in params._meta.";
+    encode::fault(&id, &Fault::new(codes::INVALID_REQUEST, message))
+}
+
+fn lock(running: &Running) -> std::sync::MutexGuard<'_, HashMap<Id, Option<AbortHandle>>> {
+    running.lock().unwrap_or_else(PoisonError::into_inner)
+}
