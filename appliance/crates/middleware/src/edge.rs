@@ -9,6 +9,7 @@ use protocol::{Admission, Refusal};
 pin_project_lite::pin_project! {
     /// A refusal, or what the inner service says.
     #[project = Project]
+    #[allow(missing_docs)] // Fields of a future that nobody else makes.
     pub enum EdgeFuture<F> {
         /// Decided.
         Refused { refusal: Option<Box<Refusal>> },

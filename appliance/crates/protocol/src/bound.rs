@@ -110,7 +110,7 @@ impl Drop for Permit {
 ///
 /// They live in the response body, not in the future that made it: a future ends at the head.
 #[derive(Debug, Default)]
-pub struct Held([Option<Permit>; Held::CAPACITY]);
+pub struct Held([Option<Permit>; Self::CAPACITY]);
 
 impl Held {
     /// How many permits fit: one for each layer that can hold one, and one for the generation.

@@ -12,7 +12,7 @@ mod seal;
 mod start;
 
 pub use build::{BuildError, Stack, build};
-pub use catalogue::{Catalogue, Pages};
+pub use catalogue::{Catalogue, Identity, Pages};
 pub use kit::Kit;
 pub use order::ORDER;
 pub use seal::{KeyError, Seal};

@@ -21,8 +21,6 @@ pub struct Endpoint {
     pub vitals: Arc<Vitals>,
     /// Turns true when the process ends: long-lived streams say goodbye.
     pub ending: tokio::sync::watch::Sender<bool>,
-    /// Streams at once.
-    pub streams: Arc<Bound>,
 }
 
 impl Endpoint {
@@ -33,20 +31,34 @@ impl Endpoint {
             phase @ (Phase::Starting | Phase::Draining) => {
                 let message = match phase {
                     Phase::Starting => "The server is starting; try again shortly.",
-                    Phase::Ready | Phase::Draining => "The server is stopping; try again elsewhere.",
+                    Phase::Ready | Phase::Draining => {
+                        "The server is stopping; try again elsewhere."
+                    }
                 };
-                Err(Refusal::new(RefusalKind::Draining, "lifecycle", "process", message)
-                    .with_retry_after(std::time::Duration::from_secs(1)))
+                Err(
+                    Refusal::new(RefusalKind::Draining, "lifecycle", "process", message)
+                        .with_retry_after(std::time::Duration::from_secs(1)),
+                )
             }
         }
     }
 
+    /// The bound on streams of either era.
+    fn streams(&self) -> &Arc<Bound> {
+        self.sessions.bounds()[1]
+    }
+
     /// A place for one more stream.
     pub(crate) fn take_stream(&self) -> Result<Permit, Refusal> {
-        self.streams.try_take().ok_or_else(|| {
-            Refusal::new(RefusalKind::SessionsExhausted, "session", "process", "Every stream is taken; try again later.")
-                .with_limit(self.streams.limit() as u64)
-                .with_retry_after(std::time::Duration::from_secs(5))
+        self.streams().try_take().ok_or_else(|| {
+            Refusal::new(
+                RefusalKind::SessionsExhausted,
+                "session",
+                "process",
+                "Every stream is taken; try again later.",
+            )
+            .with_limit(self.streams().limit() as u64)
+            .with_retry_after(std::time::Duration::from_secs(5))
         })
     }
 }

@@ -8,14 +8,15 @@ use futures_util::future::join_all;
 use protocol::encode::{self, ReplyTo};
 use protocol::json::{Kind, Limits, Raw, check, write_string};
 use protocol::{
-    CacheHint, Call, ClientCapabilities, Content, Envelope, EnvelopeError, Event, Fault, Held, InputRequired,
-    LogLevel, MetaKey, Method, Outcome, Param, Refusal, Reply, Revision, Shape, codes,
+    CacheHint, Call, ClientCapabilities, Content, Envelope, EnvelopeError, Event, Fault, Held,
+    InputRequired, LogLevel, MetaKey, Method, Outcome, Param, Refusal, Reply, Revision, Shape,
+    codes,
 };
 use runtime::{Change, Generation};
 
 use crate::endpoint::Endpoint;
 use crate::outcome::{self, EVENTS_MAX};
-use crate::session::{AskError, Session};
+use crate::session::{AskError, Asked, Session};
 
 /// Rounds of questions that one call may take: a plugin that asks for ever is a fault.
 const ROUNDS_MAX: u16 = 10;
@@ -34,16 +35,23 @@ pub(crate) struct Handshake {
 /// -32602 when a required member is missing or of the wrong kind.
 pub(crate) fn handshake(envelope: &Envelope) -> Result<Handshake, Fault> {
     let version = envelope.param(Param::ProtocolVersion).and_then(Raw::as_str);
-    let version = version.ok_or_else(|| Fault::invalid_params("protocolVersion must be a string"))?;
+    let version =
+        version.ok_or_else(|| Fault::invalid_params("protocolVersion must be a string"))?;
     let object = |param, name: &str| {
-        let raw = envelope.param(param).filter(|raw: &Raw<'_>| raw.kind() == Kind::Object);
+        let raw = envelope
+            .param(param)
+            .filter(|raw: &Raw<'_>| raw.kind() == Kind::Object);
         raw.ok_or_else(|| Fault::invalid_params(format!("{name} must be an object")))
     };
     let client = encode::capabilities(object(Param::Capabilities, "capabilities")?);
     object(Param::ClientInfo, "clientInfo")?;
     // A revision that is not served, or has no handshake: offer the newest that has one.
-    let revision = Revision::parse(&version).filter(|revision| Method::Initialize.exists_in(*revision));
-    Ok(Handshake { revision: revision.unwrap_or(Revision::NEWEST_LEGACY), client })
+    let revision =
+        Revision::parse(&version).filter(|revision| Method::Initialize.exists_in(*revision));
+    Ok(Handshake {
+        revision: revision.unwrap_or(Revision::NEWEST_LEGACY),
+        client,
+    })
 }
 
 /// Answers the methods that are about the session itself; `None` for all others.
@@ -55,7 +63,9 @@ pub(crate) fn session_method(
 ) -> Option<Outcome> {
     let method = envelope.method();
     if !method.exists_in(session.revision()) {
-        return Some(Outcome::Failed(Fault::method_not_found(&envelope.method_name())));
+        return Some(Outcome::Failed(Fault::method_not_found(
+            &envelope.method_name(),
+        )));
     }
     let result = match method {
         Method::Ping => Ok(()),
@@ -74,7 +84,9 @@ fn set_level(session: &Session, envelope: &Envelope) -> Result<(), Fault> {
     let level = envelope.param(Param::Level).and_then(Raw::as_str);
     let level = level.and_then(|text| LogLevel::parse(&text));
     let level = level.ok_or_else(|| {
-        Fault::invalid_params("level must be one of debug, info, notice, warning, error, critical, alert, emergency")
+        Fault::invalid_params(
+            "level must be one of debug, info, notice, warning, error, critical, alert, emergency",
+        )
     })?;
     session.set_log_level(level);
     Ok(())
@@ -82,7 +94,8 @@ fn set_level(session: &Session, envelope: &Envelope) -> Result<(), Fault> {
 
 fn uri_of(envelope: &Envelope) -> Result<String, Fault> {
     let uri = envelope.param(Param::Uri).and_then(Raw::as_str);
-    uri.map(String::from).ok_or_else(|| Fault::invalid_params("uri must be a string"))
+    uri.map(String::from)
+        .ok_or_else(|| Fault::invalid_params("uri must be a string"))
 }
 
 fn subscribe(
@@ -118,7 +131,11 @@ pub(crate) fn reply_to(session: &Session, envelope: &Envelope) -> ReplyTo {
 
 /// The answer to a handshake.
 pub(crate) fn welcome(generation: &Generation, session: &Session, envelope: &Envelope) -> Bytes {
-    let result = generation.stack().catalogue().identity().initialize(session.revision());
+    let result = generation
+        .stack()
+        .catalogue()
+        .identity()
+        .initialize(session.revision());
     let outcome = Outcome::Done(Content::Ready(result));
     outcome::response(generation, &reply_to(session, envelope), Ok(outcome.into())).0
 }
@@ -136,7 +153,10 @@ pub(crate) fn change(session: &Session, change: &Change) -> Option<Bytes> {
             let mut params = String::from("{\"uri\":");
             write_string(&mut params, uri);
             params.push('}');
-            return Some(encode::notification("notifications/resources/updated", &params));
+            return Some(encode::notification(
+                "notifications/resources/updated",
+                &params,
+            ));
         }
     };
     Some(encode::notification(method, ""))
@@ -169,12 +189,15 @@ pub(crate) async fn batch(
     session: &Arc<Session>,
     items: Vec<Result<Envelope, EnvelopeError>>,
 ) -> Option<Bytes> {
-    let answers = items.into_iter().map(|item| batched(endpoint, generation, session, item));
+    let answers = items
+        .into_iter()
+        .map(|item| batched(endpoint, generation, session, item));
     let answers: Vec<_> = join_all(answers).await.into_iter().flatten().collect();
     if answers.is_empty() {
         return None;
     }
-    let mut out = Vec::with_capacity(answers.iter().map(|answer| answer.len() + 1).sum::<usize>() + 1);
+    let mut out =
+        Vec::with_capacity(answers.iter().map(|answer| answer.len() + 1).sum::<usize>() + 1);
     for (at, answer) in answers.iter().enumerate() {
         out.push(if at == 0 { b'[' } else { b',' });
         out.extend_from_slice(answer);
@@ -192,7 +215,10 @@ async fn batched(
     let envelope = match item {
         Ok(envelope) => envelope,
         Err(error) => {
-            return Some(encode::fault(&error.id.unwrap_or_default(), &Fault::new(error.code, error.message)));
+            return Some(encode::fault(
+                &error.id.unwrap_or_default(),
+                &Fault::new(error.code, error.message),
+            ));
         }
     };
     match envelope.shape() {
@@ -208,7 +234,10 @@ async fn batched(
     }
     let to = reply_to(session, &envelope);
     if envelope.method() == Method::Initialize {
-        return Some(encode::fault(&to.id, &invalid("initialize cannot be part of a batch.")));
+        return Some(encode::fault(
+            &to.id,
+            &invalid("initialize cannot be part of a batch."),
+        ));
     }
     if let Some(outcome) = session_method(endpoint, generation, session, &envelope) {
         return Some(outcome::response(generation, &to, Ok(outcome.into())).0);
@@ -259,7 +288,10 @@ pub(crate) fn call(session: &Session, envelope: Envelope) -> Call {
 /// task of its own nor a place among the session's running requests.
 pub(crate) fn is_immediate(generation: &Generation, call: &Call) -> bool {
     match call.method() {
-        Method::ToolsList | Method::ResourcesList | Method::ResourceTemplatesList | Method::PromptsList => true,
+        Method::ToolsList
+        | Method::ResourcesList
+        | Method::ResourceTemplatesList
+        | Method::PromptsList => true,
         Method::ToolsCall if !call.wants_progress() && call.log_level.is_none() => {
             let name = call.envelope.param(Param::Name).and_then(Raw::as_str);
             name.is_some_and(|name| generation.stack().catalogue().is_nonblocking(&name))
@@ -318,7 +350,10 @@ async fn rounds(
         let result = speak(generation, call, outlet).await;
         let input = match result {
             Err(refusal) => return Ended::Refused(refusal),
-            Ok(Reply { outcome: Outcome::InputRequired(input), .. }) if round < ROUNDS_MAX => input,
+            Ok(Reply {
+                outcome: Outcome::InputRequired(input),
+                ..
+            }) if round < ROUNDS_MAX => input,
             Ok(reply) => {
                 let (message, held) = outcome::response(generation, to, Ok(reply));
                 return Ended::Answered(message, held);
@@ -348,7 +383,9 @@ async fn speak(
     let (sender, mut events) = tokio::sync::mpsc::channel(EVENTS_MAX);
     let revision = call.revision;
     let token = call.envelope.meta(MetaKey::ProgressToken);
-    let token = token.map(|token| call.envelope.share(token)).unwrap_or_default();
+    let token = token
+        .map(|token| call.envelope.share(token))
+        .unwrap_or_default();
     call.events = Some(sender);
     let mut running = Box::pin(generation.stack().call(call));
     loop {
@@ -387,12 +424,15 @@ async fn ask(
     let mut names = Vec::new();
     let mut waiting = Vec::new();
     for (name, question) in questions.members() {
-        let method = question.get("method").and_then(Raw::as_str).unwrap_or_default();
+        let method = question
+            .get("method")
+            .and_then(Raw::as_str)
+            .unwrap_or_default();
         let params = question.get("params").map_or("{}", Raw::text);
-        let asked = session.ask(&method, params);
-        outlet.say(asked.message.clone()).await;
+        let Asked { message, answer } = session.ask(&method, params);
+        outlet.say(message).await;
         names.push(name);
-        waiting.push(asked.answer());
+        waiting.push(answer);
     }
     let mut answers = String::from("{");
     for (name, answer) in names.iter().zip(join_all(waiting).await) {
@@ -414,7 +454,9 @@ fn unanswered(error: AskError) -> Outcome {
     let text = match error {
         AskError::Timeout => "The client did not answer the question in time.".to_owned(),
         AskError::SessionEnded => "The session ended before the question was answered.".to_owned(),
-        AskError::ClientError { message, .. } => format!("The client refused the question: {message}"),
+        AskError::ClientError { message, .. } => {
+            format!("The client refused the question: {message}")
+        }
     };
     Outcome::Done(Content::Text {
         text: text.into(),

@@ -1,5 +1,6 @@
 //! Moves bytes and calls across HTTP and stdio.
 
+pub mod accept;
 mod body;
 mod classify;
 mod endpoint;

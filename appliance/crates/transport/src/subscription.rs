@@ -40,7 +40,9 @@ impl Subscription {
         generation: &Generation,
         envelope: &Envelope,
     ) -> Result<Self, Fault> {
-        let filter = envelope.param(Param::Notifications).filter(|raw| raw.kind() == Kind::Object);
+        let filter = envelope
+            .param(Param::Notifications)
+            .filter(|raw| raw.kind() == Kind::Object);
         let filter =
             filter.ok_or_else(|| Fault::invalid_params("notifications must be an object"))?;
         let catalogue = generation.stack().catalogue();
@@ -51,14 +53,19 @@ impl Subscription {
         let mut watches = Vec::new();
         if let Some(uris) = filter.get("resourceSubscriptions") {
             if uris.kind() != Kind::Array {
-                return Err(Fault::invalid_params("resourceSubscriptions must be an array"));
+                return Err(Fault::invalid_params(
+                    "resourceSubscriptions must be an array",
+                ));
             }
             let limit = generation.plan().session.subscriptions_max;
             for uri in uris.items() {
                 let uri = uri.as_str();
-                let uri = uri.ok_or_else(|| Fault::invalid_params("resourceSubscriptions must hold URIs"))?;
+                let uri = uri
+                    .ok_or_else(|| Fault::invalid_params("resourceSubscriptions must hold URIs"))?;
                 if watches.len() == limit {
-                    return Err(Fault::invalid_params(format!("more than {limit} resourceSubscriptions")));
+                    return Err(Fault::invalid_params(format!(
+                        "more than {limit} resourceSubscriptions"
+                    )));
                 }
                 // What nobody serves is left out of the acknowledgement.
                 if let Some(plugin) = catalogue.resource_owner(&uri) {
@@ -109,8 +116,11 @@ impl Subscription {
         loop {
             let change = tokio::select! {
                 biased;
-                _ = self.ending.wait_for(|ending| *ending) => return Heard::End(self.end()),
-                change = self.changes.recv() => change,
+                _ = self.ending.wait_for(|ending| *ending) => None,
+                change = self.changes.recv() => Some(change),
+            };
+            let Some(change) = change else {
+                return Heard::End(self.end());
             };
             let message = match change {
                 Ok(change) => self.message(&change),
@@ -131,7 +141,10 @@ impl Subscription {
             Change::Prompts => list(self.prompts, "notifications/prompts/list_changed"),
             Change::Resources => list(self.resources, "notifications/resources/list_changed"),
             Change::ResourceUpdated(uri) => {
-                let is_watched = self.watches.iter().any(|watch| Arc::ptr_eq(watch.uri(), uri) || watch.uri() == uri);
+                let is_watched = self
+                    .watches
+                    .iter()
+                    .any(|watch| Arc::ptr_eq(watch.uri(), uri) || watch.uri() == uri);
                 is_watched.then(|| {
                     let mut member = String::from("\"uri\":");
                     protocol::json::write_string(&mut member, uri);

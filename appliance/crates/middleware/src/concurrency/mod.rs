@@ -150,6 +150,7 @@ where
 pin_project_lite::pin_project! {
     /// The inner reply with the permit added, or the refusal.
     #[project = Project]
+    #[allow(missing_docs)] // Fields of a future that nobody else makes.
     pub enum ResponseFuture<F> {
         /// Running.
         Admitted { #[pin] future: F, permit: Option<Permit> },

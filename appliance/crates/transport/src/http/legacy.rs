@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use protocol::{
-    Call, Envelope, EnvelopeError, Fault, Held, Id, Method, Revision, Shape, encode,
-};
+use protocol::{Call, Envelope, EnvelopeError, Fault, Held, Id, Method, Revision, Shape, encode};
 use runtime::Generation;
 use tokio::sync::oneshot;
 
@@ -14,29 +12,51 @@ use super::{Admitted, HttpEndpoint, answer};
 use crate::body::ReplyBody;
 use crate::legacy::{self, Ended, Outlet};
 use crate::outcome;
-use crate::session::{Session, Stream};
+use crate::session::{Session, Stream, StreamKind, StreamReader};
 
 const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// A legacy error of the transport itself, with its own HTTP status.
 fn refused(id: &Id, status: u16, code: i32, message: &'static str) -> Response<ReplyBody> {
-    answer::fault(id, &Fault { http_status: status, ..Fault::new(code, message) })
+    answer::fault(
+        id,
+        &Fault {
+            http_status: status,
+            ..Fault::new(code, message)
+        },
+    )
 }
 
 impl HttpEndpoint {
     /// The session that the request names.
-    pub(super) fn session(&self, admitted: &Admitted, id: &Id) -> Result<Arc<Session>, Box<Response<ReplyBody>>> {
+    pub(super) fn session(
+        &self,
+        admitted: &Admitted,
+        id: &Id,
+    ) -> Result<Arc<Session>, Box<Response<ReplyBody>>> {
         let named = admitted.headers.get(SESSION_HEADER);
         let Some(named) = named else {
             let message = "The Mcp-Session-Id header is missing; send initialize first.";
-            return Err(Box::new(refused(id, 400, protocol::codes::INVALID_REQUEST, message)));
+            return Err(Box::new(refused(
+                id,
+                400,
+                protocol::codes::INVALID_REQUEST,
+                message,
+            )));
         };
-        let session = named.to_str().ok().and_then(|text| self.endpoint.sessions.find(text.trim()));
+        let session = named
+            .to_str()
+            .ok()
+            .and_then(|text| self.endpoint.sessions.find(text.trim()));
         // The same for unknown, expired and ended ones: an id tells nothing.
         session.ok_or_else(|| Box::new(refused(id, 404, -32001, "Session not found")))
     }
 
-    pub(super) async fn legacy(self: Arc<Self>, admitted: Admitted, envelope: Envelope) -> Response<ReplyBody> {
+    pub(super) async fn legacy(
+        self: Arc<Self>,
+        admitted: Admitted,
+        envelope: Envelope,
+    ) -> Response<ReplyBody> {
         let id = envelope.id().unwrap_or_default();
         if envelope.method() == Method::Initialize && envelope.shape() == Shape::Request {
             return self.initialize(&admitted, &envelope);
@@ -56,7 +76,11 @@ impl HttpEndpoint {
             }
             Shape::Request => {}
         }
-        let Admitted { generation, mut held, .. } = admitted;
+        let Admitted {
+            generation,
+            mut held,
+            ..
+        } = admitted;
         let of_session = legacy::session_method(&self.endpoint, &generation, &session, &envelope);
         if let Some(outcome) = of_session {
             let to = legacy::reply_to(&session, &envelope);
@@ -82,23 +106,36 @@ impl HttpEndpoint {
     fn initialize(&self, admitted: &Admitted, envelope: &Envelope) -> Response<ReplyBody> {
         let id = envelope.id().unwrap_or_default();
         let is_known = |value: &HeaderValue| {
-            value.to_str().is_ok_and(|text| self.endpoint.sessions.find(text).is_some())
+            value
+                .to_str()
+                .is_ok_and(|text| self.endpoint.sessions.find(text).is_some())
         };
         if admitted.headers.get(SESSION_HEADER).is_some_and(is_known) {
             return answer::fault(&id, &legacy::initialized_twice());
         }
         let handshake = match legacy::handshake(envelope) {
             Ok(handshake) => handshake,
-            Err(fault) => return answer::fault(&id, &Fault { http_status: 200, ..fault }),
+            Err(fault) => {
+                return answer::fault(
+                    &id,
+                    &Fault {
+                        http_status: 200,
+                        ..fault
+                    },
+                );
+            }
         };
-        let created = self.endpoint.sessions.create(handshake.revision, handshake.client);
+        let created = self
+            .endpoint
+            .sessions
+            .create(handshake.revision, handshake.client);
         let (session_id, session) = match created {
             Ok(created) => created,
             Err(refusal) => return answer::refusal(&id, &refusal, admitted.generation.number()),
         };
         let message = legacy::welcome(&admitted.generation, &session, envelope);
         let mut response = answer::json(StatusCode::OK, message, Held::default());
-        if let Ok(value) = HeaderValue::from_str(&session_id.text()) {
+        if let Ok(value) = HeaderValue::from_str(session_id.as_str()) {
             response.headers_mut().insert(SESSION_HEADER, value);
         }
         response
@@ -113,9 +150,13 @@ impl HttpEndpoint {
         call: Call,
     ) -> Response<ReplyBody> {
         let id = call.id();
-        let (opened, stream) = oneshot::channel();
+        let (opened, reader) = oneshot::channel();
         let (ended, end) = oneshot::channel();
-        let mut outlet = LazyStream { session: Arc::clone(&session), stream: None, opened: Some(opened) };
+        let mut outlet = LazyStream {
+            session: Arc::clone(&session),
+            stream: None,
+            opened: Some(opened),
+        };
         let running = (Arc::clone(&generation), Arc::clone(&session));
         drop(tokio::spawn(async move {
             let (generation, session) = running;
@@ -128,12 +169,12 @@ impl HttpEndpoint {
                 (Some(stream), Ended::Refused(refusal)) => {
                     stream.finish(encode::refusal(&id, &refusal, number));
                 }
-                (Some(stream), Ended::Cancelled) => session.close_stream(&stream),
+                (Some(stream), Ended::Cancelled) => stream.close(),
             }
         }));
         // Speaks first, or ends without a word: the other end of `opened` is gone then.
-        if let Ok(stream) = stream.await {
-            return self.stream(&session, stream.read(), held);
+        if let Ok(reader) = reader.await {
+            return self.stream(&session, reader, held);
         }
         match end.await {
             Ok(Ended::Answered(message, permits)) => {
@@ -144,7 +185,13 @@ impl HttpEndpoint {
             Ok(Ended::Refused(refusal)) => answer::refusal(&id, &refusal, generation.number()),
             // The client took its request back, and wants no answer.
             Ok(Ended::Cancelled) => answer::status(StatusCode::ACCEPTED),
-            Err(_) => answer::fault(&id, &Fault { http_status: 500, ..Fault::internal("The call ended without an answer.") }),
+            Err(_) => answer::fault(
+                &id,
+                &Fault {
+                    http_status: 500,
+                    ..Fault::internal("The call ended without an answer.")
+                },
+            ),
         }
     }
 
@@ -163,7 +210,11 @@ impl HttpEndpoint {
         if session.revision() != Revision::V2025_03_26 {
             return answer::fault(&no_id, &legacy::no_batches());
         }
-        let Admitted { generation, mut held, .. } = admitted;
+        let Admitted {
+            generation,
+            mut held,
+            ..
+        } = admitted;
         held.add(generation.in_flight().take_anyway().0);
         match legacy::batch(&self.endpoint, &generation, &session, items).await {
             Some(answers) => answer::json(StatusCode::OK, answers, held),
@@ -176,16 +227,17 @@ impl HttpEndpoint {
 struct LazyStream {
     session: Arc<Session>,
     stream: Option<Arc<Stream>>,
-    opened: Option<oneshot::Sender<Arc<Stream>>>,
+    opened: Option<oneshot::Sender<StreamReader>>,
 }
 
 impl LazyStream {
     fn open(&mut self) -> Option<&Arc<Stream>> {
         if self.stream.is_none() {
             // Without room for a stream the call goes on unheard.
-            let stream = self.session.open_stream().ok()?;
+            let stream = self.session.open_stream(StreamKind::Request).ok()?;
             if let Some(opened) = self.opened.take() {
-                opened.send(Arc::clone(&stream)).ok();
+                // Read from now on: nothing that follows can come before its reader.
+                opened.send(stream.reader(None)).ok();
             }
             self.stream = Some(stream);
         }
@@ -209,4 +261,3 @@ impl Outlet for LazyStream {
         }
     }
 }
-

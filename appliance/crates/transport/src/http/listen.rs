@@ -13,7 +13,11 @@ use crate::session::sse;
 use crate::subscription::{Heard, Subscription};
 
 impl HttpEndpoint {
-    pub(super) fn listen(self: Arc<Self>, admitted: Admitted, envelope: &Envelope) -> Response<ReplyBody> {
+    pub(super) fn listen(
+        self: Arc<Self>,
+        admitted: Admitted,
+        envelope: &Envelope,
+    ) -> Response<ReplyBody> {
         let id = envelope.id().unwrap_or_default();
         let generation = &admitted.generation;
         let subscription = match Subscription::open(&self.endpoint, generation, envelope) {

@@ -40,9 +40,13 @@ async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Bytes, ReadErro
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| ReadError::Broken)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| ReadError::Broken)?.into_data() else {
+            continue;
+        };
         if first.len() + rest.len() + data.len() > bytes_max {
-            return Err(ReadError::Refused(Box::new(Refusal::request_too_large(bytes_max))));
+            return Err(ReadError::Refused(Box::new(Refusal::request_too_large(
+                bytes_max,
+            ))));
         }
         if first.is_empty() && rest.is_empty() {
             if body.is_end_stream() {
@@ -57,7 +61,11 @@ async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Bytes, ReadErro
         }
         rest.extend_from_slice(&data);
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    Ok(if rest.is_empty() {
+        first
+    } else {
+        rest.freeze()
+    })
 }
 
 /// Not there by the listener's `body_ms`.

@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::{Admitted, HttpEndpoint, accepts, answer};
 use crate::body::ReplyBody;
 use crate::legacy;
-use crate::session::{Session, StreamItem, StreamReader, sse};
+use crate::session::{Session, StreamItem, StreamKind, StreamReader, sse};
 
 const LAST_EVENT_HEADER: HeaderName = HeaderName::from_static("last-event-id");
 const SESSION_HEADER: &str = "mcp-session-id";
@@ -33,23 +33,22 @@ impl HttpEndpoint {
             Ok(session) => session,
             Err(response) => return *response,
         };
-        let mut held = std::mem::take(&mut admitted.held);
-        match self.endpoint.take_stream() {
-            Ok(permit) => held.add(permit),
-            Err(refusal) => return answer::refusal(&no_id, &refusal, admitted.generation.number()),
-        }
+        let held = std::mem::take(&mut admitted.held);
         if let Some(last) = admitted.headers.get(LAST_EVENT_HEADER) {
-            let reader = last.to_str().ok().and_then(|last| session.resume(last.trim()));
+            let reader = last
+                .to_str()
+                .ok()
+                .and_then(|last| session.resume(last.trim()));
             return match reader {
                 Some(reader) => self.stream(&session, reader, held),
                 None => answer::status(StatusCode::BAD_REQUEST),
             };
         }
-        let stream = match session.open_standalone() {
+        let stream = match session.open_stream(StreamKind::Standalone) {
             Ok(stream) => stream,
             Err(refusal) => return answer::refusal(&no_id, &refusal, admitted.generation.number()),
         };
-        self.listen_for_changes(session, stream.read(), held)
+        self.listen_for_changes(session, stream.reader(None), held)
     }
 
     /// Ends the session: everything of it stops, and its id is unknown from now on.
@@ -60,13 +59,21 @@ impl HttpEndpoint {
         if let Err(response) = self.session(admitted, &Id::default()) {
             return *response;
         }
-        let id = admitted.headers.get(SESSION_HEADER).and_then(|id| id.to_str().ok());
+        let id = admitted
+            .headers
+            .get(SESSION_HEADER)
+            .and_then(|id| id.to_str().ok());
         self.endpoint.sessions.end(id.unwrap_or_default().trim());
         answer::status(StatusCode::NO_CONTENT)
     }
 
     /// Sends what a reader reads. A 2025-11-25 client is first told where it is, so that it can come back.
-    pub(super) fn stream(&self, session: &Arc<Session>, reader: StreamReader, held: Held) -> Response<ReplyBody> {
+    pub(super) fn stream(
+        &self,
+        session: &Arc<Session>,
+        reader: StreamReader,
+        held: Held,
+    ) -> Response<ReplyBody> {
         let first = opening(session, &reader);
         let heartbeat = self.heartbeat;
         let messages = stream::unfold((Some(reader), first), move |(reader, first)| async move {
@@ -76,14 +83,16 @@ impl HttpEndpoint {
             let mut reader = reader?;
             tokio::select! {
                 biased;
-                item = reader.next() => match item? {
-                    StreamItem::Event { id, message } => {
-                        Some((sse::event(Some(&id), None, &message), (Some(reader), None)))
+                item = reader.next() => match item {
+                    StreamItem::Message { event_id, message } => {
+                        let event = sse::event(Some(&event_id.to_string()), None, &message);
+                        Some((event, (Some(reader), None)))
                     }
-                    StreamItem::Detached { retry_ms } => {
-                        let id = reader.last_id();
-                        Some((sse::priming(&id, Some(retry_ms)), (None, None)))
+                    StreamItem::Detached { event_id, retry_ms } => {
+                        let event = sse::priming(&event_id.to_string(), Some(retry_ms));
+                        Some((event, (None, None)))
                     }
+                    StreamItem::Closed => None,
                 },
                 () = tokio::time::sleep(heartbeat) => {
                     Some((Bytes::from_static(sse::COMMENT), (Some(reader), None)))
@@ -94,7 +103,12 @@ impl HttpEndpoint {
     }
 
     /// The same for the standalone stream, which changes are put into while somebody reads it.
-    fn listen_for_changes(&self, session: Arc<Session>, reader: StreamReader, held: Held) -> Response<ReplyBody> {
+    fn listen_for_changes(
+        &self,
+        session: Arc<Session>,
+        reader: StreamReader,
+        held: Held,
+    ) -> Response<ReplyBody> {
         let first = opening(&session, &reader);
         let heartbeat = self.heartbeat;
         let listening = Listening {
@@ -103,19 +117,26 @@ impl HttpEndpoint {
             changes: self.endpoint.changes.subscribe(),
             ending: self.endpoint.ending.subscribe(),
         };
-        let messages = stream::unfold((listening, first), move |(mut listening, first)| async move {
-            if let Some(first) = first {
-                return Some((first, (listening, None)));
-            }
-            listening.next(heartbeat).await.map(|bytes| (bytes, (listening, None)))
-        });
+        let messages = stream::unfold(
+            (listening, first),
+            move |(mut listening, first)| async move {
+                if let Some(first) = first {
+                    return Some((first, (listening, None)));
+                }
+                listening
+                    .next(heartbeat)
+                    .await
+                    .map(|bytes| (bytes, (listening, None)))
+            },
+        );
         answer::events(Box::pin(messages), held)
     }
 }
 
 /// The priming event of 2025-11-25; older clients would try to read its empty data.
 fn opening(session: &Session, reader: &StreamReader) -> Option<Bytes> {
-    (session.revision() == Revision::V2025_11_25).then(|| sse::priming(&reader.last_id(), None))
+    (session.revision() == Revision::V2025_11_25)
+        .then(|| sse::priming(&reader.position().to_string(), None))
 }
 
 struct Listening {
@@ -130,9 +151,11 @@ impl Listening {
         loop {
             tokio::select! {
                 biased;
-                item = self.reader.next() => match item? {
-                    StreamItem::Event { id, message } => return Some(sse::event(Some(&id), None, &message)),
-                    StreamItem::Detached { .. } => return None,
+                item = self.reader.next() => match item {
+                    StreamItem::Message { event_id, message } => {
+                        return Some(sse::event(Some(&event_id.to_string()), None, &message));
+                    }
+                    StreamItem::Detached { .. } | StreamItem::Closed => return None,
                 },
                 change = self.changes.recv() => {
                     let change = match change {

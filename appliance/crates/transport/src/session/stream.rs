@@ -311,6 +311,12 @@ impl StreamReader {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// The message that was read last, or the place before the first: where a client can come back to.
+    #[must_use]
+    pub fn position(&self) -> EventId {
+        self.stream.event_id(self.taken)
+    }
+
     /// The stream that is read.
     #[must_use]
     pub const fn stream(&self) -> &Arc<Stream> {
