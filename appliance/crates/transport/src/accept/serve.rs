@@ -88,18 +88,18 @@ impl Listener {
 }
 
 /// Who is inside, and who is let in.
-struct Door {
+pub(super) struct Door {
     name: Arc<str>,
     connections: Arc<Bound>,
     tally: Tally,
     tasks: JoinSet<Closed>,
     farewells: JoinSet<()>,
-    is_paused: bool,
+    pub(super) is_paused: bool,
     logged_at: Option<Instant>,
 }
 
 impl Door {
-    fn new(name: Arc<str>, connections: Arc<Bound>, tally: Tally) -> Self {
+    pub(super) fn new(name: Arc<str>, connections: Arc<Bound>, tally: Tally) -> Self {
         Self {
             name,
             connections,
@@ -133,7 +133,7 @@ impl Door {
     }
 
     /// Notes a failure to accept. Out of file descriptors, accepting pauses for a moment or until a connection ends.
-    fn failed(&mut self, error: &io::Error) {
+    pub(super) fn failed(&mut self, error: &io::Error) {
         self.tally.accept_failed.increment(1);
         // Failures of one client are not those of the listener (accept(2), "Error handling").
         let is_of_client = matches!(
@@ -153,7 +153,7 @@ impl Door {
         }
     }
 
-    fn count(&mut self, ended: Result<Closed, JoinError>) -> Closed {
+    pub(super) fn count(&mut self, ended: Result<Closed, JoinError>) -> Closed {
         // A connection that ended frees what accepting waits for.
         self.is_paused = false;
         let closed = ended.unwrap_or_else(|error| {
