@@ -1,5 +1,23 @@
 //! Turns a TOML profile into a plan, or into all of its problems.
+//!
+//! Reads the files that it is given and nothing else: no environment, no sockets, no libraries.
 
+mod built_in;
+mod check;
+mod explain;
+mod load;
+mod origin;
 pub mod plan;
+mod problem;
+mod profile;
+mod resolve;
+mod schema;
+mod source;
 
+pub use built_in::{BuiltIn, built_in, built_ins};
+pub use explain::Row;
+pub use load::{Loaded, Sources, load};
+pub use origin::Origin;
 pub use plan::Plan;
+pub use problem::{Place, Problem, Problems};
+pub use schema::{keys, reference, schema};

@@ -1,0 +1,147 @@
+//! What the schema says about the merged values: unknown keys and wrong kinds, all at once.
+
+use std::collections::BTreeMap;
+
+use jsonschema::Validator;
+use jsonschema::error::ValidationErrorKind;
+use serde_json::Value;
+use std::sync::LazyLock;
+
+use crate::origin::Origin;
+use crate::problem::{Place, Problem};
+use crate::schema::{SCHEMA, essence};
+
+static VALIDATOR: LazyLock<Option<Validator>> = LazyLock::new(|| {
+    jsonschema::options()
+        .with_draft(jsonschema::Draft::Draft202012)
+        .build(&SCHEMA)
+        .ok()
+});
+
+/// Everything that does not fit the schema.
+pub(crate) fn check(values: &Value, origins: &BTreeMap<String, Origin>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    unknown_keys(values, &SCHEMA, "", origins, &mut problems);
+    let Some(validator) = &*VALIDATOR else {
+        return problems;
+    };
+    for error in validator.iter_errors(values) {
+        if matches!(
+            error.kind(),
+            ValidationErrorKind::AdditionalProperties { .. }
+        ) {
+            // Named above, with the nearest known key.
+            continue;
+        }
+        let path = error
+            .instance_path()
+            .as_str()
+            .trim_start_matches('/')
+            .replace('/', ".");
+        let (key, message) = match error.kind() {
+            ValidationErrorKind::Required { property } => {
+                let property = property.as_str().unwrap_or_default();
+                let key = if path.is_empty() {
+                    property.to_owned()
+                } else {
+                    format!("{path}.{property}")
+                };
+                (key, "this key is missing".to_owned())
+            }
+            ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => (
+                path.clone(),
+                format!("{} does not fit; {}", error.instance(), expected(&path)),
+            ),
+            _ => (path.clone(), format!("{error}; {}", expected(&path))),
+        };
+        problems.push(Problem {
+            place: place(&key, origins),
+            key,
+            message,
+        });
+    }
+    problems
+}
+
+/// Where a key was set, or the nearest table around it.
+pub(crate) fn place(key: &str, origins: &BTreeMap<String, Origin>) -> Place {
+    let mut path = key;
+    loop {
+        if let Some(origin) = origins.get(path) {
+            return Place::Value(origin.clone());
+        }
+        match path.rsplit_once('.') {
+            Some((outer, _)) => path = outer,
+            None => return Place::Value(Origin::Default),
+        }
+    }
+}
+
+/// What the schema wants at `path`, in the words of the key's own documentation.
+fn expected(path: &str) -> String {
+    let mut schema: &Value = &SCHEMA;
+    for name in path.split('.') {
+        let inner = schema
+            .pointer(&format!("/properties/{name}"))
+            .or_else(|| schema.get("additionalProperties"));
+        match inner {
+            Some(inner) if inner.is_object() => schema = essence(inner),
+            _ => break,
+        }
+    }
+    let description = schema
+        .get("description")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    format!("this key means: {}", description.replace('\n', " "))
+}
+
+fn unknown_keys(
+    values: &Value,
+    schema: &Value,
+    path: &str,
+    origins: &BTreeMap<String, Origin>,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(values) = values.as_object() else {
+        return;
+    };
+    let schema = essence(schema);
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let others = schema.get("additionalProperties");
+    for (name, value) in values {
+        let key = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
+        if let Some(property) = properties.and_then(|properties| properties.get(name)) {
+            unknown_keys(value, property, &key, origins, problems);
+        } else if let Some(other) = others.filter(|other| other.is_object()) {
+            unknown_keys(value, other, &key, origins, problems);
+        } else if others == Some(&Value::Bool(false)) {
+            let known = properties
+                .into_iter()
+                .flatten()
+                .map(|(name, _)| name.as_str());
+            problems.push(Problem {
+                place: place(&key, origins),
+                message: unknown(name, known),
+                key,
+            });
+        }
+    }
+}
+
+fn unknown<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
+    let known: Vec<_> = known.collect();
+    let nearest = known.iter().max_by(|left, right| {
+        strsim::jaro_winkler(name, left).total_cmp(&strsim::jaro_winkler(name, right))
+    });
+    match nearest {
+        Some(nearest) if strsim::jaro_winkler(name, nearest) > 0.7 => {
+            format!("unknown key; did you mean `{nearest}`?")
+        }
+        _ => format!("unknown key; known here: {}", known.join(", ")),
+    }
+}

@@ -1,0 +1,127 @@
+//! From sources to a plan: later sources win, key by key.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use figment::Figment;
+use serde_json::Value;
+
+use crate::check;
+use crate::origin::Origin;
+use crate::plan::Plan;
+use crate::problem::{Problem, Problems};
+use crate::profile::Profile;
+use crate::resolve::{Context, resolve};
+use crate::source::{Source, environment, files, set};
+
+/// What a profile is made of.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// A built-in profile's name, or a path.
+    pub profile: String,
+    /// Environment variables; only those that begin with `TOOLRACK_` count.
+    pub environment: Vec<(String, String)>,
+    /// `key=value`.
+    pub set: Vec<String>,
+    /// Where bare library names are looked for, after the profile's own folder.
+    pub library_search: Vec<PathBuf>,
+}
+
+/// A profile that was found good.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What to build.
+    pub plan: Plan,
+    /// What is allowed and probably not meant.
+    pub warnings: Vec<Problem>,
+    /// The merged values, defaults included.
+    pub(crate) values: Value,
+    /// Where each value came from, by key path.
+    pub(crate) origins: BTreeMap<String, Origin>,
+}
+
+/// Loads a profile.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the places.
+pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
+    let mut failed = Vec::new();
+    let mut keep = |result: Result<Source, Vec<Problem>>| match result {
+        Ok(source) => Some(source),
+        Err(problems) => {
+            failed.extend(problems);
+            None
+        }
+    };
+    let environment = keep(environment(&sources.environment));
+    let set = keep(set(&sources.set));
+    let (file, mut all) = match files(&sources.profile) {
+        Ok(found) => found,
+        Err(problems) => {
+            failed.extend(problems);
+            return Err(Problems(failed));
+        }
+    };
+    all.extend(environment);
+    all.extend(set);
+    if !failed.is_empty() {
+        return Err(Problems(failed));
+    }
+    let figment = all
+        .iter()
+        .fold(Figment::new(), |figment, source| figment.merge(source));
+    let mut origins = BTreeMap::new();
+    for source in &all {
+        origins.extend(source.origins.clone());
+    }
+    let merged: Value = figment
+        .extract()
+        .map_err(|error| Problems(vec![of_figment(&error, &origins)]))?;
+    let problems = check::check(&merged, &origins);
+    if !problems.is_empty() {
+        return Err(Problems(sorted(problems)));
+    }
+    let profile: Profile = figment.extract().map_err(|error| {
+        Problems(
+            error
+                .into_iter()
+                .map(|error| of_figment(&error, &origins))
+                .collect(),
+        )
+    })?;
+    let values = serde_json::to_value(&profile).unwrap_or_default();
+    let context = Context {
+        name: file.name(),
+        folder: file.folder().map(PathBuf::from),
+        library_search: sources.library_search.clone(),
+        origins: &origins,
+    };
+    let (plan, problems, warnings) = resolve(profile, &context);
+    if !problems.is_empty() {
+        return Err(Problems(sorted(problems)));
+    }
+    Ok(Loaded {
+        plan,
+        warnings: sorted(warnings),
+        values,
+        origins,
+    })
+}
+
+fn of_figment(error: &figment::Error, origins: &BTreeMap<String, Origin>) -> Problem {
+    let key = error.path.join(".");
+    Problem {
+        place: check::place(&key, origins),
+        message: error.kind.to_string(),
+        key,
+    }
+}
+
+fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by_key(|problem| match &problem.place {
+        crate::problem::Place::Value(Origin::BuiltIn { line, .. }) => (0, *line),
+        crate::problem::Place::Value(Origin::File { line, .. }) => (1, *line),
+        _ => (2, 0),
+    });
+    problems
+}

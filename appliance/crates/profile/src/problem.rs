@@ -1,0 +1,57 @@
+//! What is wrong with a profile, where, and how to mend it.
+
+use std::fmt;
+
+use crate::origin::Origin;
+
+/// Where a problem is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At a value.
+    Value(Origin),
+    /// In a source as a whole: a file that cannot be read, for example.
+    Source(String),
+}
+
+/// One thing that is wrong with a profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub place: Place,
+    /// The key, for example `layer.timeout.deadline_ms`; empty when it is about more than one.
+    pub key: String,
+    /// What is wrong and how to mend it: one sentence.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Value(Origin::Default) => {}
+            Place::Value(origin) => write!(f, "{origin}: ")?,
+            Place::Source(source) => write!(f, "{source}: ")?,
+        }
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// Everything that is wrong with a profile: never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, problem) in self.0.iter().enumerate() {
+            if at > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}

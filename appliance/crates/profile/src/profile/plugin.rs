@@ -1,0 +1,69 @@
+//! `[plugin.NAME]`.
+
+use middleware::ByteSize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// One plugin.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Plugin {
+    /// The library: a path from this profile's folder, or a bare file name, which is looked for in this profile's
+    /// folder, beside the program, in `../lib/toolrack/plugins` and in `plugins` beside the program.
+    pub(crate) library: String,
+    /// Where it runs. `inline`: in this process, trusted with everything in it. Default: `inline`, the one value of
+    /// this version.
+    #[serde(default)]
+    pub(crate) isolation: Isolation,
+    /// The plugin's own settings, handed to it as they are. Default: none.
+    #[serde(default)]
+    pub(crate) config: Map<String, Value>,
+    /// Bounds of this plugin.
+    #[serde(default)]
+    pub(crate) limits: PluginLimits,
+}
+
+/// Where a plugin runs.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Isolation {
+    /// In this process.
+    #[default]
+    Inline,
+}
+
+/// Bounds of one plugin.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PluginLimits {
+    /// Most calls of this plugin at once. At the limit: they wait, see `queue_calls`. Default: 16.
+    pub(crate) concurrent_calls: u64,
+    /// Most calls that wait besides. At the limit: 429. Default: 32.
+    pub(crate) queue_calls: u64,
+    /// Most threads for blocking tools. Default: 8.
+    pub(crate) threads_max: u64,
+    /// Milliseconds that one call may take, within the `timeout` layer's own. At the limit: cancelled. Default: 30000.
+    pub(crate) deadline_ms: u64,
+    /// Most bytes of one result. At the limit: the plugin is told so. Default: 4 MiB.
+    pub(crate) response_bytes_max: ByteSize,
+    /// Microseconds that a non-blocking tool may hold a thread that serves others. At the limit: counted.
+    /// Default: 1000.
+    pub(crate) overrun_us: u64,
+    /// After how many of those the tool is moved to the plugin's own threads, with a warning. Default: 5.
+    pub(crate) overruns_max: u32,
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        Self {
+            concurrent_calls: 16,
+            queue_calls: 32,
+            threads_max: 8,
+            deadline_ms: 30_000,
+            response_bytes_max: ByteSize::mib(4),
+            overrun_us: 1_000,
+            overruns_max: 5,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Addresses.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use middleware::Mode;
+
+use super::{DAY_MS, Findings, check_name};
+use crate::plan::{
+    ControlBind, ControlPlan, HttpPlan, LayersPlan, ListenerPlan, StdioPlan, TransportPlan,
+};
+use crate::profile::{Control, Http, Listen};
+
+pub(super) fn listeners(
+    listen: BTreeMap<String, Listen>,
+    layers: &LayersPlan,
+    findings: &mut Findings<'_>,
+) -> Vec<ListenerPlan> {
+    if listen.is_empty() {
+        let message =
+            "nobody can come in; add a listener, for example [listen.public] with http = {}";
+        findings.problem("listen", message);
+    }
+    let mut plans: Vec<ListenerPlan> = Vec::new();
+    for (name, listen) in listen {
+        check_name("listen", &name, findings);
+        let key = format!("listen.{name}");
+        let transport = match (listen.http, listen.stdio) {
+            (Some(http), None) => http_plan(&key, http, layers, findings).map(TransportPlan::Http),
+            (None, Some(stdio)) => {
+                let calls_max = findings.number(
+                    &format!("{key}.stdio.calls_max"),
+                    stdio.calls_max,
+                    1..=100_000,
+                );
+                Some(TransportPlan::Stdio(StdioPlan { calls_max }))
+            }
+            (None, None) | (Some(_), Some(_)) => {
+                findings.problem(&key, "a listener has exactly one of `http` and `stdio`");
+                None
+            }
+        };
+        let Some(transport) = transport else { continue };
+        if let Some(twin) = plans
+            .iter()
+            .find(|plan| is_same(&plan.transport, &transport))
+        {
+            let message = format!("this is the way in that listen.{} has already", twin.name);
+            findings.problem(&key, message);
+        }
+        plans.push(ListenerPlan {
+            name: name.as_str().into(),
+            transport,
+        });
+    }
+    plans
+}
+
+fn is_same(left: &TransportPlan, right: &TransportPlan) -> bool {
+    match (left, right) {
+        (TransportPlan::Stdio(_), TransportPlan::Stdio(_)) => true,
+        (TransportPlan::Http(left), TransportPlan::Http(right)) => {
+            left.bind == right.bind && left.bind.port() != 0
+        }
+        _ => false,
+    }
+}
+
+fn address(key: &str, text: &str, findings: &mut Findings<'_>) -> Option<SocketAddr> {
+    let parsed = text.parse();
+    if parsed.is_err() {
+        let message = format!(
+            "`{text}` is not an address with a port; write it like 127.0.0.1:8080 or [::1]:8080"
+        );
+        findings.problem(key, message);
+    }
+    parsed.ok()
+}
+
+fn http_plan(
+    listener: &str,
+    http: Http,
+    layers: &LayersPlan,
+    findings: &mut Findings<'_>,
+) -> Option<HttpPlan> {
+    let key = |name: &str| format!("{listener}.http.{name}");
+    let bind = address(&key("bind"), &http.bind, findings)?;
+    if !http.path.starts_with('/') || http.path.contains(['?', '#', ' ']) {
+        findings.problem(
+            key("path"),
+            format!("`{}` is not a path; write it like /mcp", http.path),
+        );
+    }
+    if !bind.ip().is_loopback() {
+        let message = match layers.origin.mode {
+            Mode::Off => Some(
+                "other hosts reach this address, and without [layer.origin] any web page that a user opens could call it; add the layer",
+            ),
+            Mode::Enforce | Mode::Shadow if layers.origin.allowed_hosts.is_empty() => Some(
+                "other hosts reach this address, but layer.origin.allowed_hosts is empty, so every request would be refused; name the hosts that clients use",
+            ),
+            Mode::Enforce | Mode::Shadow => None,
+        };
+        if let Some(message) = message {
+            findings.problem(key("bind"), message);
+        }
+    }
+    let longest = 3_600_000;
+    Some(HttpPlan {
+        bind,
+        connections_max: findings.number(
+            &key("connections_max"),
+            http.connections_max,
+            1..=1_000_000,
+        ),
+        first_byte_deadline: findings.time(&key("first_byte_ms"), http.first_byte_ms, 1..=longest),
+        head_deadline: findings.time(&key("head_ms"), http.head_ms, 1..=longest),
+        body_deadline: findings.time(&key("body_ms"), http.body_ms, 1..=longest),
+        idle_deadline: findings.time(&key("idle_ms"), http.idle_ms, 1..=DAY_MS),
+        write_deadline: findings.time(&key("write_ms"), http.write_ms, 1..=longest),
+        heartbeat: findings.time(&key("heartbeat_ms"), http.heartbeat_ms, 100..=longest),
+        path: http.path,
+    })
+}
+
+pub(super) fn control(
+    control: Option<Control>,
+    findings: &mut Findings<'_>,
+) -> Option<ControlPlan> {
+    let Control { bind, allow_remote } = control?;
+    if let Some(path) = bind.strip_prefix("unix:") {
+        return Some(ControlPlan {
+            bind: ControlBind::Unix(PathBuf::from(path)),
+        });
+    }
+    let address = address("control.bind", &bind, findings)?;
+    if !address.ip().is_loopback() {
+        if allow_remote {
+            findings.warning(
+                "control.bind",
+                "whoever reaches this address reads the metrics and the plan",
+            );
+        } else {
+            let message = "other hosts reach this address; choose a loopback address or unix:/path, or set control.allow_remote = true";
+            findings.problem("control.bind", message);
+        }
+    }
+    Some(ControlPlan {
+        bind: ControlBind::Tcp(address),
+    })
+}

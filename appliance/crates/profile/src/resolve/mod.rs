@@ -1,0 +1,227 @@
+//! From the profile as written to the plan: addresses read, ranges checked, absent layers off.
+
+mod listeners;
+mod plugins;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use middleware::Mode;
+
+use crate::check::place;
+use crate::origin::Origin;
+use crate::plan::{
+    LayersPlan, LogPlan, Plan, ProcessPlan, RequestStatePlan, SecretSource, ServerPlan,
+    SessionPlan, ShutdownPlan,
+};
+use crate::problem::Problem;
+use crate::profile::{FORMAT, Layers, Profile, RequestState, Secret};
+
+/// What a profile is resolved with.
+pub(crate) struct Context<'a> {
+    pub(crate) name: String,
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) library_search: Vec<PathBuf>,
+    pub(crate) origins: &'a BTreeMap<String, Origin>,
+}
+
+/// Collects what is wrong.
+pub(super) struct Findings<'a> {
+    context: &'a Context<'a>,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+impl Findings<'_> {
+    fn problem(&mut self, key: impl Into<String>, message: impl Into<String>) {
+        let problem = self.at(key.into(), message.into());
+        self.problems.push(problem);
+    }
+
+    fn warning(&mut self, key: impl Into<String>, message: impl Into<String>) {
+        let warning = self.at(key.into(), message.into());
+        self.warnings.push(warning);
+    }
+
+    fn at(&self, key: String, message: String) -> Problem {
+        Problem {
+            place: place(&key, self.context.origins),
+            key,
+            message,
+        }
+    }
+
+    /// A number within its range.
+    fn number(&mut self, key: &str, value: u64, range: std::ops::RangeInclusive<u64>) -> usize {
+        if !range.contains(&value) {
+            self.problem(
+                key,
+                format!("{value} is outside of {} to {}", range.start(), range.end()),
+            );
+        }
+        usize::try_from(value).unwrap_or(usize::MAX)
+    }
+
+    /// Milliseconds within their range.
+    fn time(&mut self, key: &str, value: u64, range: std::ops::RangeInclusive<u64>) -> Duration {
+        self.number(key, value, range);
+        Duration::from_millis(value)
+    }
+}
+
+/// One day in milliseconds: the longest that anything may wait.
+const DAY_MS: u64 = 86_400_000;
+
+/// The plan, what is wrong, and what is probably not meant. The plan is only good when nothing is wrong.
+pub(crate) fn resolve(
+    profile: Profile,
+    context: &Context<'_>,
+) -> (Plan, Vec<Problem>, Vec<Problem>) {
+    let mut findings = Findings {
+        context,
+        problems: Vec::new(),
+        warnings: Vec::new(),
+    };
+    if profile.format != FORMAT {
+        findings.problem(
+            "format",
+            format!("this version reads format {FORMAT}, not {}", profile.format),
+        );
+    }
+    let layers = layers(profile.layer, &mut findings);
+    let plan = Plan {
+        name: context.name.as_str().into(),
+        server: server(profile.server, &mut findings),
+        listeners: listeners::listeners(profile.listen, &layers, &mut findings),
+        control: listeners::control(profile.control, &mut findings),
+        session: session(&profile.session, &mut findings),
+        layers,
+        plugins: plugins::plugins(profile.plugin, &mut findings),
+        shutdown: ShutdownPlan {
+            notice: findings.time("shutdown.notice_ms", profile.shutdown.notice_ms, 0..=DAY_MS),
+            drain: findings.time("shutdown.drain_ms", profile.shutdown.drain_ms, 0..=DAY_MS),
+        },
+        process: ProcessPlan {
+            worker_threads: profile
+                .process
+                .worker_threads
+                .map(|threads| findings.number("process.worker_threads", threads, 1..=1_024)),
+        },
+        log: LogPlan {
+            filter: profile.log.filter,
+            format: profile.log.format,
+        },
+        request_state: request_state(profile.request_state, &mut findings),
+    };
+    (plan, findings.problems, findings.warnings)
+}
+
+fn server(server: crate::profile::Server, findings: &mut Findings<'_>) -> ServerPlan {
+    if server.name.is_empty() {
+        findings.problem("server.name", "a server needs a name");
+    }
+    ServerPlan {
+        page_items_max: findings.number("server.page_items_max", server.page_items_max, 1..=10_000),
+        list_ttl: findings.time("server.list_ttl_ms", server.list_ttl_ms, 0..=DAY_MS),
+        name: server.name,
+        title: server.title,
+        instructions: server.instructions,
+    }
+}
+
+fn session(session: &crate::profile::Session, findings: &mut Findings<'_>) -> SessionPlan {
+    SessionPlan {
+        sessions_max: findings.number("session.sessions_max", session.sessions_max, 1..=10_000_000),
+        idle: findings.time("session.idle_ms", session.idle_ms, 1_000..=7 * DAY_MS),
+        streams_max: findings.number("session.streams_max", session.streams_max, 1..=1_000_000),
+        replay_events_max: findings.number(
+            "session.replay_events_max",
+            session.replay_events_max,
+            1..=100_000,
+        ),
+        replay_bytes_max: session.replay_bytes_max.bytes(),
+        replay: findings.time("session.replay_ms", session.replay_ms, 0..=DAY_MS),
+        subscriptions_max: findings.number(
+            "session.subscriptions_max",
+            session.subscriptions_max,
+            1..=100_000,
+        ),
+        answer_deadline: findings.time("session.answer_ms", session.answer_ms, 1..=DAY_MS),
+    }
+}
+
+/// An absent layer is off; its other settings then mean nothing.
+fn layers(layers: Layers, findings: &mut Findings<'_>) -> LayersPlan {
+    let plan = LayersPlan {
+        origin: layers.origin.unwrap_or_else(|| middleware::origin::Config {
+            mode: Mode::Off,
+            ..Default::default()
+        }),
+        payload: layers
+            .payload
+            .unwrap_or_else(|| middleware::payload::Config {
+                mode: Mode::Off,
+                ..Default::default()
+            }),
+        concurrency: layers
+            .concurrency
+            .unwrap_or_else(|| middleware::concurrency::Config {
+                mode: Mode::Off,
+                ..Default::default()
+            }),
+        timeout: layers
+            .timeout
+            .unwrap_or_else(|| middleware::timeout::Config {
+                mode: Mode::Off,
+                ..Default::default()
+            }),
+    };
+    let found = [
+        ("origin", plan.origin.problems()),
+        ("payload", plan.payload.problems()),
+        ("timeout", plan.timeout.problems()),
+    ];
+    for (layer, problems) in found {
+        for (key, message) in problems {
+            findings.problem(format!("layer.{layer}.{key}"), message);
+        }
+    }
+    plan
+}
+
+fn request_state(state: RequestState, findings: &mut Findings<'_>) -> RequestStatePlan {
+    let key = state.key.and_then(|secret| {
+        let Secret { env, file } = secret;
+        match (env, file) {
+            (Some(name), None) => Some(SecretSource::Env(name)),
+            (None, Some(path)) => {
+                let folder = findings.context.folder.clone().unwrap_or_default();
+                Some(SecretSource::File(folder.join(path)))
+            }
+            (None, None) | (Some(_), Some(_)) => {
+                findings.problem(
+                    "request_state.key",
+                    "write either { env = \"NAME\" } or { file = \"path\" }",
+                );
+                None
+            }
+        }
+    });
+    RequestStatePlan {
+        key,
+        ttl: findings.time("request_state.ttl_ms", state.ttl_ms, 1_000..=DAY_MS),
+    }
+}
+
+/// Names of listeners and plugins: they stand in logs, metrics and environment variables.
+fn check_name(table: &str, name: &str, findings: &mut Findings<'_>) {
+    let fits = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-'
+    };
+    let starts = name.starts_with(|first: char| first.is_ascii_lowercase());
+    if !starts || name.len() > 32 || !name.bytes().all(fits) {
+        let message = "a name has 1 to 32 of a-z, 0-9, _ and -, and begins with a letter";
+        findings.problem(format!("{table}.{name}"), message);
+    }
+}

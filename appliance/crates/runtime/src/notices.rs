@@ -1,0 +1,83 @@
+//! What plugins say of themselves between calls: a changed list makes a new generation of the same plan.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use plugin_host::{Notice, Plugin};
+use tokio::sync::mpsc::Receiver;
+
+use crate::changes::{Change, Changes};
+use crate::generation::{Generation, Switch};
+use crate::vitals::Vitals;
+
+/// Notices that wait to be followed. Lists are read whole, so a dropped one is made good by the next.
+pub const NOTICES_MAX: usize = 1_024;
+
+/// Follows notices until every plugin is gone.
+pub async fn follow_notices(
+    mut notices: Receiver<(Arc<str>, Notice)>,
+    switch: Arc<Switch>,
+    changes: Changes,
+    vitals: Arc<Vitals>,
+) {
+    let mut batch = Vec::new();
+    // Taken together: a plugin that changes ten tools is described once.
+    while notices.recv_many(&mut batch, NOTICES_MAX).await > 0 {
+        let mut lists = Vec::new();
+        let mut plugins = BTreeSet::new();
+        for (plugin, notice) in batch.drain(..) {
+            let list = match notice {
+                Notice::ToolsChanged => Change::Tools,
+                Notice::PromptsChanged => Change::Prompts,
+                Notice::ResourcesChanged => Change::Resources,
+                Notice::ResourceUpdated(uri) => {
+                    changes.publish(Change::ResourceUpdated(uri));
+                    continue;
+                }
+            };
+            plugins.insert(plugin);
+            if !lists.contains(&list) {
+                lists.push(list);
+            }
+        }
+        if plugins.is_empty() {
+            continue;
+        }
+        let (switch, vitals) = (Arc::clone(&switch), Arc::clone(&vitals));
+        // Describing waits for the plugin, so it is no work for a thread that serves.
+        let republished =
+            tokio::task::spawn_blocking(move || republish(&switch, &vitals, &plugins)).await;
+        if republished.unwrap_or(false) {
+            for list in lists {
+                changes.publish(list);
+            }
+        }
+    }
+}
+
+/// Describes `names` again and publishes a generation with what they offer now. `false` when it does not fit together;
+/// then everything stays as it was.
+fn republish(switch: &Switch, vitals: &Vitals, names: &BTreeSet<Arc<str>>) -> bool {
+    let current = switch.load();
+    let kit = current.stack().kit();
+    let is_named = |plugin: &&Arc<Plugin>| names.contains(plugin.name());
+    for plugin in kit.plugins.iter().filter(is_named) {
+        if let Err(error) = plugin.describe_again() {
+            tracing::warn!(plugin = %plugin.name(), %error, "Changed lists are not followed.");
+            return false;
+        }
+    }
+    match stack::build(current.plan(), kit) {
+        Ok(stack) => {
+            let number = current.number() + 1;
+            switch.publish(Arc::new(Generation::new(number, Arc::clone(current.plan()), stack)));
+            vitals.set_generation(number);
+            tracing::info!(generation = number, "Lists of plugins changed.");
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, "Changed lists of plugins do not fit together; the old ones stay.");
+            false
+        }
+    }
+}

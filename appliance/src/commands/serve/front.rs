@@ -1,0 +1,169 @@
+//! The listeners: opened, served, drained.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hyper::service::service_fn;
+use profile::Plan;
+use profile::plan::{StdioPlan, TransportPlan};
+use protocol::Bound;
+use runtime::Phase;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use transport::Endpoint;
+use transport::accept::{BindError, Drain, DrainHandle, Listener, drain};
+use transport::http::HttpEndpoint;
+
+use super::stop::Signals;
+use crate::exit;
+
+/// Every way in, open.
+pub(super) struct Front {
+    http: Vec<Http>,
+    stdio: Option<StdioPlan>,
+    signals: Signals,
+}
+
+/// One HTTP listener.
+pub(super) struct Http {
+    pub(super) name: Arc<str>,
+    pub(super) path: String,
+    pub(super) address: SocketAddr,
+    listener: Listener,
+    endpoint: Arc<HttpEndpoint>,
+}
+
+/// What ended the serving.
+enum End {
+    /// A signal.
+    Asked,
+    /// The client on stdio is gone, and there is no other way in.
+    Alone,
+}
+
+impl Front {
+    /// Opens every listener of the plan; nobody is let in yet.
+    pub(super) fn open(plan: &Plan, endpoint: &Arc<Endpoint>) -> Result<Self, BindError> {
+        let mut http = Vec::new();
+        let mut stdio = None;
+        for listener in &plan.listeners {
+            let name = Arc::clone(&listener.name);
+            match &listener.transport {
+                TransportPlan::Stdio(plan) => stdio = Some(plan.clone()),
+                TransportPlan::Http(plan) => {
+                    let bound = Listener::bind(Arc::clone(&name), plan)?;
+                    let address = bound.local_addr();
+                    let endpoint = HttpEndpoint::new(Arc::clone(endpoint), Arc::clone(&name), plan);
+                    http.push(Http { name, path: plan.path.clone(), address, listener: bound, endpoint });
+                }
+            }
+        }
+        Ok(Self { http, stdio, signals: Signals::new() })
+    }
+
+    /// The HTTP listeners.
+    pub(super) fn http(&self) -> &[Http] {
+        &self.http
+    }
+
+    /// Whether there is a client on stdio.
+    pub(super) const fn has_stdio(&self) -> bool {
+        self.stdio.is_some()
+    }
+
+    /// The bounds on connections, for their metrics.
+    pub(super) fn bounds(&self) -> Vec<Arc<Bound>> {
+        self.http.iter().map(|http| Arc::clone(http.listener.connections())).collect()
+    }
+
+    /// Serves until a signal, or until the one client on stdio leaves. Returns the exit code.
+    pub(super) async fn serve(self, plan: &Plan, endpoint: &Arc<Endpoint>) -> u8 {
+        let Self { http, stdio, mut signals } = self;
+        let (handle, draining) = drain();
+        let is_alone = http.is_empty();
+        let mut listeners = JoinSet::new();
+        for listener in http {
+            listeners.spawn(serve_http(listener, draining.clone()));
+        }
+        let client = async {
+            match stdio {
+                None => std::future::pending().await,
+                Some(stdio) => serve_stdio(endpoint, &stdio).await,
+            }
+            if !is_alone {
+                std::future::pending::<()>().await;
+            }
+        };
+        let end = tokio::select! {
+            () = signals.next() => End::Asked,
+            () = client => End::Alone,
+        };
+        match end {
+            End::Alone => exit::OK,
+            End::Asked => wind_down(plan, endpoint, &handle, listeners, signals).await,
+        }
+    }
+}
+
+async fn serve_http(http: Http, draining: Drain) -> usize {
+    let Http { listener, endpoint, .. } = http;
+    let make_service = |peer| {
+        let endpoint = Arc::clone(&endpoint);
+        service_fn(move |request| {
+            let answering = Arc::clone(&endpoint).handle(peer, request);
+            async move { Ok::<_, Infallible>(answering.await) }
+        })
+    };
+    listener.serve(make_service, draining).await
+}
+
+async fn serve_stdio(endpoint: &Arc<Endpoint>, plan: &StdioPlan) {
+    let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
+    if let Err(error) = transport::stdio::serve(Arc::clone(endpoint), plan, input, output).await {
+        tracing::debug!(%error, "The client on stdio is gone.");
+    }
+}
+
+/// Notice first, then drain, then let go. A second signal skips what is left.
+async fn wind_down(
+    plan: &Plan,
+    endpoint: &Arc<Endpoint>,
+    handle: &DrainHandle,
+    mut listeners: JoinSet<usize>,
+    mut signals: Signals,
+) -> u8 {
+    let notice = plan.shutdown.notice;
+    endpoint.vitals.enter(Phase::Draining);
+    tracing::info!(
+        notice_ms = notice.as_millis() as u64,
+        drain_ms = plan.shutdown.drain.as_millis() as u64,
+        "Stopping: no new calls, running ones may finish. A second signal stops at once."
+    );
+    tokio::select! {
+        () = tokio::time::sleep(notice) => {}
+        () = signals.next() => {}
+    }
+    endpoint.ending.send_replace(true);
+    handle.begin(Instant::now() + plan.shutdown.drain);
+    let mut cut = 0;
+    let drained = async {
+        while let Some(ended) = listeners.join_next().await {
+            cut += ended.unwrap_or_default();
+        }
+    };
+    tokio::select! {
+        () = drained => {}
+        () = signals.next() => {
+            handle.abort();
+            tracing::warn!("Stopped at once: calls in flight were cut.");
+        }
+    }
+    endpoint.sessions.end_all();
+    if cut > 0 {
+        tracing::warn!(connections = cut, "Stopped; connections that did not finish in time were cut.");
+    } else {
+        tracing::info!("Stopped; every call was answered.");
+    }
+    exit::OK
+}

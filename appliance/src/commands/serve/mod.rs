@@ -1,0 +1,145 @@
+//! `toolrack serve`: the only place that sees every room.
+
+mod front;
+mod key;
+mod report;
+mod stop;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use profile::Plan;
+use profile::plan::LogFormat;
+use runtime::{Changes, Generation, NOTICES_MAX, Phase, Switch, Vitals, Watches, follow_notices};
+use stack::Kit;
+use telemetry::{CallMeter, LogShape, Registry};
+use transport::Endpoint;
+use transport::session::Sessions;
+
+use crate::cli::ProfileOptions;
+use crate::exit;
+use front::Front;
+
+/// Why serving did not begin: what to print, and with which code to end.
+pub(crate) struct Failed {
+    code: u8,
+    lines: Vec<String>,
+}
+
+impl Failed {
+    fn new(code: u8, error: impl std::fmt::Display) -> Self {
+        Self { code, lines: vec![error.to_string()] }
+    }
+}
+
+/// Serves until it is told to stop.
+pub(crate) fn run(options: &ProfileOptions) -> ExitCode {
+    match start(options) {
+        Ok(code) => ExitCode::from(code),
+        Err(failed) => {
+            for line in &failed.lines {
+                super::complain(line);
+            }
+            ExitCode::from(failed.code)
+        }
+    }
+}
+
+fn start(options: &ProfileOptions) -> Result<u8, Failed> {
+    let loaded = super::load(options).map_err(|problems| Failed {
+        code: exit::CONFIG,
+        lines: problems,
+    })?;
+    let plan = Arc::new(loaded.plan.clone());
+    let shape = match plan.log.format {
+        LogFormat::Auto => LogShape::Auto,
+        LogFormat::Text => LogShape::Text,
+        LogFormat::Json => LogShape::Json,
+    };
+    telemetry::start_logging(&plan.log.filter, shape, crate::cli::wants_colours())
+        .map_err(|error| Failed::new(exit::CONFIG, format!("log.filter: {error}")))?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let registry = Registry::install().map_err(|error| Failed::new(exit::INTERNAL, error))?;
+    let vitals = Arc::new(Vitals::new());
+    let (notice_sink, notices) = tokio::sync::mpsc::channel(NOTICES_MAX);
+    let switch = first_generation(&plan, notice_sink)?;
+    vitals.set_generation(1);
+    let runtime = data_plane(&plan).map_err(|error| Failed::new(exit::INTERNAL, error))?;
+    let changes = Changes::new();
+    let endpoint = Arc::new(Endpoint {
+        switch: Arc::clone(&switch),
+        sessions: Sessions::new(&plan.session),
+        changes: changes.clone(),
+        watches: Watches::new(),
+        vitals: Arc::clone(&vitals),
+        ending: tokio::sync::watch::Sender::new(false),
+    });
+    let code = runtime.block_on(async {
+        let front = Front::open(&plan, &endpoint).map_err(|error| Failed::new(exit::TEMPORARY, error))?;
+        let control = report::start_control(&plan, &loaded, registry, &front, &endpoint)
+            .map_err(|error| Failed::new(exit::TEMPORARY, error))?;
+        report::say_what_is_served(&plan, &switch, &front, control.as_ref());
+        tokio::spawn(follow_notices(notices, Arc::clone(&switch), changes, Arc::clone(&vitals)));
+        tokio::spawn(beat(Arc::clone(&vitals)));
+        tokio::spawn(sweep(Arc::clone(&endpoint.sessions)));
+        vitals.enter(Phase::Ready);
+        let code = front.serve(&plan, &endpoint).await;
+        if let Some(control) = control {
+            control.stop();
+        }
+        Ok(code)
+    })?;
+    stop::stop_plugins(&switch, &plan);
+    runtime.shutdown_background();
+    Ok(code)
+}
+
+/// Starts the plugins and builds the stack around them.
+fn first_generation(
+    plan: &Arc<Plan>,
+    notices: plugin_host::NoticeSink,
+) -> Result<Arc<Switch>, Failed> {
+    let seal = key::seal(plan).map_err(|error| Failed::new(exit::CONFIG, error))?;
+    let plugins = stack::start_plugins(plan, &notices).map_err(|errors| Failed {
+        code: exit::CONFIG,
+        lines: errors.iter().map(ToString::to_string).collect(),
+    })?;
+    let kit = Kit::new(plan, plugins, seal, Arc::new(CallMeter::new()));
+    let stack = stack::build(plan, &kit).map_err(|error| Failed {
+        code: exit::CONFIG,
+        lines: error.0,
+    })?;
+    Ok(Arc::new(Switch::new(Generation::new(1, Arc::clone(plan), stack))))
+}
+
+/// The threads that serve.
+fn data_plane(plan: &Plan) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = plan.process.worker_threads {
+        builder.worker_threads(threads);
+    }
+    builder.thread_name("serve").enable_all().build()
+}
+
+/// Shows the control plane that the data plane runs.
+async fn beat(vitals: Arc<Vitals>) {
+    let mut interval = tokio::time::interval(Vitals::BEAT);
+    loop {
+        interval.tick().await;
+        vitals.beat();
+    }
+}
+
+/// Ends idle sessions. Every ten seconds: idleness is counted in minutes.
+async fn sweep(sessions: Arc<Sessions>) {
+    let mut interval = tokio::time::interval(std::time::Duration::from_secs(10));
+    loop {
+        interval.tick().await;
+        let ended = sessions.sweep();
+        if ended > 0 {
+            tracing::debug!(ended, "Idle sessions ended.");
+        }
+    }
+}

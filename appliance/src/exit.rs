@@ -1,0 +1,12 @@
+//! The exit codes of every command (sysexits.h).
+
+/// Everything went as asked.
+pub(crate) const OK: u8 = 0;
+/// The command line is wrong.
+pub(crate) const USAGE: u8 = 64;
+/// A fault of ours.
+pub(crate) const INTERNAL: u8 = 70;
+/// Not now: a port is in use, for example. Trying again later can help.
+pub(crate) const TEMPORARY: u8 = 75;
+/// The profile, or something that it names, is wrong.
+pub(crate) const CONFIG: u8 = 78;
