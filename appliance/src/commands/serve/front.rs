@@ -55,11 +55,21 @@ impl Front {
                     let bound = Listener::bind(Arc::clone(&name), plan)?;
                     let address = bound.local_addr();
                     let endpoint = HttpEndpoint::new(Arc::clone(endpoint), Arc::clone(&name), plan);
-                    http.push(Http { name, path: plan.path.clone(), address, listener: bound, endpoint });
+                    http.push(Http {
+                        name,
+                        path: plan.path.clone(),
+                        address,
+                        listener: bound,
+                        endpoint,
+                    });
                 }
             }
         }
-        Ok(Self { http, stdio, signals: Signals::new() })
+        Ok(Self {
+            http,
+            stdio,
+            signals: Signals::new(),
+        })
     }
 
     /// The HTTP listeners.
@@ -74,12 +84,19 @@ impl Front {
 
     /// The bounds on connections, for their metrics.
     pub(super) fn bounds(&self) -> Vec<Arc<Bound>> {
-        self.http.iter().map(|http| Arc::clone(http.listener.connections())).collect()
+        self.http
+            .iter()
+            .map(|http| Arc::clone(http.listener.connections()))
+            .collect()
     }
 
     /// Serves until a signal, or until the one client on stdio leaves. Returns the exit code.
     pub(super) async fn serve(self, plan: &Plan, endpoint: &Arc<Endpoint>) -> u8 {
-        let Self { http, stdio, mut signals } = self;
+        let Self {
+            http,
+            stdio,
+            mut signals,
+        } = self;
         let (handle, draining) = drain();
         let is_alone = http.is_empty();
         let mut listeners = JoinSet::new();
@@ -107,7 +124,9 @@ impl Front {
 }
 
 async fn serve_http(http: Http, draining: Drain) -> usize {
-    let Http { listener, endpoint, .. } = http;
+    let Http {
+        listener, endpoint, ..
+    } = http;
     let make_service = |peer| {
         let endpoint = Arc::clone(&endpoint);
         service_fn(move |request| {
@@ -161,7 +180,10 @@ async fn wind_down(
     }
     endpoint.sessions.end_all();
     if cut > 0 {
-        tracing::warn!(connections = cut, "Stopped; connections that did not finish in time were cut.");
+        tracing::warn!(
+            connections = cut,
+            "Stopped; connections that did not finish in time were cut."
+        );
     } else {
         tracing::info!("Stopped; every call was answered.");
     }

@@ -28,7 +28,10 @@ pub(crate) struct Failed {
 
 impl Failed {
     fn new(code: u8, error: impl std::fmt::Display) -> Self {
-        Self { code, lines: vec![error.to_string()] }
+        Self {
+            code,
+            lines: vec![error.to_string()],
+        }
     }
 }
 
@@ -77,11 +80,17 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
         ending: tokio::sync::watch::Sender::new(false),
     });
     let code = runtime.block_on(async {
-        let front = Front::open(&plan, &endpoint).map_err(|error| Failed::new(exit::TEMPORARY, error))?;
+        let front =
+            Front::open(&plan, &endpoint).map_err(|error| Failed::new(exit::TEMPORARY, error))?;
         let control = report::start_control(&plan, &loaded, registry, &front, &endpoint)
             .map_err(|error| Failed::new(exit::TEMPORARY, error))?;
         report::say_what_is_served(&plan, &switch, &front, control.as_ref());
-        tokio::spawn(follow_notices(notices, Arc::clone(&switch), changes, Arc::clone(&vitals)));
+        tokio::spawn(follow_notices(
+            notices,
+            Arc::clone(&switch),
+            changes,
+            Arc::clone(&vitals),
+        ));
         tokio::spawn(beat(Arc::clone(&vitals)));
         tokio::spawn(sweep(Arc::clone(&endpoint.sessions)));
         vitals.enter(Phase::Ready);
@@ -111,7 +120,11 @@ fn first_generation(
         code: exit::CONFIG,
         lines: error.0,
     })?;
-    Ok(Arc::new(Switch::new(Generation::new(1, Arc::clone(plan), stack))))
+    Ok(Arc::new(Switch::new(Generation::new(
+        1,
+        Arc::clone(plan),
+        stack,
+    ))))
 }
 
 /// The threads that serve.

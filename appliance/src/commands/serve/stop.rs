@@ -15,7 +15,10 @@ pub(super) struct Signals {
 impl Signals {
     /// Listens to SIGTERM and SIGINT from now on.
     pub(super) fn new() -> Self {
-        Self { terminate: signal(SignalKind::terminate()).ok(), interrupt: signal(SignalKind::interrupt()).ok() }
+        Self {
+            terminate: signal(SignalKind::terminate()).ok(),
+            interrupt: signal(SignalKind::interrupt()).ok(),
+        }
     }
 
     /// Waits for one.

@@ -301,9 +301,10 @@ async fn ignores_answers_that_nobody_waits_for() {
     assert!(!session.answer(&envelope(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_question_times_out() {
-    let session = session();
+    let answer_deadline = Duration::from_millis(20);
+    let (_, session) = session_of(&Sessions::new(&SessionPlan { answer_deadline, ..plan() }));
     let asked = session.ask("roots/list", "");
     assert_eq!(asked.answer.await, Err(AskError::Timeout));
     assert!(!session.answer(&envelope(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#)));

@@ -1,0 +1,24 @@
+//! `toolrack check`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::cli::ProfileOptions;
+
+/// Says everything that is wrong with a profile.
+pub(crate) fn run(options: &ProfileOptions) -> ExitCode {
+    let loaded = match super::load(options) {
+        Ok(loaded) => loaded,
+        Err(problems) => return super::complain_of_all(&problems),
+    };
+    for warning in &loaded.warnings {
+        writeln!(std::io::stderr(), "warning: {warning}").ok();
+    }
+    let plan = &loaded.plan;
+    super::say(&format!(
+        "profile `{}` is good: {} listeners, {} plugins\n",
+        plan.name,
+        plan.listeners.len(),
+        plan.plugins.len()
+    ))
+}

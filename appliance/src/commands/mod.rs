@@ -1,0 +1,69 @@
+//! One file for each command.
+
+mod check;
+mod explain;
+mod plugin;
+mod profiles;
+mod serve;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use profile::{Loaded, Sources};
+use protocol::Revision;
+
+use crate::cli::{self, Cli, Command, ProfileOptions};
+use crate::exit;
+
+/// Runs what was asked.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    match cli.command {
+        Command::Serve(options) => serve::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Explain { options, key } => explain::run(&options, key.as_deref()),
+        Command::Profiles(command) => profiles::run(&command),
+        Command::Schema => say(&profile::schema()),
+        Command::Plugin(command) => plugin::run(&command),
+        Command::Version => {
+            let revisions: Vec<_> = Revision::ALL
+                .iter()
+                .map(|revision| revision.as_str())
+                .collect();
+            say(&format!(
+                "toolrack {}\nMCP {}\n",
+                env!("CARGO_PKG_VERSION"),
+                revisions.join(", ")
+            ))
+        }
+    }
+}
+
+/// Loads the profile that the options name. `Err`: one line for each problem.
+fn load(options: &ProfileOptions) -> Result<Loaded, Vec<String>> {
+    let sources = Sources {
+        profile: options.profile.clone(),
+        environment: cli::profile_environment(),
+        set: options.set.clone(),
+        library_search: cli::library_search(),
+    };
+    profile::load(&sources).map_err(|problems| problems.0.iter().map(ToString::to_string).collect())
+}
+
+/// Prints to standard output. A reader that has gone away is no failure.
+fn say(text: &str) -> ExitCode {
+    std::io::stdout().write_all(text.as_bytes()).ok();
+    ExitCode::from(exit::OK)
+}
+
+/// Prints one line to standard error.
+fn complain(line: &str) {
+    writeln!(std::io::stderr(), "error: {line}").ok();
+}
+
+/// Prints problems; the exit code says that the profile is wrong.
+fn complain_of_all(problems: &[String]) -> ExitCode {
+    for problem in problems {
+        complain(problem);
+    }
+    ExitCode::from(exit::CONFIG)
+}

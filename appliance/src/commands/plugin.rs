@@ -1,0 +1,18 @@
+//! `toolrack plugin`.
+
+use std::process::ExitCode;
+
+use crate::cli::PluginCommand;
+use crate::exit;
+
+/// Looks at plugins.
+pub(crate) fn run(command: &PluginCommand) -> ExitCode {
+    let PluginCommand::Inspect { file } = command;
+    match plugin_host::inspect(file) {
+        Ok(manifest) => super::say(&format!("{manifest}\n")),
+        Err(error) => {
+            super::complain(&error.to_string());
+            ExitCode::from(exit::CONFIG)
+        }
+    }
+}
