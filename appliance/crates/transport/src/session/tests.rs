@@ -304,7 +304,10 @@ async fn ignores_answers_that_nobody_waits_for() {
 #[tokio::test]
 async fn a_question_times_out() {
     let answer_deadline = Duration::from_millis(20);
-    let (_, session) = session_of(&Sessions::new(&SessionPlan { answer_deadline, ..plan() }));
+    let (_, session) = session_of(&Sessions::new(&SessionPlan {
+        answer_deadline,
+        ..plan()
+    }));
     let asked = session.ask("roots/list", "");
     assert_eq!(asked.answer.await, Err(AskError::Timeout));
     assert!(!session.answer(&envelope(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#)));
@@ -573,7 +576,7 @@ async fn every_sleeper_is_woken_when_its_session_ends() {
 fn an_idle_session_is_made_to_take_at_most_512_bytes() {
     let allocated = size_of::<Session>() + 2 * size_of::<usize>() + 16;
     // A table that has just doubled is 7/16 full; each place has one byte of control.
-    let in_the_map = (size_of::<(super::id::Key, Arc<Session>)>() + 1) * 16 / 7;
+    let in_the_map = (size_of::<(id::Key, Arc<Session>)>() + 1) * 16 / 7;
     assert!(
         allocated + in_the_map <= 512,
         "{allocated} + {in_the_map} bytes"
