@@ -120,15 +120,6 @@ impl Sessions {
         ended
     }
 
-    /// Calls `visit` with every session.
-    pub fn each(&self, mut visit: impl FnMut(&Arc<Session>)) {
-        for shard in &self.shards {
-            // Outside of the lock: a visitor may end sessions.
-            let sessions: Vec<_> = shard.read().values().cloned().collect();
-            sessions.iter().for_each(&mut visit);
-        }
-    }
-
     fn sweep_shard(&self, shard: &Shard) -> usize {
         let mut idle = Vec::new();
         for (key, session) in &*shard.read() {

@@ -132,12 +132,6 @@ impl Stream {
         self.kind
     }
 
-    /// The place before the first message, for the event that opens the stream.
-    #[must_use]
-    pub const fn start(&self) -> EventId {
-        self.event_id(0)
-    }
-
     /// Whether the stream was finished or closed.
     #[must_use]
     pub fn is_over(&self) -> bool {

@@ -57,19 +57,22 @@ impl Session {
         Ok(stream)
     }
 
-    /// Sends a message that no call is about on exactly one stream: the standalone one that is most likely heard.
-    /// Without any, the message is dropped, and the answer is `false`.
+    /// The one stream that a message goes on which no call is about: the standalone one that is most likely heard.
+    #[must_use]
+    pub fn standalone(&self) -> Option<Arc<Stream>> {
+        let mut state = self.state.lock();
+        let streams = state.busy_already()?.streams.0.values();
+        let standalone =
+            streams.filter(|stream| stream.kind() == StreamKind::Standalone && !stream.is_over());
+        standalone.max_by_key(|stream| stream.nearness()).cloned()
+    }
+
+    /// Sends a message that no call is about. Without a stream for it, the message is dropped, and the answer is
+    /// `false`.
     pub fn notify(&self, message: Bytes) -> bool {
-        let nearest = {
-            let mut state = self.state.lock();
-            let streams = state.busy_already().map(|busy| busy.streams.0.values());
-            let standalone = streams
-                .into_iter()
-                .flatten()
-                .filter(|stream| stream.kind() == StreamKind::Standalone && !stream.is_over());
-            standalone.max_by_key(|stream| stream.nearness()).cloned()
-        };
-        let is_sent = nearest.is_some_and(|stream| stream.push(message) != Pushed::Over);
+        let is_sent = self
+            .standalone()
+            .is_some_and(|stream| stream.push(message) != Pushed::Over);
         if !is_sent {
             self.shared.tally.notifications_dropped.increment(1);
         }
