@@ -3,11 +3,16 @@
 mod calls;
 mod gauges;
 mod logging;
+mod metric;
+mod process;
 mod refusals;
 mod registry;
+mod samples;
 
 pub use calls::{CallMeter, Measured};
 pub use gauges::render_bound;
 pub use logging::{LogShape, start_logging};
+pub use metric::{Kind, Metric, reference};
 pub use refusals::RefusalCounter;
 pub use registry::Registry;
+pub use samples::Samples;

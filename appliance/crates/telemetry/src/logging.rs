@@ -2,8 +2,11 @@
 
 use std::io::{IsTerminal, stderr};
 
+use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Shape of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,25 +19,126 @@ pub enum LogShape {
     Json,
 }
 
-/// Starts to write log lines that `filter` lets through, for example `info` or `info,transport=debug`. Colours only on
-/// a terminal, and not when `colours` forbids them.
+/// Starts to write log lines that `filter` lets through, for example `info` or
+/// `info,transport=debug`. Colours only on a terminal, and only when `colours` allows them. A
+/// second start in one process keeps the first.
 ///
 /// # Errors
 /// When `filter` cannot be read.
 pub fn start_logging(filter: &str, shape: LogShape, colours: bool) -> Result<(), ParseError> {
-    let filter = EnvFilter::builder().parse(filter)?;
     let is_terminal = stderr().is_terminal();
     let is_json = match shape {
         LogShape::Auto => !is_terminal,
         LogShape::Text => false,
         LogShape::Json => true,
     };
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);
-    // A second start, as in tests, keeps the first.
-    if is_json {
-        lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init().ok();
-    } else {
-        lines.with_ansi(is_terminal && colours).try_init().ok();
-    }
+    let filter = EnvFilter::builder().parse(filter)?;
+    lines(filter, is_json, is_terminal && colours, stderr)
+        .try_init()
+        .ok();
     Ok(())
+}
+
+/// What turns events into lines. The module stays out of a line: an operator knows layers and
+/// plugins, not the rooms of the source.
+fn lines<W>(
+    filter: EnvFilter,
+    is_json: bool,
+    colours: bool,
+    writer: W,
+) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer);
+    let lines = lines.with_target(false);
+    if is_json {
+        Box::new(
+            lines
+                .json()
+                .flatten_event(true)
+                .with_span_list(false)
+                .finish(),
+        )
+    } else {
+        Box::new(lines.with_ansi(colours).finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("not poisoned").write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What two events leave in the log.
+    fn log(filter: &str, is_json: bool, colours: bool) -> String {
+        let written = Written::default();
+        let writer = written.clone();
+        let filter = EnvFilter::builder().parse(filter).expect("a filter");
+        let lines = lines(filter, is_json, colours, move || writer.clone());
+        tracing::subscriber::with_default(lines, || {
+            tracing::info!(plugin = "echo", calls = 3, "Plugin ready.");
+            tracing::debug!("Nobody wants this.");
+        });
+        let bytes = written.0.lock().expect("not poisoned").clone();
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn text_has_the_message_and_its_fields_on_one_line() {
+        let text = log("info", false, false);
+        assert!(
+            text.ends_with(" INFO Plugin ready. plugin=\"echo\" calls=3\n"),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), 1);
+    }
+
+    #[test]
+    fn json_has_message_and_fields_side_by_side() {
+        let text = log("info", true, false);
+        for part in [
+            "\"level\":\"INFO\"",
+            "\"message\":\"Plugin ready.\"",
+            "\"plugin\":\"echo\"",
+            "\"calls\":3",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        assert!(text.starts_with('{') && text.ends_with("}\n"), "{text}");
+    }
+
+    #[test]
+    fn colours_only_when_they_are_wanted() {
+        assert!(!log("info", false, false).contains('\x1b'));
+        assert!(log("info", false, true).contains('\x1b'));
+    }
+
+    #[test]
+    fn the_filter_decides_what_is_written() {
+        assert_eq!(log("warn", false, false), "");
+        assert_eq!(log("info,telemetry=debug", false, false).lines().count(), 2);
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_read_is_an_error() {
+        assert!(start_logging("telemetry=loud", LogShape::Auto, false).is_err());
+    }
 }

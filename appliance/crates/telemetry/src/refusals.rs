@@ -3,6 +3,8 @@
 use metrics::{Counter, counter};
 use protocol::{Refusal, RefusalKind};
 
+use crate::metric::Metric;
+
 /// Counts the refusals of one layer and kind, enforced and shadowed apart.
 #[derive(Clone, Debug)]
 pub struct RefusalCounter {
@@ -14,7 +16,10 @@ impl RefusalCounter {
     /// The counter of `layer` and `kind`; both are closed sets, so the number of series is bounded.
     #[must_use]
     pub fn new(layer: &'static str, kind: RefusalKind) -> Self {
-        let of = |mode| counter!("toolrack_refusals_total", "layer" => layer, "kind" => kind.as_str(), "mode" => mode);
+        let of = |mode| {
+            let name = Metric::Refusals.name();
+            counter!(name, "layer" => layer, "kind" => kind.as_str(), "mode" => mode)
+        };
         Self {
             enforced: of("enforce"),
             shadowed: of("shadow"),
@@ -25,8 +30,13 @@ impl RefusalCounter {
     pub fn count(&self, refusal: &Refusal, shadowed: bool) {
         if shadowed {
             self.shadowed.increment(1);
-            tracing::info!(layer = refusal.layer, kind = refusal.kind.as_str(), scope = %refusal.scope,
-                limit = refusal.limit, "Would have refused.");
+            tracing::info!(
+                layer = refusal.layer,
+                kind = refusal.kind.as_str(),
+                scope = %refusal.scope,
+                limit = refusal.limit,
+                "Would have refused."
+            );
         } else {
             self.enforced.increment(1);
         }

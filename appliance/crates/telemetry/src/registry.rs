@@ -1,23 +1,70 @@
-//! The recorder behind the `metrics` macros, and everything that is rendered beside it.
+//! The recorder behind the `metrics` macros.
 
+use metrics::{KeyName, with_recorder};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+
+use crate::metric::{Kind, Metric};
 
 /// The process's metrics. Made once, before anything counts.
 pub struct Registry(PrometheusHandle);
 
 impl Registry {
-    /// Installs the recorder for the whole process.
+    /// Installs the recorder for the whole process. It starts no thread and opens no listener.
     ///
     /// # Errors
     /// When there is one already.
     pub fn install() -> Result<Self, BuildError> {
-        PrometheusBuilder::new().install_recorder().map(Self)
+        let handle = PrometheusBuilder::new().install_recorder()?;
+        with_recorder(|recorder| {
+            for metric in Metric::ALL {
+                let (name, help) = (KeyName::from_const_str(metric.name()), metric.help().into());
+                match metric.kind() {
+                    Kind::Counter => recorder.describe_counter(name, None, help),
+                    Kind::Gauge => recorder.describe_gauge(name, None, help),
+                    Kind::Histogram => recorder.describe_histogram(name, None, help),
+                }
+            }
+        });
+        Ok(Self(handle))
     }
 
-    /// Everything that was counted through the macros, in the Prometheus text format.
+    /// Everything that was counted through the macros, in the Prometheus text format. Tidies the
+    /// recorder as well: there is no thread that would.
     #[must_use]
     pub fn render(&self) -> String {
         self.0.run_upkeep();
         self.0.render()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{Refusal, RefusalKind};
+
+    use super::*;
+    use crate::RefusalCounter;
+
+    #[test]
+    fn renders_what_was_counted_with_its_meaning() {
+        let registry = Registry::install().expect("the first of this process");
+        let counter = RefusalCounter::new("origin", RefusalKind::OriginForbidden);
+        let refusal = Refusal::new(RefusalKind::OriginForbidden, "origin", "here", "no");
+        counter.count(&refusal, false);
+        counter.count(&refusal, false);
+        counter.count(&refusal, true);
+        let out = registry.render();
+        let head = "# HELP toolrack_refusals_total Refusals by layer and kind.";
+        assert!(out.contains(head), "{out}");
+        for (mode, count) in [("enforce", 2), ("shadow", 1)] {
+            let labels = format!("layer=\"origin\",kind=\"origin_forbidden\",mode=\"{mode}\"");
+            assert!(
+                out.contains(&format!("toolrack_refusals_total{{{labels}}} {count}\n")),
+                "{out}"
+            );
+        }
+        assert!(
+            Registry::install().is_err(),
+            "a second recorder would split the counts"
+        );
     }
 }

@@ -1,0 +1,236 @@
+//! Counts and times calls: arrays of atomics, no lookups and no allocation.
+//!
+//! The histogram is ours because one of the `metrics` crate keeps every value until the next
+//! scrape. Counts are kept in shards, one for each few threads, so that threads do not pass cache
+//! lines around; a scrape adds them up.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use protocol::{Content, Era, Method, Outcome, Refusal, Reply};
+
+use crate::metric::Metric;
+
+/// Upper ends of the latency buckets, in microseconds: from a direct call into a plugin to the
+/// longest deadline that is usual. At most three times apart, so that a quantile that is read from
+/// them is of the right size.
+const BUCKETS_US: [u64; 20] = [
+    10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000,
+    500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000,
+];
+
+/// Most shards: above as many threads, two of them rarely meet in one.
+const SHARDS_MAX: usize = 16;
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+enum End {
+    Result,
+    ToolError,
+    Question,
+    Error,
+    Refused,
+    Dropped,
+}
+
+/// The values of the label `result`, in the order of [`End`].
+const ENDS: [&str; 6] = [
+    "result",
+    "tool_error",
+    "input_required",
+    "error",
+    "refused",
+    "dropped",
+];
+
+/// The values of the label `era`.
+const ERAS: [&str; 2] = ["legacy", "modern"];
+
+/// One method in one era, as far as one shard saw it. Aligned, so that it shares no cache line.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Series {
+    ends: [AtomicU64; ENDS.len()],
+    /// The last is for what took longer than every bucket.
+    buckets: [AtomicU64; BUCKETS_US.len() + 1],
+    sum_ns: AtomicU64,
+}
+
+/// Counts and times every call that goes through the stack.
+#[derive(Debug)]
+pub struct CallMeter {
+    /// As many as a power of two.
+    shards: Box<[Shard]>,
+}
+
+/// By era, then by method; the last is for unknown ones.
+type Shard = [Box<[Series]>; ERAS.len()];
+
+impl Default for CallMeter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl CallMeter {
+    /// Nothing counted yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let shards = threads.next_power_of_two().min(SHARDS_MAX);
+        // `ALL` holds the variants in their order, and `Unknown` comes after them.
+        let methods = || (0..=Method::ALL.len()).map(|_| Series::default()).collect();
+        Self {
+            shards: (0..shards).map(|_| [methods(), methods()]).collect(),
+        }
+    }
+
+    /// Begins to time a call.
+    #[must_use]
+    pub fn start(&self, method: Method, era: Era) -> Measured<'_> {
+        Measured {
+            meter: self,
+            method,
+            era,
+            begun: Instant::now(),
+            end: End::Dropped,
+        }
+    }
+
+    /// The series of this thread.
+    fn series(&self, method: Method, era: Era) -> &Series {
+        let shard = &self.shards[thread_number() & (self.shards.len() - 1)];
+        let methods = &shard[usize::from(era == Era::Modern)];
+        &methods[(method as usize).min(methods.len() - 1)]
+    }
+
+    fn count(&self, method: Method, era: Era, end: End, took: Duration) {
+        // The shard of the thread that ends the call: another one may have begun it.
+        let series = self.series(method, era);
+        series.ends[end as usize].fetch_add(1, Relaxed);
+        let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        series.sum_ns.fetch_add(took_ns, Relaxed);
+        let bucket = BUCKETS_US.partition_point(|end| end * 1_000 < took_ns);
+        series.buckets[bucket].fetch_add(1, Relaxed);
+    }
+
+    /// Writes everything in the Prometheus text format. Series that never counted are left out.
+    pub fn render(&self, out: &mut String) {
+        let totals = self.totals();
+        let (calls, seconds) = (Metric::Calls, Metric::CallSeconds);
+        calls.write_head(out);
+        for Total { labels, ends, .. } in &totals {
+            for (end, count) in ENDS.iter().zip(ends).filter(|(_, count)| **count > 0) {
+                writeln!(out, "{}{{{labels},result=\"{end}\"}} {count}", calls.name()).ok();
+            }
+        }
+        seconds.write_head(out);
+        for total in &totals {
+            total.write_histogram(seconds.name(), out);
+        }
+    }
+
+    /// Adds up the shards.
+    fn totals(&self) -> Vec<Total> {
+        let names = || Method::ALL.iter().chain([&Method::Unknown]).enumerate();
+        let mut totals = Vec::new();
+        for (era, era_name) in ERAS.iter().enumerate() {
+            for (at, method) in names() {
+                let mut total = Total::default();
+                for shard in &self.shards {
+                    total.add(&shard[era][at]);
+                }
+                if total.ends.iter().any(|count| *count > 0) {
+                    total.labels = format!("era=\"{era_name}\",method=\"{}\"", method.as_str());
+                    totals.push(total);
+                }
+            }
+        }
+        totals
+    }
+}
+
+/// The number of the thread that asks: threads count from 0 in the order of their first call.
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static NUMBER: usize = NEXT.fetch_add(1, Relaxed));
+    NUMBER.with(|number| *number)
+}
+
+/// One method in one era, from all shards.
+#[derive(Default)]
+struct Total {
+    labels: String,
+    ends: [u64; ENDS.len()],
+    buckets: [u64; BUCKETS_US.len() + 1],
+    sum_ns: u64,
+}
+
+impl Total {
+    fn add(&mut self, series: &Series) {
+        for (sum, count) in self.ends.iter_mut().zip(&series.ends) {
+            *sum += count.load(Relaxed);
+        }
+        for (sum, count) in self.buckets.iter_mut().zip(&series.buckets) {
+            *sum += count.load(Relaxed);
+        }
+        self.sum_ns += series.sum_ns.load(Relaxed);
+    }
+
+    fn write_histogram(&self, name: &str, out: &mut String) {
+        let labels = &self.labels;
+        let mut below = 0;
+        for (end, count) in BUCKETS_US.iter().zip(&self.buckets) {
+            below += count;
+            let end = Duration::from_micros(*end).as_secs_f64();
+            writeln!(out, "{name}_bucket{{{labels},le=\"{end}\"}} {below}").ok();
+        }
+        // Not the sum of the ends: calls that end in between would make the last bucket the
+        // smaller.
+        let all: u64 = self.buckets.iter().sum();
+        let sum = Duration::from_nanos(self.sum_ns).as_secs_f64();
+        writeln!(out, "{name}_bucket{{{labels},le=\"+Inf\"}} {all}").ok();
+        writeln!(out, "{name}_sum{{{labels}}} {sum}").ok();
+        writeln!(out, "{name}_count{{{labels}}} {all}").ok();
+    }
+}
+
+/// A call that is being timed. Dropped without an end, it counts as dropped by its client.
+#[derive(Debug)]
+pub struct Measured<'m> {
+    meter: &'m CallMeter,
+    method: Method,
+    era: Era,
+    begun: Instant,
+    end: End,
+}
+
+impl Measured<'_> {
+    /// Ends the measurement.
+    pub fn end(mut self, result: &Result<Reply, Refusal>) {
+        self.end = match result {
+            Err(_) => End::Refused,
+            Ok(reply) => match &reply.outcome {
+                Outcome::Failed(_) => End::Error,
+                Outcome::InputRequired(_) => End::Question,
+                Outcome::Done(
+                    Content::Text { is_error: true, .. }
+                    | Content::Structured { is_error: true, .. },
+                ) => End::ToolError,
+                Outcome::Done(_) => End::Result,
+            },
+        };
+    }
+}
+
+impl Drop for Measured<'_> {
+    fn drop(&mut self) {
+        self.meter
+            .count(self.method, self.era, self.end, self.begun.elapsed());
+    }
+}
+
+#[cfg(test)]
+mod tests;
