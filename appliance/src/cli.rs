@@ -10,12 +10,7 @@ const RESERVED: [&str; 1] = ["TOOLRACK_PROFILE"];
 
 /// The MCP appliance that people configure instead of code.
 #[derive(Parser)]
-#[command(
-    name = "toolrack",
-    version,
-    arg_required_else_help = true,
-    max_term_width = 100
-)]
+#[command(name = "toolrack", version, arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -57,13 +52,7 @@ pub(crate) enum Command {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ProfileOptions {
     /// A profile file, or the name of a built-in profile.
-    #[arg(
-        long,
-        short,
-        env = "TOOLRACK_PROFILE",
-        default_value = "dev",
-        value_name = "PATH|NAME"
-    )]
+    #[arg(long, short, env = "TOOLRACK_PROFILE", default_value = "dev", value_name = "PATH|NAME")]
     pub(crate) profile: String,
     /// Change one value; may be given more than once. The last word, after the file and the environment.
     #[arg(long, value_name = "KEY=VALUE")]
@@ -118,15 +107,9 @@ pub(crate) fn wants_colours() -> bool {
 
 /// Where bare library names are looked for: around the program.
 pub(crate) fn library_search() -> Vec<PathBuf> {
-    let Some(folder) = std::env::current_exe()
-        .ok()
-        .and_then(|exe| exe.parent().map(PathBuf::from))
+    let Some(folder) = std::env::current_exe().ok().and_then(|exe| exe.parent().map(PathBuf::from))
     else {
         return Vec::new();
     };
-    vec![
-        folder.clone(),
-        folder.join("../lib/toolrack/plugins"),
-        folder.join("plugins"),
-    ]
+    vec![folder.clone(), folder.join("../lib/toolrack/plugins"), folder.join("plugins")]
 }

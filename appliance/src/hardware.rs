@@ -31,12 +31,7 @@ impl Hardware {
             Some(limit) if total == 0 || limit < total => (limit, "control group"),
             _ => (total, "machine"),
         };
-        Self {
-            cores,
-            cores_from,
-            memory_bytes,
-            memory_from,
-        }
+        Self { cores, cores_from, memory_bytes, memory_from }
     }
 }
 
@@ -50,10 +45,7 @@ fn groups(controller: &str, root: &str) -> Vec<PathBuf> {
     });
     let Some(path) = path else { return Vec::new() };
     let relative = Path::new(path.trim_start_matches('/'));
-    relative
-        .ancestors()
-        .map(|part| Path::new(root).join(part))
-        .collect()
+    relative.ancestors().map(|part| Path::new(root).join(part)).collect()
 }
 
 fn number(path: &Path) -> Option<u64> {
@@ -71,29 +63,20 @@ fn memory_limit() -> Option<u64> {
 }
 
 fn quota_cores() -> Option<usize> {
-    let second = groups("", "/sys/fs/cgroup")
-        .into_iter()
-        .filter_map(|group| {
-            let text = fs::read_to_string(group.join("cpu.max")).ok()?;
-            let (quota, period) = text.trim().split_once(' ')?;
-            Some((quota.parse::<u64>().ok()?, period.parse::<u64>().ok()?))
-        });
-    let first = groups("cpu", "/sys/fs/cgroup/cpu")
-        .into_iter()
-        .filter_map(|group| {
-            // Minus one is no number here: no quota.
-            Some((
-                number(&group.join("cpu.cfs_quota_us"))?,
-                number(&group.join("cpu.cfs_period_us"))?,
-            ))
-        });
+    let second = groups("", "/sys/fs/cgroup").into_iter().filter_map(|group| {
+        let text = fs::read_to_string(group.join("cpu.max")).ok()?;
+        let (quota, period) = text.trim().split_once(' ')?;
+        Some((quota.parse::<u64>().ok()?, period.parse::<u64>().ok()?))
+    });
+    let first = groups("cpu", "/sys/fs/cgroup/cpu").into_iter().filter_map(|group| {
+        // Minus one is no number here: no quota.
+        Some((number(&group.join("cpu.cfs_quota_us"))?, number(&group.join("cpu.cfs_period_us"))?))
+    });
     let cores = second
         .chain(first)
         .filter(|(_, period)| *period > 0)
         .map(|(quota, period)| quota.div_ceil(period));
-    cores
-        .min()
-        .and_then(|cores| usize::try_from(cores.max(1)).ok())
+    cores.min().and_then(|cores| usize::try_from(cores.max(1)).ok())
 }
 
 fn meminfo_total() -> Option<u64> {

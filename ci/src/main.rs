@@ -1,2 +1,67 @@
-//! ci
-fn main() {}
+//! Checks, generators and conformance: `cargo ci <task>`.
+
+mod arrows;
+mod conformance;
+mod dev;
+mod run;
+mod schemas;
+mod server;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Checks, generators and conformance.
+#[derive(Parser)]
+#[command(name = "cargo ci")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the appliance with its plugins and serve the `dev` profile; further arguments go to `toolrack serve`.
+    Dev {
+        /// For `toolrack serve`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Everything that must hold before a change lands.
+    Test,
+    /// Budgets and habits that no compiler checks.
+    Tidy,
+    /// The crates' dependencies are the ones that were drawn.
+    Arrows,
+    /// Write the generated files anew.
+    Schemas {
+        /// Write nothing; fail when something would change.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run the official MCP conformance suite against the real program.
+    Conformance,
+}
+
+/// What a task ends with: a sentence that says what is wrong and how to mend it.
+type Outcome = Result<(), String>;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::Dev { arguments } => dev::run(&arguments),
+        Task::Test => test::run(),
+        Task::Tidy => tidy::run(),
+        Task::Arrows => arrows::run(),
+        Task::Schemas { check } => schemas::run(check),
+        Task::Conformance => conformance::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            run::say(&format!("FAILED: {message}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -25,15 +25,9 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Schema => say(&profile::schema()),
         Command::Plugin(command) => plugin::run(&command),
         Command::Version => {
-            let revisions: Vec<_> = Revision::ALL
-                .iter()
-                .map(|revision| revision.as_str())
-                .collect();
-            say(&format!(
-                "toolrack {}\nMCP {}\n",
-                env!("CARGO_PKG_VERSION"),
-                revisions.join(", ")
-            ))
+            let revisions: Vec<_> =
+                Revision::ALL.iter().map(|revision| revision.as_str()).collect();
+            say(&format!("toolrack {}\nMCP {}\n", env!("CARGO_PKG_VERSION"), revisions.join(", ")))
         }
     }
 }

@@ -34,18 +34,8 @@ pub(crate) fn run(command: &Profiles) -> ExitCode {
 fn recommend(hardware: &Hardware) -> String {
     let mut out = String::new();
     writeln!(out, "cores    {} ({})", hardware.cores, hardware.cores_from).ok();
-    writeln!(
-        out,
-        "memory   {} MiB ({})",
-        hardware.memory_bytes >> 20,
-        hardware.memory_from
-    )
-    .ok();
-    writeln!(
-        out,
-        "\nBegin with `dev` and write down what this machine is to carry:\n"
-    )
-    .ok();
+    writeln!(out, "memory   {} MiB ({})", hardware.memory_bytes >> 20, hardware.memory_from).ok();
+    writeln!(out, "\nBegin with `dev` and write down what this machine is to carry:\n").ok();
     writeln!(out, "  format = 1\n  extends = \"dev\"\n").ok();
     writeln!(
         out,

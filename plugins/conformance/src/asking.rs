@@ -49,9 +49,7 @@ fn outcome<T>(elicited: &Elicited<T>, content: &Value) -> String {
 pub(crate) fn user_info(ctx: &Context, message: &str) -> Result<String> {
     let questions = Questions::new().elicit::<UserInfo>("user_info", message);
     let answers = ctx.ask(&questions)?;
-    let elicited = answers
-        .elicited::<Value>("user_info")
-        .unwrap_or(Elicited::Cancelled);
+    let elicited = answers.elicited::<Value>("user_info").unwrap_or(Elicited::Cancelled);
     let content = content(&elicited);
     Ok(format!("User response: {}", outcome(&elicited, &content)))
 }
@@ -66,14 +64,9 @@ fn content(elicited: &Elicited<Value>) -> Value {
 pub(crate) fn form(ctx: &Context, schema: Value) -> Result<String> {
     let questions = Questions::new().elicit_schema("form", "Please fill in the form.", schema);
     let answers = ctx.ask(&questions)?;
-    let elicited = answers
-        .elicited::<Value>("form")
-        .unwrap_or(Elicited::Cancelled);
+    let elicited = answers.elicited::<Value>("form").unwrap_or(Elicited::Cancelled);
     let content = content(&elicited);
-    Ok(format!(
-        "Elicitation completed: {}",
-        outcome(&elicited, &content)
-    ))
+    Ok(format!("Elicitation completed: {}", outcome(&elicited, &content)))
 }
 
 pub(crate) fn greet(name: &Elicited<Name>) -> String {
@@ -91,17 +84,13 @@ pub(crate) fn about(topic: &Elicited<Topic>) -> String {
 }
 
 pub(crate) fn with_state(ctx: &Context, state: &str) -> Result<String> {
-    let questions = Questions::new()
-        .elicit::<Consent>("confirm", "Is that all right?")
-        .state(state.into());
+    let questions =
+        Questions::new().elicit::<Consent>("confirm", "Is that all right?").state(state.into());
     let answers = ctx.ask(&questions)?;
-    let returned: String = ctx
-        .state()
-        .ok_or_else(|| Error::invalid("The requestState is missing."))?;
-    let is_ok = matches!(
-        answers.elicited("confirm"),
-        Some(Elicited::Accepted(Consent { ok: true }))
-    );
+    let returned: String =
+        ctx.state().ok_or_else(|| Error::invalid("The requestState is missing."))?;
+    let is_ok =
+        matches!(answers.elicited("confirm"), Some(Elicited::Accepted(Consent { ok: true })));
     Ok(format!("{returned}, confirmed: {is_ok}"))
 }
 
@@ -113,16 +102,9 @@ pub(crate) fn three_at_once(ctx: &Context) -> Result<String> {
         .state("three".into());
     let answers = ctx.ask(&questions)?;
     let name = answers.elicited("user_name").unwrap_or(Elicited::Cancelled);
-    let greeting = answers
-        .sampled("greeting")
-        .map(|sampled| sampled.text)
-        .unwrap_or_default();
+    let greeting = answers.sampled("greeting").map(|sampled| sampled.text).unwrap_or_default();
     let roots = answers.roots("client_roots").unwrap_or_default();
-    Ok(format!(
-        "{} {greeting} {} roots.",
-        greet(&name),
-        roots.len()
-    ))
+    Ok(format!("{} {greeting} {} roots.", greet(&name), roots.len()))
 }
 
 pub(crate) fn favourite(name: Option<Elicited<Name>>, color: Option<Elicited<Color>>) -> String {
@@ -136,12 +118,11 @@ pub(crate) fn favourite(name: Option<Elicited<Name>>, color: Option<Elicited<Col
 
 /// Asks for everything; the host leaves out what this client did not declare.
 pub(crate) fn what_the_client_can(ctx: &Context) -> Result<String> {
-    let questions = Questions::new()
-        .elicit::<Name>("user_name", "What is your name?")
-        .sample("greeting", "Write a greeting.", 50);
+    let questions = Questions::new().elicit::<Name>("user_name", "What is your name?").sample(
+        "greeting",
+        "Write a greeting.",
+        50,
+    );
     let answers = ctx.ask(&questions)?;
-    Ok(answers
-        .sampled("greeting")
-        .map(|sampled| sampled.text)
-        .unwrap_or_default())
+    Ok(answers.sampled("greeting").map(|sampled| sampled.text).unwrap_or_default())
 }

@@ -64,10 +64,7 @@ pub struct EmbedArgs {
     resource_uri: String,
 }
 
-#[plugin(
-    id = "toolrack.conformance",
-    description = "Fixtures of the official conformance suite."
-)]
+#[plugin(id = "toolrack.conformance", description = "Fixtures of the official conformance suite.")]
 impl Conformance {
     fn new(_: NoConfig, host: &Host) -> Result<Self> {
         Ok(Self { host: *host })
@@ -101,22 +98,17 @@ impl Conformance {
     /// Returns text, an image and a resource.
     #[tool]
     fn test_multiple_content_types(&self) -> Result<ToolResult> {
-        Ok(ToolResult::new()
-            .text("Multiple content types test:")
-            .image(PNG, "image/png")
-            .resource(
-                "test://mixed-content-resource",
-                "application/json",
-                r#"{"test":"data","value":123}"#,
-            ))
+        Ok(ToolResult::new().text("Multiple content types test:").image(PNG, "image/png").resource(
+            "test://mixed-content-resource",
+            "application/json",
+            r#"{"test":"data","value":123}"#,
+        ))
     }
 
     /// Always fails.
     #[tool]
     fn test_error_handling(&self) -> Result<String> {
-        Err(Error::tool(
-            "This tool intentionally returns an error for testing",
-        ))
+        Err(Error::tool("This tool intentionally returns an error for testing"))
     }
 
     /// Reports progress three times.
@@ -183,11 +175,7 @@ impl Conformance {
     /// Logs, whether anybody listens or not.
     #[tool]
     fn test_logging_tool(&self, ctx: &Context) -> Result<&'static str> {
-        ctx.message(
-            Level::Info,
-            "conformance",
-            &"A message for those who asked for it.",
-        );
+        ctx.message(Level::Info, "conformance", &"A message for those who asked for it.");
         Ok("Logged.")
     }
 
@@ -221,9 +209,7 @@ impl Conformance {
     /// Asks the client's model.
     #[tool]
     fn test_input_required_result_sampling(&self, ctx: &Context) -> Result<String> {
-        Ok(ctx
-            .sample("capital_question", "What is the capital of France?", 100)?
-            .text)
+        Ok(ctx.sample("capital_question", "What is the capital of France?", 100)?.text)
     }
 
     /// Asks for the client's roots.
@@ -247,13 +233,9 @@ impl Conformance {
     /// Asks twice, one after the other.
     #[tool]
     fn test_input_required_result_multi_round(&self, ctx: &Context) -> Result<String> {
-        let step = Questions::new()
-            .elicit::<Name>("step1", "Your name?")
-            .state("step1".into());
+        let step = Questions::new().elicit::<Name>("step1", "Your name?").state("step1".into());
         let name = ctx.ask(&step)?.elicited::<Name>("step1");
-        let step = Questions::new()
-            .elicit::<Color>("step2", "Your color?")
-            .state("step2".into());
+        let step = Questions::new().elicit::<Color>("step2", "Your color?").state("step2".into());
         let color = ctx.ask(&step)?.elicited::<Color>("step2");
         Ok(asking::favourite(name, color))
     }
@@ -279,18 +261,11 @@ impl Conformance {
     /// An image that never changes.
     #[resource("test://static-binary", name = "Static image", mime = "image/png")]
     fn static_binary(&self) -> Result<Blob> {
-        Ok(Blob {
-            data: fixtures::png(),
-            mime: "image/png".into(),
-        })
+        Ok(Blob { data: fixtures::png(), mime: "image/png".into() })
     }
 
     /// Can be followed.
-    #[resource(
-        "test://watched-resource",
-        name = "Watched resource",
-        mime = "text/plain"
-    )]
+    #[resource("test://watched-resource", name = "Watched resource", mime = "text/plain")]
     fn watched_resource(&self) -> Result<&'static str> {
         Ok("This resource can be followed.")
     }
@@ -308,9 +283,7 @@ impl Conformance {
     /// One message.
     #[prompt]
     fn test_simple_prompt(&self) -> Result<Vec<PromptMessage>> {
-        Ok(vec![PromptMessage::user(
-            "This is a simple prompt for testing.",
-        )])
+        Ok(vec![PromptMessage::user("This is a simple prompt for testing.")])
     }
 
     /// One message with two arguments.
@@ -365,13 +338,6 @@ impl Conformance {
     /// Everything that is read from here is the same for ever; following it is allowed and quiet.
     #[watch]
     fn watch(&self, uri: &str, on: bool) {
-        self.host.debug(&format!(
-            "{} {uri}",
-            if on {
-                "following"
-            } else {
-                "no longer following"
-            }
-        ));
+        self.host.debug(&format!("{} {uri}", if on { "following" } else { "no longer following" }));
     }
 }

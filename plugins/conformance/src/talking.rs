@@ -16,11 +16,7 @@ pub(crate) async fn progress(ctx: &Context) -> Result<String> {
 }
 
 pub(crate) async fn logging(ctx: &Context) -> Result<String> {
-    for text in [
-        "Tool execution started",
-        "Tool processing data",
-        "Tool execution completed",
-    ] {
+    for text in ["Tool execution started", "Tool processing data", "Tool execution completed"] {
         ctx.message(Level::Info, "conformance", &text);
         tokio::time::sleep(PAUSE).await;
     }

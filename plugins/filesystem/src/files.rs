@@ -56,11 +56,7 @@ impl IntoOutput for Content {
                 output.set_mime(mime);
                 text.write(output)
             }
-            Self::Bytes(data, mime) => Blob {
-                data,
-                mime: mime.into(),
-            }
-            .write(output),
+            Self::Bytes(data, mime) => Blob { data, mime: mime.into() }.write(output),
         }
     }
 }
@@ -116,9 +112,7 @@ impl Files {
         }
         let mut bytes = Vec::new();
         // Bounded again: the file may be growing.
-        file.take(bytes_max)
-            .read_to_end(&mut bytes)
-            .map_err(failed)?;
+        file.take(bytes_max).read_to_end(&mut bytes).map_err(failed)?;
         Ok(bytes)
     }
 
@@ -128,9 +122,7 @@ impl Files {
     }
 
     pub(crate) fn content(&self, path: &str) -> Result<Content> {
-        let bytes = self
-            .bytes(path, FILE_BYTES_MAX)
-            .map_err(|_| Error::NotFound)?;
+        let bytes = self.bytes(path, FILE_BYTES_MAX).map_err(|_| Error::NotFound)?;
         Ok(match String::from_utf8(bytes) {
             Ok(text) => Content::Text(text, mime(path, "text/plain")),
             Err(error) => {
@@ -148,11 +140,7 @@ impl Files {
                 continue;
             };
             let name = entry.file_name().to_string_lossy().into_owned();
-            entries.push(Entry {
-                name,
-                is_folder: metadata.is_dir(),
-                bytes: metadata.len(),
-            });
+            entries.push(Entry { name, is_folder: metadata.is_dir(), bytes: metadata.len() });
         }
         entries.sort_by(|left, right| left.name.cmp(&right.name));
         Ok(entries)
@@ -202,10 +190,7 @@ impl Files {
         let Ok(content) = String::from_utf8(bytes) else {
             return;
         };
-        let lines = content
-            .lines()
-            .zip(1..)
-            .filter(|(line, _)| line.contains(text));
+        let lines = content.lines().zip(1..).filter(|(line, _)| line.contains(text));
         let room = FOUND_MAX.saturating_sub(found.len());
         found.extend(lines.take(room).map(|(line, number)| {
             let line: String = line.trim().chars().take(200).collect();
@@ -216,9 +201,8 @@ impl Files {
     pub(crate) fn write(&self, path: &str, text: &str) -> Result<()> {
         let failed = |error: std::io::Error| failure(path, &error);
         let path = relative(path);
-        if let Some(folder) = Path::new(path)
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
+        if let Some(folder) =
+            Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty())
         {
             self.dir.create_dir_all(folder).map_err(failed)?;
         }
@@ -227,9 +211,7 @@ impl Files {
 
     pub(crate) fn resources(&self) -> Vec<ResourceEntry> {
         let entries = self.list("").unwrap_or_default();
-        let files = entries
-            .into_iter()
-            .filter(|entry| !entry.is_folder && is_plain(&entry.name));
+        let files = entries.into_iter().filter(|entry| !entry.is_folder && is_plain(&entry.name));
         files
             .take(RESOURCES_MAX)
             .map(|entry| ResourceEntry {
@@ -244,15 +226,11 @@ impl Files {
 
 /// Whether a name can stand in a URI as it is; others are reached through the template, escaped.
 fn is_plain(name: &str) -> bool {
-    name.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
 fn mime(path: &str, unknown: &'static str) -> &'static str {
-    match Path::new(path)
-        .extension()
-        .and_then(|extension| extension.to_str())
-    {
+    match Path::new(path).extension().and_then(|extension| extension.to_str()) {
         Some("txt" | "log" | "toml" | "lock" | "rs" | "c" | "h" | "py" | "sh" | "ts") => {
             "text/plain"
         }

@@ -81,11 +81,7 @@ impl Filesystem {
     fn new(config: Config, host: &Host) -> Result<Self> {
         let files = Files::open(&config.root)?;
         let watching = Watching::new(*host, files.root().to_owned());
-        Ok(Self {
-            files,
-            watching,
-            is_writable: config.writable,
-        })
+        Ok(Self { files, watching, is_writable: config.writable })
     }
 
     /// Reads a text file, or some lines of it.
@@ -96,10 +92,7 @@ impl Filesystem {
             return Ok(text);
         }
         let first = args.first_line.unwrap_or(1).max(1) - 1;
-        let lines = text
-            .lines()
-            .skip(first)
-            .take(args.lines_max.unwrap_or(usize::MAX));
+        let lines = text.lines().skip(first).take(args.lines_max.unwrap_or(usize::MAX));
         Ok(lines.collect::<Vec<_>>().join("\n"))
     }
 
@@ -110,11 +103,7 @@ impl Filesystem {
         if entries.is_empty() {
             return Ok("This folder is empty.".to_owned());
         }
-        Ok(entries
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("\n"))
+        Ok(entries.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     }
 
     /// Finds files by a part of their name, and lines of text files by a part of the line.
@@ -151,8 +140,7 @@ impl Filesystem {
 
     #[read]
     fn read(&self, _: &Context, uri: &str) -> Result<files::Content> {
-        self.files
-            .content(&files::path_of(uri).ok_or(Error::NotFound)?)
+        self.files.content(&files::path_of(uri).ok_or(Error::NotFound)?)
     }
 
     #[watch]

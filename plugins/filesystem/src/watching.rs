@@ -24,12 +24,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Watching {
     pub(crate) fn new(host: Host, root: PathBuf) -> Self {
-        Self {
-            root,
-            host,
-            followed: Followed::default(),
-            watcher: Mutex::new(None),
-        }
+        Self { root, host, followed: Followed::default(), watcher: Mutex::new(None) }
     }
 
     /// Begins or ends to follow a file.
@@ -65,18 +60,15 @@ impl Watching {
             match notify::recommended_watcher(move |event| tell(host, &followed, event)) {
                 Ok(made) => *watcher = Some(made),
                 Err(error) => {
-                    self.host
-                        .warn(&format!("files cannot be followed: {error}"));
+                    self.host.warn(&format!("files cannot be followed: {error}"));
                     return;
                 }
             }
         }
-        if let Some(Err(error)) = watcher
-            .as_mut()
-            .map(|watcher| watcher.watch(folder, RecursiveMode::NonRecursive))
+        if let Some(Err(error)) =
+            watcher.as_mut().map(|watcher| watcher.watch(folder, RecursiveMode::NonRecursive))
         {
-            self.host
-                .warn(&format!("{} cannot be followed: {error}", folder.display()));
+            self.host.warn(&format!("{} cannot be followed: {error}", folder.display()));
         }
     }
 }

@@ -133,18 +133,12 @@ pub struct Str {
 
 impl Str {
     /// No bytes.
-    pub const EMPTY: Self = Self {
-        ptr: core::ptr::null(),
-        len: 0,
-    };
+    pub const EMPTY: Self = Self { ptr: core::ptr::null(), len: 0 };
 
     /// Borrows `bytes`.
     #[must_use]
     pub const fn new(bytes: &[u8]) -> Self {
-        Self {
-            ptr: bytes.as_ptr(),
-            len: bytes.len(),
-        }
+        Self { ptr: bytes.as_ptr(), len: bytes.len() }
     }
 
     /// The bytes.

@@ -19,10 +19,7 @@ impl Arguments {
         let parser = Punctuated::<Expr, Token![,]>::parse_terminated;
         for expr in parser.parse2(tokens)? {
             match expr {
-                Expr::Lit(ExprLit {
-                    lit: Lit::Str(text),
-                    ..
-                }) if arguments.text.is_none() => {
+                Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if arguments.text.is_none() => {
                     arguments.text = Some(text);
                 }
                 Expr::Assign(assign) => {
@@ -42,19 +39,16 @@ impl Arguments {
         match &attribute.meta {
             Meta::Path(_) => Ok(Self::default()),
             Meta::List(list) => Self::parse(list.tokens.clone()),
-            Meta::NameValue(other) => Err(Error::new_spanned(
-                other,
-                "write the arguments in parentheses",
-            )),
+            Meta::NameValue(other) => {
+                Err(Error::new_spanned(other, "write the arguments in parentheses"))
+            }
         }
     }
 
     /// Takes `name = expr`.
     pub(crate) fn take(&mut self, name: &str) -> Option<Expr> {
-        let at = self
-            .named
-            .iter()
-            .position(|(found, value, _)| found == name && value.is_some())?;
+        let at =
+            self.named.iter().position(|(found, value, _)| found == name && value.is_some())?;
         self.named.remove(at).1
     }
 
@@ -62,37 +56,27 @@ impl Arguments {
     pub(crate) fn take_text(&mut self, name: &str) -> Result<Option<LitStr>> {
         match self.take(name) {
             None => Ok(None),
-            Some(Expr::Lit(ExprLit {
-                lit: Lit::Str(text),
-                ..
-            })) => Ok(Some(text)),
-            Some(other) => Err(Error::new_spanned(
-                other,
-                format!("`{name}` must be a text in quotes"),
-            )),
+            Some(Expr::Lit(ExprLit { lit: Lit::Str(text), .. })) => Ok(Some(text)),
+            Some(other) => {
+                Err(Error::new_spanned(other, format!("`{name}` must be a text in quotes")))
+            }
         }
     }
 
     /// Takes the flag `name`, or `name = true|false`.
     pub(crate) fn take_flag(&mut self, name: &str) -> Result<Option<bool>> {
-        if let Some(at) = self
-            .named
-            .iter()
-            .position(|(found, value, _)| found == name && value.is_none())
+        if let Some(at) =
+            self.named.iter().position(|(found, value, _)| found == name && value.is_none())
         {
             self.named.remove(at);
             return Ok(Some(true));
         }
         match self.take(name) {
             None => Ok(None),
-            Some(Expr::Lit(ExprLit {
-                lit: Lit::Bool(value),
-                ..
-            })) => Ok(Some(value.value)),
-            Some(other) => Err(Error::new_spanned(
-                other,
-                format!("`{name}` must be true or false"),
-            )),
+            Some(Expr::Lit(ExprLit { lit: Lit::Bool(value), .. })) => Ok(Some(value.value)),
+            Some(other) => {
+                Err(Error::new_spanned(other, format!("`{name}` must be true or false")))
+            }
         }
     }
 
@@ -100,10 +84,9 @@ impl Arguments {
     pub(crate) fn finish(self, known: &str) -> Result<()> {
         match self.named.into_iter().next() {
             None => Ok(()),
-            Some((name, _, span)) => Err(Error::new(
-                span,
-                format!("unknown argument `{name}`; known: {known}"),
-            )),
+            Some((name, _, span)) => {
+                Err(Error::new(span, format!("unknown argument `{name}`; known: {known}")))
+            }
         }
     }
 }
@@ -114,28 +97,21 @@ fn path_name(expr: &Expr) -> Result<(String, proc_macro2::Span)> {
             Some(ident) => Ok((ident.to_string(), ident.span())),
             None => Err(Error::new_spanned(path, "expected a name")),
         },
-        other => Err(Error::new_spanned(
-            other,
-            "expected a name, `name = value` or a text",
-        )),
+        other => Err(Error::new_spanned(other, "expected a name, `name = value` or a text")),
     }
 }
 
 /// The doc comment, its lines joined.
 pub(crate) fn doc(attributes: &[Attribute]) -> String {
-    let lines = attributes
-        .iter()
-        .filter(|attribute| attribute.path().is_ident("doc"))
-        .filter_map(|attribute| match &attribute.meta {
+    let lines = attributes.iter().filter(|attribute| attribute.path().is_ident("doc")).filter_map(
+        |attribute| match &attribute.meta {
             Meta::NameValue(value) => match &value.value {
-                Expr::Lit(ExprLit {
-                    lit: Lit::Str(text),
-                    ..
-                }) => Some(text.value()),
+                Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
                 _ => None,
             },
             Meta::Path(_) | Meta::List(_) => None,
-        });
+        },
+    );
     let text: Vec<_> = lines.map(|line| line.trim().to_owned()).collect();
     text.join("\n").trim().to_owned()
 }

@@ -7,16 +7,8 @@ use syn::{Attribute, Error, ImplItem, ImplItemFn, ItemImpl, LitStr, Result, pars
 use crate::attributes::{Arguments, doc};
 use crate::item::Signature;
 
-const KINDS: [&str; 8] = [
-    "tool",
-    "resource",
-    "resource_template",
-    "prompt",
-    "complete",
-    "resources",
-    "read",
-    "watch",
-];
+const KINDS: [&str; 8] =
+    ["tool", "resource", "resource_template", "prompt", "complete", "resources", "read", "watch"];
 
 pub(crate) fn plugin(arguments: TokenStream, block: TokenStream) -> Result<TokenStream> {
     let mut arguments = Arguments::parse(arguments)?;
@@ -132,11 +124,7 @@ fn register(function: &mut ImplItemFn) -> Result<Option<TokenStream>> {
     // Authors may write a function async for its mode alone.
     function.attrs.push(parse_quote!(#[allow(clippy::unused_async, clippy::unused_self, clippy::unnecessary_wraps)]));
     let arguments = Arguments::of(&attribute)?;
-    let kind = attribute
-        .path()
-        .get_ident()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let kind = attribute.path().get_ident().map(ToString::to_string).unwrap_or_default();
     let name = &function.sig.ident;
     let registration = match kind.as_str() {
         "tool" => tool(function, arguments)?,
@@ -216,10 +204,7 @@ fn resource(
     let signature = Signature::of(function)?;
     let uri = arguments.text.take();
     let uri = uri.ok_or_else(|| {
-        Error::new_spanned(
-            &function.sig,
-            "the attribute needs the URI as its first argument",
-        )
+        Error::new_spanned(&function.sig, "the attribute needs the URI as its first argument")
     })?;
     let name = name_of(function, arguments.take_text("name")?);
     let mime = arguments.take_text("mime")?;

@@ -52,9 +52,7 @@ impl Signature {
 
     /// The type of the arguments, with `'static` for its lifetimes: what its schema is made from.
     pub(crate) fn arguments(&self) -> Option<TokenStream> {
-        self.arguments
-            .as_ref()
-            .map(|arguments| with_lifetime(arguments, "static"))
+        self.arguments.as_ref().map(|arguments| with_lifetime(arguments, "static"))
     }
 
     /// A `Handler` that calls `function`.
@@ -68,9 +66,7 @@ impl Signature {
         function: &Ident,
         mime: Option<&syn::LitStr>,
     ) -> TokenStream {
-        let before = mime
-            .map(|mime| quote!(output.set_mime(#mime);))
-            .unwrap_or_default();
+        let before = mime.map(|mime| quote!(output.set_mime(#mime);)).unwrap_or_default();
         self.handler_after(function, false, &before)
     }
 
@@ -102,11 +98,7 @@ impl Signature {
                 }))
             };
         }
-        let kind = if is_nonblocking {
-            quote!(Nonblocking)
-        } else {
-            quote!(Blocking)
-        };
+        let kind = if is_nonblocking { quote!(Nonblocking) } else { quote!(Blocking) };
         quote! {
             ::plugin_sdk::Handler::#kind(|author, context, params, output| {
                 let _ = (context, params);
@@ -125,10 +117,7 @@ fn is_context(ty: &Type) -> bool {
     let Type::Path(path) = &**elem else {
         return false;
     };
-    path.path
-        .segments
-        .last()
-        .is_some_and(|segment| segment.ident == "Context")
+    path.path.segments.last().is_some_and(|segment| segment.ident == "Context")
 }
 
 /// The type with every lifetime replaced: those that a function declares mean nothing outside of it.

@@ -96,37 +96,25 @@ pub struct PromptMessage {
 impl PromptMessage {
     /// Text that the user says.
     pub fn user(text: impl Into<String>) -> Self {
-        Self {
-            role: "user",
-            content: json!({ "type": "text", "text": text.into() }),
-        }
+        Self { role: "user", content: json!({ "type": "text", "text": text.into() }) }
     }
 
     /// Text that the assistant says.
     pub fn assistant(text: impl Into<String>) -> Self {
-        Self {
-            role: "assistant",
-            content: json!({ "type": "text", "text": text.into() }),
-        }
+        Self { role: "assistant", content: json!({ "type": "text", "text": text.into() }) }
     }
 
     /// An image of the user; `data` is base64.
     #[must_use]
     pub fn user_image(data: &str, mime: &str) -> Self {
-        Self {
-            role: "user",
-            content: json!({ "type": "image", "data": data, "mimeType": mime }),
-        }
+        Self { role: "user", content: json!({ "type": "image", "data": data, "mimeType": mime }) }
     }
 
     /// A resource of the user, with its text.
     #[must_use]
     pub fn user_resource(uri: &str, mime: &str, text: &str) -> Self {
         let resource = json!({ "uri": uri, "mimeType": mime, "text": text });
-        Self {
-            role: "user",
-            content: json!({ "type": "resource", "resource": resource }),
-        }
+        Self { role: "user", content: json!({ "type": "resource", "resource": resource }) }
     }
 }
 
@@ -201,10 +189,6 @@ impl Completion {
     pub fn new(mut values: Vec<String>) -> Self {
         let total = values.len();
         values.truncate(Self::VALUES_MAX);
-        Self {
-            values,
-            total,
-            has_more: total > Self::VALUES_MAX,
-        }
+        Self { values, total, has_more: total > Self::VALUES_MAX }
     }
 }

@@ -55,13 +55,7 @@ impl Context {
         let (answers, state) = unsafe { (args.answers_json.as_bytes(), args.state.as_bytes()) };
         let rounds = (args.round > 0).then(|| Box::new(Rounds::read(answers, state)));
         let wants_progress = args.flags & abi::CF_PROGRESS != 0;
-        Self {
-            host,
-            call: args.call,
-            wants_progress,
-            client: args.client,
-            rounds,
-        }
+        Self { host, call: args.call, wants_progress, client: args.client, rounds }
     }
 
     /// The host.
@@ -91,20 +85,8 @@ impl Context {
         };
         let message = Str::new(message.as_bytes());
         // SAFETY: the text is lent until this returns.
-        let rc = unsafe {
-            tell(
-                table.ctx,
-                self.call,
-                progress,
-                total.unwrap_or(0.0),
-                message,
-            )
-        };
-        if rc == OK {
-            Ok(())
-        } else {
-            Err(Error::Cancelled)
-        }
+        let rc = unsafe { tell(table.ctx, self.call, progress, total.unwrap_or(0.0), message) };
+        if rc == OK { Ok(()) } else { Err(Error::Cancelled) }
     }
 
     /// Whether nobody waits for the result any more.
@@ -112,9 +94,7 @@ impl Context {
     pub fn is_cancelled(&self) -> bool {
         let table = self.host.table();
         // SAFETY: callable at any time.
-        table
-            .check
-            .is_some_and(|check| unsafe { check(table.ctx, self.call) } != OK)
+        table.check.is_some_and(|check| unsafe { check(table.ctx, self.call) } != OK)
     }
 
     /// Ends the call here when nobody waits for it any more.
@@ -122,11 +102,7 @@ impl Context {
     /// # Errors
     /// [`Error::Cancelled`] then.
     pub fn checkpoint(&self) -> Result<()> {
-        if self.is_cancelled() {
-            Err(Error::Cancelled)
-        } else {
-            Ok(())
-        }
+        if self.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
     /// Sends a message to the client of this call, if it wants messages of this level.
@@ -142,8 +118,7 @@ impl Context {
 
     /// Writes to the operator's log.
     pub fn log(&self, message: &str) {
-        self.host
-            .log_raw(self.call, abi::log::INFO, "tool", message);
+        self.host.log_raw(self.call, abi::log::INFO, "tool", message);
     }
 
     /// Lets the client's connection go: a 2025-11-25 client comes back for the result after `retry`.
@@ -184,9 +159,7 @@ impl Context {
     ) -> Result<Elicited<T>> {
         let questions = Questions::new().elicit::<T>(name, message);
         let answers = self.ask(&questions)?;
-        answers
-            .elicited(name)
-            .ok_or_else(|| Error::InputRequired(Box::new(questions)))
+        answers.elicited(name).ok_or_else(|| Error::InputRequired(Box::new(questions)))
     }
 
     /// Asks the client's model for text.
@@ -196,9 +169,7 @@ impl Context {
     pub fn sample(&self, name: &str, prompt: &str, max_tokens: u32) -> Result<Sampled> {
         let questions = Questions::new().sample(name, prompt, max_tokens);
         let answers = self.ask(&questions)?;
-        answers
-            .sampled(name)
-            .ok_or_else(|| Error::InputRequired(Box::new(questions)))
+        answers.sampled(name).ok_or_else(|| Error::InputRequired(Box::new(questions)))
     }
 
     /// Asks for the client's roots: their URIs.
@@ -208,9 +179,7 @@ impl Context {
     pub fn roots(&self, name: &str) -> Result<Vec<String>> {
         let questions = Questions::new().roots(name);
         let answers = self.ask(&questions)?;
-        answers
-            .roots(name)
-            .ok_or_else(|| Error::InputRequired(Box::new(questions)))
+        answers.roots(name).ok_or_else(|| Error::InputRequired(Box::new(questions)))
     }
 
     /// What [`Questions::state`] gave the client to bring back. Nobody else can have made or changed it.
@@ -226,11 +195,8 @@ impl Context {
         mut questions: Questions,
         output: &mut Output,
     ) -> Result<()> {
-        let answers = self
-            .rounds
-            .as_ref()
-            .map(|rounds| rounds.answers.0.clone())
-            .unwrap_or_default();
+        let answers =
+            self.rounds.as_ref().map(|rounds| rounds.answers.0.clone()).unwrap_or_default();
         let state = questions.take_state();
         if !answers.is_empty() || state.is_some() {
             let carried = json!({ "answers": answers, "state": state });
@@ -250,13 +216,7 @@ impl Rounds {
             _ => Map::new(),
         };
         all.extend(new);
-        let state = carried
-            .get_mut("state")
-            .map(Value::take)
-            .unwrap_or_default();
-        Self {
-            answers: Answers(all),
-            state,
-        }
+        let state = carried.get_mut("state").map(Value::take).unwrap_or_default();
+        Self { answers: Answers(all), state }
     }
 }

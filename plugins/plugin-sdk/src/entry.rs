@@ -50,11 +50,7 @@ impl<P: Author> Exported<P> {
             min_host_minor: 0,
             reserved0: 0,
             reserved1: 0,
-            flags: if cfg!(panic = "abort") {
-                PF_PANIC_ABORT
-            } else {
-                0
-            },
+            flags: if cfg!(panic = "abort") { PF_PANIC_ABORT } else { 0 },
             id: id.as_ptr(),
             version: version.as_ptr(),
             sdk: SDK.as_ptr(),
@@ -123,10 +119,7 @@ unsafe extern "C" fn create<P: Author>(
         let config = std::str::from_utf8(config).unwrap_or("{}");
         let created =
             catch_unwind(|| Instance::<P>::create(config, host)).unwrap_or_else(|panic| {
-                Err(Error::Internal(format!(
-                    "panicked: {}",
-                    panic_text(&*panic)
-                )))
+                Err(Error::Internal(format!("panicked: {}", panic_text(&*panic))))
             });
         match created {
             Ok(instance) => {
@@ -151,16 +144,10 @@ unsafe extern "C" fn create<P: Author>(
 /// hook is its own too.
 fn install_panic_hook(host: Host) {
     std::panic::set_hook(Box::new(move |info| {
-        let place = info
-            .location()
-            .map_or_else(String::new, |place| format!(" at {place}"));
-        let text = info
-            .payload()
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned());
-        let text = text
-            .or_else(|| info.payload().downcast_ref::<String>().cloned())
-            .unwrap_or_default();
+        let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
+        let text = info.payload().downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text =
+            text.or_else(|| info.payload().downcast_ref::<String>().cloned()).unwrap_or_default();
         host.error(&format!("panic{place}: {text}"));
     }));
 }

@@ -30,10 +30,8 @@ impl Host {
     /// Writes to the operator's log: `level` is one of [`abi::log`].
     pub(crate) fn log_raw(self, call: u64, level: i32, target: &str, message: &str) {
         if let Some(log) = self.0.log {
-            let (target, message) = (
-                abi::Str::new(target.as_bytes()),
-                abi::Str::new(message.as_bytes()),
-            );
+            let (target, message) =
+                (abi::Str::new(target.as_bytes()), abi::Str::new(message.as_bytes()));
             // SAFETY: the texts are lent until this returns.
             unsafe { log(self.0.ctx, call, level, target, message) };
         }

@@ -77,11 +77,7 @@ impl<P: Author> Instance<P> {
     }
 
     pub(crate) fn describe(&self) -> String {
-        let listed = self
-            .items
-            .list
-            .map(|list| list(&self.author))
-            .unwrap_or_default();
+        let listed = self.items.list.map(|list| list(&self.author)).unwrap_or_default();
         let description = self.items.describe(&listed);
         *lock(&self.listed) = listed;
         crate::items::to_text(&description)
@@ -100,31 +96,20 @@ impl<P: Author> Instance<P> {
                 std::str::from_utf8(args.name.as_bytes()).unwrap_or_default(),
             )
         };
-        let handler = match (
-            args.kind,
-            args.item & !ITEM_TEMPLATE,
-            args.item & ITEM_TEMPLATE != 0,
-        ) {
-            (call_kind::TOOL, index, _) => self
-                .items
-                .tools
-                .get(index as usize)
-                .map(|item| &item.handler),
-            (call_kind::PROMPT_GET, index, _) => self
-                .items
-                .prompts
-                .get(index as usize)
-                .map(|item| &item.handler),
-            (call_kind::RESOURCE_READ, index, true) => self
-                .items
-                .templates
-                .get(index as usize)
-                .map(|item| &item.handler),
-            (call_kind::RESOURCE_READ, index, false) => self
-                .items
-                .resources
-                .get(index as usize)
-                .map(|item| &item.handler),
+        let handler = match (args.kind, args.item & !ITEM_TEMPLATE, args.item & ITEM_TEMPLATE != 0)
+        {
+            (call_kind::TOOL, index, _) => {
+                self.items.tools.get(index as usize).map(|item| &item.handler)
+            }
+            (call_kind::PROMPT_GET, index, _) => {
+                self.items.prompts.get(index as usize).map(|item| &item.handler)
+            }
+            (call_kind::RESOURCE_READ, index, true) => {
+                self.items.templates.get(index as usize).map(|item| &item.handler)
+            }
+            (call_kind::RESOURCE_READ, index, false) => {
+                self.items.resources.get(index as usize).map(|item| &item.handler)
+            }
             _ => None,
         };
         match (handler, args.kind) {
@@ -157,10 +142,7 @@ impl<P: Author> Instance<P> {
         let mut output = Output::new(self.host);
         let result =
             catch_unwind(AssertUnwindSafe(|| run(&context, &mut output))).unwrap_or_else(|panic| {
-                Err(Error::Internal(format!(
-                    "panicked: {}",
-                    panic_text(&*panic)
-                )))
+                Err(Error::Internal(format!("panicked: {}", panic_text(&*panic))))
             });
         finish(&context, output, result);
     }
@@ -172,11 +154,7 @@ impl<P: Author> Instance<P> {
         params: String,
     ) {
         let (author, host, call) = (Arc::clone(&self.author), self.host, context.call());
-        let ends = Ends {
-            host,
-            call,
-            is_over: false,
-        };
+        let ends = Ends { host, call, is_over: false };
         let started: Started = Box::new(move || {
             let running = start(author, context, params, Output::new(host));
             (call, Box::pin(run_async(ends, running)))
@@ -195,10 +173,7 @@ impl<P: Author> Instance<P> {
         if !self.items.has_async() {
             return;
         }
-        let runtime = match tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-        {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
                 self.host.error(&format!("no event loop: {error}"));

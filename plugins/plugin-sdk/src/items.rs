@@ -150,11 +150,7 @@ impl<P> Items<P> {
     pub(crate) fn has_async(&self) -> bool {
         let is_async = |handler: &Handler<P>| matches!(handler, Handler::Async(_));
         self.tools.iter().any(|item| is_async(&item.handler))
-            || self
-                .resources
-                .iter()
-                .chain(&self.templates)
-                .any(|item| is_async(&item.handler))
+            || self.resources.iter().chain(&self.templates).any(|item| is_async(&item.handler))
             || self.prompts.iter().any(|item| is_async(&item.handler))
     }
 
@@ -166,11 +162,8 @@ impl<P> Items<P> {
             set_text(&mut object, "mimeType", item.mime.unwrap_or_default());
             object
         };
-        let mut resources: Vec<_> = self
-            .resources
-            .iter()
-            .map(|item| resource(item, "uri"))
-            .collect();
+        let mut resources: Vec<_> =
+            self.resources.iter().map(|item| resource(item, "uri")).collect();
         resources.extend(listed.iter().map(|entry| json!(entry)));
         json!({
             "tools": self.tools.iter().map(describe_tool).collect::<Vec<_>>(),
@@ -201,11 +194,8 @@ fn describe_tool<P>(item: &ToolItem<P>) -> Value {
         object["outputSchema"] = schema();
     }
     if !item.hints.is_empty() {
-        let hints: Map<_, _> = item
-            .hints
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), json!(value)))
-            .collect();
+        let hints: Map<_, _> =
+            item.hints.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
         object["annotations"] = hints.into();
     }
     object
@@ -213,16 +203,9 @@ fn describe_tool<P>(item: &ToolItem<P>) -> Value {
 
 fn describe_prompt<P>(item: &PromptItem<P>) -> Value {
     let schema = (item.arguments)();
-    let required = schema
-        .get("required")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    let properties = schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
+    let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    let properties =
+        schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
     let arguments: Vec<_> = properties
         .iter()
         .map(|(name, property)| {
@@ -230,10 +213,7 @@ fn describe_prompt<P>(item: &PromptItem<P>) -> Value {
             set_text(
                 &mut argument,
                 "description",
-                property
-                    .get("description")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default(),
+                property.get("description").and_then(Value::as_str).unwrap_or_default(),
             );
             argument
         })

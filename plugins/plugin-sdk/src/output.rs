@@ -88,20 +88,12 @@ impl Output {
         let body = &raw mut self.body;
         let rc = if self.body.ptr.is_null() {
             // SAFETY: `body` is ours and empty; the host writes a buffer into it.
-            table
-                .buf_alloc
-                .map(|alloc| unsafe { alloc(table.ctx, wanted, body) })
+            table.buf_alloc.map(|alloc| unsafe { alloc(table.ctx, wanted, body) })
         } else {
             // SAFETY: `body` holds a buffer that `buf_alloc` gave and nobody else has.
-            table
-                .buf_grow
-                .map(|grow| unsafe { grow(table.ctx, body, wanted) })
+            table.buf_grow.map(|grow| unsafe { grow(table.ctx, body, wanted) })
         };
-        if rc == Some(OK) {
-            Ok(())
-        } else {
-            Err(io::Error::other("the result is too large"))
-        }
+        if rc == Some(OK) { Ok(()) } else { Err(io::Error::other("the result is too large")) }
     }
 
     /// Hands the result over.
@@ -114,11 +106,7 @@ impl Output {
             flags: self.flags,
             body: std::mem::replace(&mut self.body, Buf::EMPTY),
             // No release function: it is copied before `complete` returns, and freed here.
-            state: Buf {
-                ptr: state.as_ptr().cast_mut(),
-                len: state.len(),
-                ..Buf::EMPTY
-            },
+            state: Buf { ptr: state.as_ptr().cast_mut(), len: state.len(), ..Buf::EMPTY },
             mime: Str::new(self.mime.as_bytes()),
             ttl_ms: self.ttl_ms,
             reserved: 0,

@@ -24,10 +24,7 @@ impl Questions {
     }
 
     fn with(mut self, name: &str, method: &str, params: Value) -> Self {
-        self.requests.insert(
-            name.to_owned(),
-            json!({ "method": method, "params": params }),
-        );
+        self.requests.insert(name.to_owned(), json!({ "method": method, "params": params }));
         self
     }
 
@@ -140,15 +137,8 @@ impl Answers {
             Value::Array(blocks) => blocks.as_slice(),
             block => std::slice::from_ref(block),
         };
-        let text: String = blocks
-            .iter()
-            .filter_map(|block| block.get("text")?.as_str())
-            .collect();
-        let model = answer
-            .get("model")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
+        let text: String = blocks.iter().filter_map(|block| block.get("text")?.as_str()).collect();
+        let model = answer.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();
         Some(Sampled { text, model })
     }
 
@@ -156,12 +146,7 @@ impl Answers {
     #[must_use]
     pub fn roots(&self, name: &str) -> Option<Vec<String>> {
         let roots = self.0.get(name)?.get("roots")?.as_array()?;
-        Some(
-            roots
-                .iter()
-                .filter_map(|root| Some(root.get("uri")?.as_str()?.to_owned()))
-                .collect(),
-        )
+        Some(roots.iter().filter_map(|root| Some(root.get("uri")?.as_str()?.to_owned())).collect())
     }
 
     /// Whether `name` was answered in a form that fits its question.
@@ -169,12 +154,10 @@ impl Answers {
         match question.get("method").and_then(Value::as_str) {
             Some("sampling/createMessage") => self.sampled(name).is_some(),
             Some("roots/list") => self.roots(name).is_some(),
-            _ => self
-                .elicited::<Value>(name)
-                .is_some_and(|elicited| match elicited {
-                    Elicited::Accepted(content) => has_required(question, &content),
-                    Elicited::Declined | Elicited::Cancelled => true,
-                }),
+            _ => self.elicited::<Value>(name).is_some_and(|elicited| match elicited {
+                Elicited::Accepted(content) => has_required(question, &content),
+                Elicited::Declined | Elicited::Cancelled => true,
+            }),
         }
     }
 
@@ -190,22 +173,13 @@ impl Answers {
             return Ok(self.clone());
         }
         let state = questions.state.clone();
-        Err(Error::InputRequired(Box::new(Questions {
-            requests: open,
-            state,
-        })))
+        Err(Error::InputRequired(Box::new(Questions { requests: open, state })))
     }
 }
 
 /// Whether a form has every field that its schema requires.
 fn has_required(question: &Value, content: &Value) -> bool {
-    let required = question
-        .pointer("/params/requestedSchema/required")
-        .and_then(Value::as_array);
-    let has = |field: &Value| {
-        field
-            .as_str()
-            .is_some_and(|field| content.get(field).is_some())
-    };
+    let required = question.pointer("/params/requestedSchema/required").and_then(Value::as_array);
+    let has = |field: &Value| field.as_str().is_some_and(|field| content.get(field).is_some());
     content.is_object() && required.is_none_or(|required| required.iter().all(has))
 }

@@ -99,10 +99,8 @@ impl<P: Author> Harness<P> {
     /// # Errors
     /// What the plugin says.
     pub fn new(config: &str) -> Result<Self> {
-        let ctx: &'static Ctx = Box::leak(Box::new(Ctx {
-            answers: Mutex::default(),
-            told: Mutex::default(),
-        }));
+        let ctx: &'static Ctx =
+            Box::leak(Box::new(Ctx { answers: Mutex::default(), told: Mutex::default() }));
         let table: &'static HostTable = Box::leak(Box::new(table(ctx)));
         // SAFETY: the table was leaked.
         let host = unsafe { Host::from_raw(table) };
@@ -111,13 +109,7 @@ impl<P: Author> Harness<P> {
         let looping = Arc::clone(&instance);
         let event_loop = Some(std::thread::spawn(move || looping.run()));
         let calls = std::sync::atomic::AtomicU64::new(1);
-        Ok(Self {
-            instance,
-            ctx,
-            event_loop,
-            description,
-            calls,
-        })
+        Ok(Self { instance, ctx, event_loop, description, calls })
     }
 
     /// What the plugin describes.
@@ -134,9 +126,8 @@ impl<P: Author> Harness<P> {
 
     fn index(&self, list: &str, key: &str, name: &str) -> Option<u32> {
         let items = self.description.get(list)?.as_array()?;
-        let index = items
-            .iter()
-            .position(|item| item.get(key).and_then(Value::as_str) == Some(name))?;
+        let index =
+            items.iter().position(|item| item.get(key).and_then(Value::as_str) == Some(name))?;
         u32::try_from(index).ok()
     }
 
@@ -156,48 +147,29 @@ impl<P: Author> Harness<P> {
         answers: &str,
         state: &[u8],
     ) -> Answer {
-        let item = self
-            .index("tools", "name", name)
-            .unwrap_or(ITEM_NONE & !ITEM_TEMPLATE);
-        self.call(
-            call_kind::TOOL,
-            item,
-            name,
-            arguments,
-            (round, answers, state),
-        )
+        let item = self.index("tools", "name", name).unwrap_or(ITEM_NONE & !ITEM_TEMPLATE);
+        self.call(call_kind::TOOL, item, name, arguments, (round, answers, state))
     }
 
     /// Reads a listed resource.
     #[must_use]
     pub fn read(&self, uri: &str) -> Answer {
-        let item = self
-            .index("resources", "uri", uri)
-            .unwrap_or(ITEM_NONE & !ITEM_TEMPLATE);
+        let item = self.index("resources", "uri", uri).unwrap_or(ITEM_NONE & !ITEM_TEMPLATE);
         self.call(call_kind::RESOURCE_READ, item, uri, "{}", (0, "", &[]))
     }
 
     /// Reads through a template, with its variables as a JSON object.
     #[must_use]
     pub fn read_template(&self, template: &str, uri: &str, variables: &str) -> Answer {
-        let index = self
-            .index("resourceTemplates", "uriTemplate", template)
-            .unwrap_or(ITEM_NONE >> 2);
-        self.call(
-            call_kind::RESOURCE_READ,
-            index | ITEM_TEMPLATE,
-            uri,
-            variables,
-            (0, "", &[]),
-        )
+        let index =
+            self.index("resourceTemplates", "uriTemplate", template).unwrap_or(ITEM_NONE >> 2);
+        self.call(call_kind::RESOURCE_READ, index | ITEM_TEMPLATE, uri, variables, (0, "", &[]))
     }
 
     /// Renders a prompt.
     #[must_use]
     pub fn get_prompt(&self, name: &str, arguments: &str) -> Answer {
-        let item = self
-            .index("prompts", "name", name)
-            .unwrap_or(ITEM_NONE & !ITEM_TEMPLATE);
+        let item = self.index("prompts", "name", name).unwrap_or(ITEM_NONE & !ITEM_TEMPLATE);
         self.call(call_kind::PROMPT_GET, item, name, arguments, (0, "", &[]))
     }
 
@@ -234,9 +206,7 @@ impl<P: Author> Harness<P> {
         round: (u32, &str, &[u8]),
     ) -> Receiver<Answer> {
         let (sender, receiver) = channel();
-        let call = self
-            .calls
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let call = self.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         lock(&self.ctx.answers).insert(call, sender);
         let args = CallArgs {
             struct_size: size_of::<CallArgs>() as u32,
@@ -306,14 +276,7 @@ fn tell(to: *mut HostCtx, told: Told) -> Rc {
 /// Copies a buffer and releases it.
 fn take(buf: &Buf) -> Vec<u8> {
     // SAFETY: the plugin moved the buffer here, with `len` readable bytes.
-    let bytes = unsafe {
-        Str {
-            ptr: buf.ptr,
-            len: buf.len,
-        }
-        .as_bytes()
-    }
-    .to_vec();
+    let bytes = unsafe { Str { ptr: buf.ptr, len: buf.len }.as_bytes() }.to_vec();
     if let Some(release) = buf.release {
         // SAFETY: called once, by the one holder.
         unsafe { release(buf.owner, buf.ptr, buf.cap) };
@@ -351,11 +314,7 @@ unsafe extern "C" fn progress(
 }
 
 unsafe extern "C" fn check(to: *mut HostCtx, call: CallHandle) -> Rc {
-    if lock(&ctx(to).answers).contains_key(&call) {
-        OK
-    } else {
-        plugin_abi::E_STALE
-    }
+    if lock(&ctx(to).answers).contains_key(&call) { OK } else { plugin_abi::E_STALE }
 }
 
 unsafe extern "C" fn buf_alloc(_: *mut HostCtx, cap: usize, out: *mut Buf) -> Rc {

@@ -19,9 +19,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            zone: "UTC".to_owned(),
-        }
+        Self { zone: "UTC".to_owned() }
     }
 }
 
@@ -150,10 +148,7 @@ impl Time {
             .take(ZONES_MAX)
             .collect();
         if names.is_empty() {
-            return Err(Error::tool(format!(
-                "No time zone has `{}` in its name.",
-                args.contains
-            )));
+            return Err(Error::tool(format!("No time zone has `{}` in its name.", args.contains)));
         }
         Ok(names.join("\n"))
     }
@@ -168,9 +163,7 @@ mod tests {
     fn converted(arguments: &str) -> String {
         let harness = Harness::<Time>::new("{}").expect("starts");
         let answer = harness.call_tool("convert", arguments);
-        answer.json()["time"]
-            .as_str()
-            .map_or_else(|| answer.text(), str::to_owned)
+        answer.json()["time"].as_str().map_or_else(|| answer.text(), str::to_owned)
     }
 
     #[test]
@@ -198,16 +191,8 @@ mod tests {
         let harness = Harness::<Time>::new("{}").expect("starts");
         assert!(harness.call_tool("now", r#"{"zone":"Asia/Tokyo"}"#).json()["offset"] == "+09:00");
         assert!(
-            harness
-                .call_tool("zones", r#"{"contains":"BERLIN"}"#)
-                .text()
-                .contains("Europe/Berlin")
+            harness.call_tool("zones", r#"{"contains":"BERLIN"}"#).text().contains("Europe/Berlin")
         );
-        assert_eq!(
-            harness
-                .call_tool("zones", r#"{"contains":"nowhere"}"#)
-                .status,
-            1
-        );
+        assert_eq!(harness.call_tool("zones", r#"{"contains":"nowhere"}"#).status, 1);
     }
 }

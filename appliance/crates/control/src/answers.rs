@@ -1,10 +1,13 @@
 //! What each path answers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HOST};
+use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use runtime::{Phase, Vitals};
@@ -12,6 +15,9 @@ use serde_json::json;
 
 /// Metrics older than this are rendered anew: scrapers that come more often share them.
 const METRICS_AGE_MAX: Duration = Duration::from_secs(1);
+/// Most bytes of metrics. A hundred times what a busy appliance shows: more means that the labels
+/// of some metric do not come from a closed set.
+const METRICS_BYTES_MAX: usize = 8 << 20;
 
 /// A plugin's health.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,40 +43,45 @@ pub struct Sources {
     pub plan: Arc<dyn Fn() -> Bytes + Send + Sync>,
 }
 
-/// Answers requests.
+/// Answers requests. Stays on the control thread.
 pub(crate) struct Answers {
     sources: Sources,
-    rendered: Mutex<Option<(Instant, Bytes)>>,
+    /// From which age of its last beat on the data plane counts as dead.
+    dead_after: Duration,
     /// Whether `Host` must name this machine: a browser that was tricked sends another name.
     checks_host: bool,
+    rendered: RefCell<Option<(Instant, Bytes)>>,
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
-const INDEX: &str = "/livez       whether the process lives\n/readyz      whether it can serve\n/metrics     Prometheus metrics\n/admin/plan  the effective plan, with the origin of each value\n";
+const INDEX: &str = "\
+/livez       whether the process lives
+/readyz      whether it can serve
+/metrics     Prometheus metrics
+/admin/plan  the effective plan, with the origin of each value
+";
 
 impl Answers {
-    pub(crate) fn new(sources: Sources, checks_host: bool) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(sources: Sources, dead_after: Duration, checks_host: bool) -> Self {
+        Self {
             sources,
-            rendered: Mutex::new(None),
+            dead_after,
             checks_host,
-        })
+            rendered: RefCell::default(),
+        }
     }
 
     pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         if self.checks_host && !names_this_machine(request) {
-            return text(
-                StatusCode::FORBIDDEN,
-                "This host name is not served here.\n",
-            );
+            let message = "This host name is not served here; use localhost.\n";
+            return text(StatusCode::FORBIDDEN, message);
         }
         if request.method() != Method::GET {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Only GET.\n");
-            response
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET"));
+            let allowed = HeaderValue::from_static("GET");
+            response.headers_mut().insert(ALLOW, allowed);
             return response;
         }
         match request.uri().path() {
@@ -83,34 +94,35 @@ impl Answers {
         }
     }
 
+    fn is_beating(&self) -> bool {
+        self.sources.vitals.heartbeat_age() <= self.dead_after
+    }
+
     /// A process whose data plane stands still does not live, however well this thread is.
     fn livez(&self) -> Response<Full<Bytes>> {
-        if self.sources.vitals.heartbeat_age() > Vitals::DEAD_AFTER {
-            text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the data plane stands still\n",
-            )
-        } else {
+        if self.is_beating() {
             text(StatusCode::OK, "ok\n")
+        } else {
+            let message = "the data plane stands still\n";
+            text(StatusCode::SERVICE_UNAVAILABLE, message)
         }
     }
 
     fn readyz(&self) -> Response<Full<Bytes>> {
         let vitals = &self.sources.vitals;
-        let age = vitals.heartbeat_age();
+        let phase = vitals.phase();
         let plugins = (self.sources.plugins)();
-        let is_ready = vitals.phase() == Phase::Ready
-            && age <= Vitals::DEAD_AFTER
-            && plugins.iter().all(|plugin| plugin.is_ready);
+        let are_ready = plugins.iter().all(|plugin| plugin.is_ready);
+        let is_ready = phase == Phase::Ready && self.is_beating() && are_ready;
         let plugins: Vec<_> = plugins
             .iter()
             .map(|plugin| json!({ "name": &*plugin.name, "state": plugin.state }))
             .collect();
         let body = json!({
             "status": if is_ready { "ready" } else { "not ready" },
-            "phase": vitals.phase().as_str(),
+            "phase": phase.as_str(),
             "generation": vitals.generation(),
-            "heartbeat_age_ms": age.as_millis() as u64,
+            "heartbeat_age_ms": vitals.heartbeat_age().as_millis() as u64,
             "uptime_ms": vitals.uptime().as_millis() as u64,
             "plugins": plugins,
         });
@@ -123,33 +135,42 @@ impl Answers {
     }
 
     fn metrics(&self) -> Bytes {
-        let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, text)) = &*rendered
+        if let Some((at, text)) = &*self.rendered.borrow()
             && at.elapsed() < METRICS_AGE_MAX
         {
             return text.clone();
         }
-        let text = Bytes::from((self.sources.metrics)());
-        *rendered = Some((Instant::now(), text.clone()));
+        let text = Bytes::from(capped((self.sources.metrics)(), METRICS_BYTES_MAX));
+        *self.rendered.borrow_mut() = Some((Instant::now(), text.clone()));
         text
     }
 }
 
-/// Loopback names only, any port.
+/// Cuts metrics at the end of a line, and says so.
+fn capped(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
+        tracing::warn!(bytes = text.len(), bytes_max, "Metrics were cut.");
+        let lines = &text.as_bytes()[..bytes_max];
+        let end = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        text.truncate(end);
+        text.push_str("# Cut: there are too many metrics.\n");
+    }
+    text
+}
+
+/// `localhost` or a loopback address, at any port.
 fn names_this_machine<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return false;
     };
-    let Ok(host) = host.to_str() else {
+    let Ok(authority) = Authority::try_from(host.as_bytes()) else {
         return false;
     };
-    let authority: Option<http::uri::Authority> = host.parse().ok();
-    authority.is_some_and(|authority| {
-        ["localhost", "127.0.0.1", "[::1]"]
-            .iter()
-            .any(|name| authority.host().eq_ignore_ascii_case(name))
-    })
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = address.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    is_loopback || name.eq_ignore_ascii_case("localhost")
 }
 
 fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
@@ -159,8 +180,50 @@ fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
 fn with_type(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
+    let kind = HeaderValue::from_static(kind);
+    response.headers_mut().insert(CONTENT_TYPE, kind);
     response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_cut_at_the_end_of_a_line() {
+        let text = || "first 1\nsecond 2\n".to_owned();
+        assert_eq!(capped(text(), 17), text());
+        for bytes_max in 8..17 {
+            let cut = capped(text(), bytes_max);
+            assert_eq!(cut, "first 1\n# Cut: there are too many metrics.\n");
+        }
+        let nothing = capped(text(), 7);
+        assert_eq!(nothing, "# Cut: there are too many metrics.\n");
+    }
+
+    #[test]
+    fn only_loopback_names_are_this_machine() {
+        let named = |hosts: &[&str]| {
+            let builder = hosts.iter().fold(Request::builder(), |builder, host| {
+                builder.header(HOST, *host)
+            });
+            names_this_machine(&builder.body(()).expect("a request"))
+        };
+        for host in ["localhost", "LocalHost:9090", "127.0.0.1:1", "127.8.0.5", "[::1]:9090"] {
+            assert!(named(&[host]), "{host}");
+        }
+        for hosts in [
+            &["example.com"][..],
+            &["localhost.example.com"],
+            &["127.0.0.1.example.com"],
+            &["10.0.0.1"],
+            &["[::2]"],
+            &[""],
+            &["local host"],
+            &["localhost", "localhost"],
+            &[],
+        ] {
+            assert!(!named(hosts), "{hosts:?}");
+        }
+    }
 }

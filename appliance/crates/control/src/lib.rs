@@ -1,11 +1,16 @@
 //! Health, metrics and the effective plan, on a thread and a listener of their own.
 //!
-//! Nothing in here waits for the data plane: an answer is a look at atomics, or a text that was made a moment ago.
+//! Nothing in here waits for the data plane: an answer is a look at atomics, or a text that was made
+//! a moment ago.
 
 mod answers;
+mod connection;
 mod listener;
+mod reserve;
 #[cfg(test)]
 mod tests;
+mod thread;
 
 pub use answers::{PluginReport, Sources};
-pub use listener::{Control, ControlAddress, StartError, start};
+pub use listener::{ControlAddress, StartError};
+pub use thread::{Control, start};

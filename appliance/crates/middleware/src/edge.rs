@@ -20,23 +20,15 @@ pin_project_lite::pin_project! {
 
 impl<F> EdgeFuture<F> {
     pub(crate) fn refused(refusal: Refusal) -> Self {
-        Self::Refused {
-            refusal: Some(Box::new(refusal)),
-        }
+        Self::Refused { refusal: Some(Box::new(refusal)) }
     }
 
     pub(crate) fn inner(future: F) -> Self {
-        Self::Inner {
-            future,
-            request_bytes_max: usize::MAX,
-        }
+        Self::Inner { future, request_bytes_max: usize::MAX }
     }
 
     pub(crate) fn capped(future: F, request_bytes_max: usize) -> Self {
-        Self::Inner {
-            future,
-            request_bytes_max,
-        }
+        Self::Inner { future, request_bytes_max }
     }
 }
 
@@ -45,16 +37,16 @@ impl<F: Future<Output = Result<Admission, Refusal>>> Future for EdgeFuture<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            Project::Refused { refusal } => Poll::Ready(Err(*refusal
-                .take()
-                .expect("a future is not polled after it is ready"))),
-            Project::Inner {
-                future,
-                request_bytes_max,
-            } => future.poll(cx).map_ok(|mut admission| {
-                admission.request_bytes_max = admission.request_bytes_max.min(*request_bytes_max);
-                admission
-            }),
+            Project::Refused { refusal } => {
+                Poll::Ready(Err(*refusal.take().expect("a future is not polled after it is ready")))
+            }
+            Project::Inner { future, request_bytes_max } => {
+                future.poll(cx).map_ok(|mut admission| {
+                    admission.request_bytes_max =
+                        admission.request_bytes_max.min(*request_bytes_max);
+                    admission
+                })
+            }
         }
     }
 }

@@ -10,13 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
-const UNITS: [(&str, u64); 5] = [
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("TiB", 1 << 40),
-    ("B", 1),
-];
+const UNITS: [(&str, u64); 5] =
+    [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("TiB", 1 << 40), ("B", 1)];
 
 impl ByteSize {
     /// `count` times 1024 bytes.
@@ -47,10 +42,8 @@ impl ByteSize {
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fits = |factor: u64| self.0 >= factor && self.0.is_multiple_of(factor);
-        let largest = UNITS
-            .into_iter()
-            .filter(|(_, factor)| fits(*factor))
-            .max_by_key(|unit| unit.1);
+        let largest =
+            UNITS.into_iter().filter(|(_, factor)| fits(*factor)).max_by_key(|unit| unit.1);
         match largest {
             Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
             None => write!(f, "{}B", self.0),
@@ -125,13 +118,9 @@ mod tests {
 
     #[test]
     fn writes_the_largest_exact_unit() {
-        for (bytes, text) in [
-            (0, "0B"),
-            (1023, "1023B"),
-            (1024, "1KiB"),
-            (4 << 20, "4MiB"),
-            (1 << 30, "1GiB"),
-        ] {
+        for (bytes, text) in
+            [(0, "0B"), (1023, "1023B"), (1024, "1KiB"), (4 << 20, "4MiB"), (1 << 30, "1GiB")]
+        {
             assert_eq!(ByteSize(bytes).to_string(), text);
         }
     }

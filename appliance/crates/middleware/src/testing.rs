@@ -30,10 +30,7 @@ pub(crate) struct Inner<F> {
 
 impl<F> Inner<F> {
     pub(crate) const fn new(answer: F) -> Self {
-        Self {
-            answer,
-            calls: AtomicUsize::new(0),
-        }
+        Self { answer, calls: AtomicUsize::new(0) }
     }
 }
 

@@ -36,9 +36,7 @@ pub(crate) fn grow(buf: &mut Buf, cap: usize, cap_max: usize) -> Result<(), Rc> 
     let mut bytes = take_host(std::mem::replace(buf, Buf::EMPTY));
     // Doubling, so that a plugin that appends pays for each byte about once.
     let wanted = cap.max(bytes.capacity().saturating_mul(2)).min(cap_max);
-    let reserved = bytes
-        .try_reserve_exact(wanted - bytes.len())
-        .map_err(|_| E_NOMEM);
+    let reserved = bytes.try_reserve_exact(wanted - bytes.len()).map_err(|_| E_NOMEM);
     *buf = into_buf(bytes);
     reserved
 }
@@ -57,9 +55,7 @@ fn into_buf(mut bytes: Vec<u8>) -> Buf {
 
 fn is_host(buf: &Buf) -> bool {
     buf.owner == host_owner()
-        && buf
-            .release
-            .is_some_and(|release| std::ptr::fn_addr_eq(release, release_host as Release))
+        && buf.release.is_some_and(|release| std::ptr::fn_addr_eq(release, release_host as Release))
 }
 
 /// Takes a buffer of the host back.
@@ -104,9 +100,7 @@ pub(crate) fn take(buf: Buf, bytes_max: usize) -> Result<Bytes, Rc> {
     } else {
         // SAFETY: not null, and the plugin vouches for `len` readable bytes (R4). Copied at once, so that nothing of
         // the plugin is needed later.
-        Ok(Bytes::copy_from_slice(unsafe {
-            std::slice::from_raw_parts(buf.ptr, buf.len)
-        }))
+        Ok(Bytes::copy_from_slice(unsafe { std::slice::from_raw_parts(buf.ptr, buf.len) }))
     };
     if let Some(release) = buf.release {
         // SAFETY: this side holds the buffer and calls its release once, here.

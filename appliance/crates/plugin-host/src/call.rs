@@ -41,14 +41,7 @@ impl PendingCall {
         asked: Asked,
         deadline: Option<Instant>,
     ) -> Self {
-        Self {
-            plugin,
-            handle,
-            asked,
-            deadline,
-            sleep: None,
-            is_over: false,
-        }
+        Self { plugin, handle, asked, deadline, sleep: None, is_over: false }
     }
 
     fn take(&mut self) -> Option<Result<Outcome, Refusal>> {
@@ -69,13 +62,8 @@ impl PendingCall {
         self.plugin.counters().timeouts.fetch_add(1, Relaxed);
         let limit = self.plugin.limits().deadline.as_millis() as u64;
         let scope = format!("plugin:{}", self.plugin.name());
-        Refusal::new(
-            RefusalKind::TimedOut,
-            "plugin",
-            scope,
-            "The tool did not finish in time.",
-        )
-        .with_limit(limit)
+        Refusal::new(RefusalKind::TimedOut, "plugin", scope, "The tool did not finish in time.")
+            .with_limit(limit)
     }
 }
 
@@ -95,9 +83,8 @@ impl Future for PendingCall {
         let Some(deadline) = this.deadline else {
             return Poll::Pending;
         };
-        let sleep = this
-            .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
+        let sleep =
+            this.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
         match sleep.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(this.timed_out())),
             Poll::Pending => Poll::Pending,

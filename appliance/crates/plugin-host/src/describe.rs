@@ -120,18 +120,13 @@ pub(crate) fn read(json: &[u8]) -> Result<Described, LoadError> {
         templates: list("resourceTemplates", "uriTemplate", false)?,
         prompts: list("prompts", "name", false)?,
         completions: root.get("completions").and_then(Raw::as_bool) == Some(true),
-        instructions: root
-            .get("instructions")
-            .and_then(Raw::as_str)
-            .map(String::from),
+        instructions: root.get("instructions").and_then(Raw::as_str).map(String::from),
     })
 }
 
 fn item(raw: Raw<'_>, key: &str, is_tool: bool) -> Result<ItemDescription, String> {
-    let name = raw
-        .get(key)
-        .and_then(Raw::as_str)
-        .ok_or_else(|| format!("an item has no `{key}`"))?;
+    let name =
+        raw.get(key).and_then(Raw::as_str).ok_or_else(|| format!("an item has no `{key}`"))?;
     let is_name = match key {
         "name" => {
             let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
@@ -147,12 +142,8 @@ fn item(raw: Raw<'_>, key: &str, is_tool: bool) -> Result<ItemDescription, Strin
     }
     let mut headers = Vec::new();
     if is_tool {
-        let schema = raw
-            .get("inputSchema")
-            .filter(|schema| schema.kind() == Kind::Object);
-        let kind = schema
-            .and_then(|schema| schema.get("type"))
-            .and_then(Raw::as_str);
+        let schema = raw.get("inputSchema").filter(|schema| schema.kind() == Kind::Object);
+        let kind = schema.and_then(|schema| schema.get("type")).and_then(Raw::as_str);
         if kind.as_deref() != Some("object") {
             return Err(format!("tool `{name}` needs an inputSchema of type object"));
         }
@@ -175,10 +166,7 @@ fn item(raw: Raw<'_>, key: &str, is_tool: bool) -> Result<ItemDescription, Strin
 
 fn exec(raw: Raw<'_>) -> Result<Exec, String> {
     let Some(exec) = raw.get("_exec") else {
-        return Ok(Exec {
-            mode: ExecMode::Blocking,
-            checked: false,
-        });
+        return Ok(Exec { mode: ExecMode::Blocking, checked: false });
     };
     let mode = exec.get("mode").and_then(Raw::as_str);
     let mode = match mode.as_deref() {
@@ -187,10 +175,7 @@ fn exec(raw: Raw<'_>) -> Result<Exec, String> {
         Some("nonblocking") => ExecMode::Nonblocking,
         Some(other) => return Err(format!("unknown _exec mode `{other}`")),
     };
-    Ok(Exec {
-        mode,
-        checked: exec.get("checked").and_then(Raw::as_bool) == Some(true),
-    })
+    Ok(Exec { mode, checked: exec.get("checked").and_then(Raw::as_bool) == Some(true) })
 }
 
 /// The object as the plugin wrote it, member by member, without `_exec`.
@@ -242,15 +227,10 @@ fn header_param(
 ) -> Result<HeaderParam, String> {
     // RFC 9110, 5.6.2: token.
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let header = header
-        .as_str()
-        .filter(|name| !name.is_empty() && name.bytes().all(is_token));
+    let header = header.as_str().filter(|name| !name.is_empty() && name.bytes().all(is_token));
     let header = header
         .ok_or_else(|| format!("{HEADER_KEY} of `{}` is not a header name", path.join(".")))?;
-    if known
-        .iter()
-        .any(|other| other.header.eq_ignore_ascii_case(&header))
-    {
+    if known.iter().any(|other| other.header.eq_ignore_ascii_case(&header)) {
         return Err(format!("{HEADER_KEY} `{header}` is there twice"));
     }
     let kind = match property.get("type").and_then(Raw::as_str).as_deref() {
@@ -263,11 +243,7 @@ fn header_param(
             ));
         }
     };
-    Ok(HeaderParam {
-        header: header.into_owned(),
-        path: path.to_vec(),
-        kind,
-    })
+    Ok(HeaderParam { header: header.into_owned(), path: path.to_vec(), kind })
 }
 
 /// A header anywhere else in the schema would make clients drop the tool silently.
@@ -286,9 +262,7 @@ fn refuse_stray_headers(schema: Raw<'_>, expected: usize) -> Result<(), String> 
     if count(schema) == expected {
         return Ok(());
     }
-    Err(format!(
-        "{HEADER_KEY} is only allowed on properties that are reached through `properties`"
-    ))
+    Err(format!("{HEADER_KEY} is only allowed on properties that are reached through `properties`"))
 }
 
 #[cfg(test)]
@@ -308,18 +282,9 @@ mod tests {
             &*described.tools[0].json,
             r#"{"name":"a","inputSchema":{"type":"object", "x":1}}"#
         );
-        assert_eq!(
-            described.tools[0].exec,
-            Exec {
-                mode: ExecMode::Async,
-                checked: true
-            }
-        );
+        assert_eq!(described.tools[0].exec, Exec { mode: ExecMode::Async, checked: true });
         assert_eq!(described.resources[0].exec.mode, ExecMode::Blocking);
-        assert_eq!(
-            (described.completions, described.instructions.as_deref()),
-            (true, Some("hi"))
-        );
+        assert_eq!((described.completions, described.instructions.as_deref()), (true, Some("hi")));
     }
 
     #[test]

@@ -20,10 +20,8 @@ pub(crate) struct Checked {
 const API_SIZE_1_0: usize = size_of::<PluginApi>();
 
 pub(crate) fn check(path: &Path, entry: Entry) -> Result<Checked, LoadError> {
-    let not_plugin = |what: &str| LoadError::NotPlugin {
-        path: path.to_owned(),
-        what: what.to_owned(),
-    };
+    let not_plugin =
+        |what: &str| LoadError::NotPlugin { path: path.to_owned(), what: what.to_owned() };
     // SAFETY: the ABI makes the entry function callable at any time, without side effects.
     let descriptor = unsafe { entry() };
     if descriptor.is_null() || !descriptor.is_aligned() {
@@ -32,20 +30,14 @@ pub(crate) fn check(path: &Path, entry: Entry) -> Result<Checked, LoadError> {
     // SAFETY: not null and aligned; the first sixteen bytes are frozen for ever, so they can be read before the
     // version is known. `u64` and `u32` hold any bytes.
     let (magic, struct_size) = unsafe {
-        (
-            (&raw const (*descriptor).magic).read(),
-            (&raw const (*descriptor).struct_size).read(),
-        )
+        ((&raw const (*descriptor).magic).read(), (&raw const (*descriptor).struct_size).read())
     };
     if magic != ABI_MAGIC {
         return Err(not_plugin("its descriptor has the wrong magic number"));
     }
     // SAFETY: as above: still within the first sixteen bytes.
     let (major, minor) = unsafe {
-        (
-            (&raw const (*descriptor).abi_major).read(),
-            (&raw const (*descriptor).abi_minor).read(),
-        )
+        ((&raw const (*descriptor).abi_major).read(), (&raw const (*descriptor).abi_minor).read())
     };
     if major != ABI_MAJOR || (struct_size as usize) < size_of::<Descriptor>() {
         return Err(LoadError::WrongAbi {
@@ -75,9 +67,8 @@ pub(crate) fn check(path: &Path, entry: Entry) -> Result<Checked, LoadError> {
             what: "it brings its own runtime and needs a process of its own, which this version does not offer",
         });
     }
-    let is_named = [descriptor.id, descriptor.version, descriptor.sdk]
-        .iter()
-        .all(|text| !text.is_null());
+    let is_named =
+        [descriptor.id, descriptor.version, descriptor.sdk].iter().all(|text| !text.is_null());
     if !is_named {
         return Err(not_plugin("its descriptor has no id, version or sdk"));
     }
@@ -85,10 +76,7 @@ pub(crate) fn check(path: &Path, entry: Entry) -> Result<Checked, LoadError> {
     let id = unsafe { CStr::from_ptr(descriptor.id) };
     tracing::debug!(id = %id.to_string_lossy(), "Descriptor read.");
     let api = copy_api(descriptor.api).map_err(not_plugin)?;
-    Ok(Checked {
-        api,
-        is_serial: descriptor.flags & PF_SERIAL != 0,
-    })
+    Ok(Checked { api, is_serial: descriptor.flags & PF_SERIAL != 0 })
 }
 
 /// Copies the functions that the table has room for; a newer plugin's tail is not looked at.
@@ -107,9 +95,5 @@ fn copy_api(api: *const PluginApi) -> Result<PluginApi, &'static str> {
         && api.describe.is_some()
         && api.call.is_some()
         && api.destroy.is_some();
-    if has_required {
-        Ok(api)
-    } else {
-        Err("it lacks one of create, describe, call and destroy")
-    }
+    if has_required { Ok(api) } else { Err("it lacks one of create, describe, call and destroy") }
 }

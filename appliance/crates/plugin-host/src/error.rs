@@ -7,10 +7,7 @@ use std::path::PathBuf;
 #[allow(missing_docs)] // Each variant's message is its documentation.
 pub enum LoadError {
     #[error("cannot read `{}`: {source}", path.display())]
-    Unreadable {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Unreadable { path: PathBuf, source: std::io::Error },
     #[error("`{}` is a symbolic link or not a regular file; name the library itself", path.display())]
     NotRegular { path: PathBuf },
     #[error("`{}` belongs to user {owner}; it must belong to root or to the user who runs toolrack: chown it", path.display())]
@@ -20,11 +17,7 @@ pub enum LoadError {
     #[error("the folder `{}` can be changed by everybody, so anyone could replace the library in it; forbid it: chmod o-w '{}'", path.display(), path.display())]
     WritableFolder { path: PathBuf },
     #[error("`{}` has {bytes} bytes; the limit is {limit}", path.display())]
-    TooLarge {
-        path: PathBuf,
-        bytes: u64,
-        limit: u64,
-    },
+    TooLarge { path: PathBuf, bytes: u64, limit: u64 },
     #[error("`{}` is not a plugin: {what}", path.display())]
     NotPlugin { path: PathBuf, what: String },
     #[error("`{}` was built for another system: {what}; build it for this one", path.display())]
@@ -32,11 +25,7 @@ pub enum LoadError {
     #[error("`{}` is not safe to load: {what}", path.display())]
     Unsafe { path: PathBuf, what: String },
     #[error("`{}` was built for plugin ABI {found}; this toolrack speaks {supported}: rebuild the plugin with the matching SDK", path.display())]
-    WrongAbi {
-        path: PathBuf,
-        found: String,
-        supported: String,
-    },
+    WrongAbi { path: PathBuf, found: String, supported: String },
     #[error("`{}` cannot run inline: {what}", path.display())]
     NotInline { path: PathBuf, what: &'static str },
     #[error(

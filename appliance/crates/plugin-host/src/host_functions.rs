@@ -164,9 +164,7 @@ unsafe extern "C" fn buf_grow(ctx: *mut HostCtx, inout: *mut Buf, min_cap: usize
         }
         // SAFETY: not null and aligned, and the plugin lends a `Buf` that nobody else uses meanwhile (R4).
         let buf = unsafe { &mut *inout };
-        buffer::grow(buf, min_cap, state.response_bytes_max)
-            .err()
-            .unwrap_or(OK)
+        buffer::grow(buf, min_cap, state.response_bytes_max).err().unwrap_or(OK)
     })
 }
 
@@ -205,9 +203,7 @@ unsafe extern "C" fn message(
     data: Str,
 ) -> Rc {
     with(ctx, |state| {
-        let level = usize::try_from(level)
-            .ok()
-            .and_then(|level| LogLevel::ALL.get(level).copied());
+        let level = usize::try_from(level).ok().and_then(|level| LogLevel::ALL.get(level).copied());
         let Some(level) = level else { return E_INVAL };
         if data.len > MESSAGE_BYTES_MAX {
             return E_TOO_LARGE;
@@ -234,11 +230,7 @@ unsafe extern "C" fn notify(ctx: *mut HostCtx, kind: i32, uri: Str) -> Rc {
             what::RESOURCE_UPDATED => Notice::ResourceUpdated(clipped(uri, 2_048).into()),
             _ => return E_INVAL,
         };
-        if state
-            .notices
-            .try_send((Arc::clone(&state.name), notice))
-            .is_err()
-        {
+        if state.notices.try_send((Arc::clone(&state.name), notice)).is_err() {
             state.counters.dropped_notices.fetch_add(1, Relaxed);
         }
         OK
@@ -246,17 +238,12 @@ unsafe extern "C" fn notify(ctx: *mut HostCtx, kind: i32, uri: Str) -> Rc {
 }
 
 unsafe extern "C" fn detach(ctx: *mut HostCtx, call: CallHandle, retry_ms: u32) -> Rc {
-    with(ctx, |state| {
-        state.slots.tell(call, None, || Event::Detach { retry_ms })
-    })
+    with(ctx, |state| state.slots.tell(call, None, || Event::Detach { retry_ms }))
 }
 
 /// Lent text, cut to `bytes_max` at a character.
 fn clipped(text: Str, bytes_max: usize) -> String {
-    let mut text = buffer::lent(Str {
-        ptr: text.ptr,
-        len: text.len.min(bytes_max + 4),
-    });
+    let mut text = buffer::lent(Str { ptr: text.ptr, len: text.len.min(bytes_max + 4) });
     while text.len() > bytes_max {
         text.pop();
     }

@@ -6,6 +6,8 @@
 
 mod buffer;
 mod call;
+mod core;
+mod create;
 mod describe;
 mod descriptor;
 mod error;

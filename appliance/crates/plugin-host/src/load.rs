@@ -23,52 +23,34 @@ const FREE_THREAD_KEYS_MIN: usize = 128;
 
 /// Reads a library after checking who can have changed it.
 pub(crate) fn read_checked(path: &Path) -> Result<Vec<u8>, LoadError> {
-    let unreadable = |source: std::io::Error| LoadError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
+    let unreadable =
+        |source: std::io::Error| LoadError::Unreadable { path: path.to_owned(), source };
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let opened = rustix::fs::open(path, flags, Mode::empty());
     let opened = opened.map_err(|errno| match errno {
-        rustix::io::Errno::LOOP => LoadError::NotRegular {
-            path: path.to_owned(),
-        },
+        rustix::io::Errno::LOOP => LoadError::NotRegular { path: path.to_owned() },
         errno => unreadable(errno.into()),
     })?;
     let mut file = File::from(opened);
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
-        return Err(LoadError::NotRegular {
-            path: path.to_owned(),
-        });
+        return Err(LoadError::NotRegular { path: path.to_owned() });
     }
     let me = rustix::process::geteuid().as_raw();
     if metadata.uid() != 0 && metadata.uid() != me {
-        return Err(LoadError::ForeignOwner {
-            path: path.to_owned(),
-            owner: metadata.uid(),
-        });
+        return Err(LoadError::ForeignOwner { path: path.to_owned(), owner: metadata.uid() });
     }
     if metadata.mode() & 0o022 != 0 {
-        return Err(LoadError::Writable {
-            path: path.to_owned(),
-        });
+        return Err(LoadError::Writable { path: path.to_owned() });
     }
     check_folder(path)?;
     if metadata.len() > FILE_BYTES_MAX {
         let (bytes, limit) = (metadata.len(), FILE_BYTES_MAX);
-        return Err(LoadError::TooLarge {
-            path: path.to_owned(),
-            bytes,
-            limit,
-        });
+        return Err(LoadError::TooLarge { path: path.to_owned(), bytes, limit });
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     // Bounded again: the file may have grown since.
-    (&mut file)
-        .take(FILE_BYTES_MAX)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    (&mut file).take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
 }
 
@@ -78,18 +60,11 @@ fn check_folder(path: &Path) -> Result<(), LoadError> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let metadata = folder.metadata().map_err(|source| LoadError::Unreadable {
-        path: folder.to_owned(),
-        source,
-    })?;
+    let metadata = folder
+        .metadata()
+        .map_err(|source| LoadError::Unreadable { path: folder.to_owned(), source })?;
     let is_open = metadata.mode() & 0o002 != 0 && metadata.mode() & 0o1000 == 0;
-    if is_open {
-        Err(LoadError::WritableFolder {
-            path: folder.to_owned(),
-        })
-    } else {
-        Ok(())
-    }
+    if is_open { Err(LoadError::WritableFolder { path: folder.to_owned() }) } else { Ok(()) }
 }
 
 /// Loads checked bytes and returns the entry function. The image stays for good.
@@ -142,9 +117,7 @@ fn check_thread_keys() -> Result<(), LoadError> {
         unsafe { libc::pthread_key_delete(key) };
     }
     if free < FREE_THREAD_KEYS_MIN {
-        return Err(LoadError::Exhausted {
-            what: "thread keys",
-        });
+        return Err(LoadError::Exhausted { what: "thread keys" });
     }
     Ok(())
 }

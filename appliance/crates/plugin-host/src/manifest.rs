@@ -75,11 +75,9 @@ impl Fault {
             Self::NotPlugin(what) => LoadError::NotPlugin { path, what },
             Self::WrongSystem(what) => LoadError::WrongSystem { path, what },
             Self::Unsafe(what) => LoadError::Unsafe { path, what },
-            Self::WrongAbi(found) => LoadError::WrongAbi {
-                path,
-                found,
-                supported: format!("{ABI_MAJOR}.{ABI_MINOR}"),
-            },
+            Self::WrongAbi(found) => {
+                LoadError::WrongAbi { path, found, supported: format!("{ABI_MAJOR}.{ABI_MINOR}") }
+            }
         }
     }
 }
@@ -103,34 +101,24 @@ impl Manifest {
             ));
         }
         if bytes.get(4..6) != Some(&[2, 1]) {
-            return Err(Fault::WrongSystem(
-                "not a 64-bit little-endian ELF file".to_owned(),
-            ));
+            return Err(Fault::WrongSystem("not a 64-bit little-endian ELF file".to_owned()));
         }
         let file = ElfFile64::<object::Endianness>::parse(bytes).map_err(malformed)?;
         check_headers(&file)?;
         let needs = check_dynamic(&file)?;
         let note = file.section_by_name(NOTE_SECTION).ok_or_else(|| {
-            Fault::NotPlugin(format!(
-                "no `{NOTE_SECTION}` section; build it with the plugin SDK"
-            ))
+            Fault::NotPlugin(format!("no `{NOTE_SECTION}` section; build it with the plugin SDK"))
         })?;
         let json = note_json(note.data().map_err(malformed)?)?;
         let value: Value = serde_json::from_slice(json)
             .map_err(|error| Fault::NotPlugin(format!("its manifest is not JSON: {error}")))?;
         let text = |key: &str| {
-            let text = value
-                .get(key)
-                .and_then(Value::as_str)
-                .filter(|text| !text.is_empty());
+            let text = value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
             text.map(str::to_owned)
                 .ok_or_else(|| Fault::NotPlugin(format!("its manifest has no `{key}`")))
         };
         let abi = text("abi")?;
-        let major = abi
-            .split('.')
-            .next()
-            .and_then(|major| major.parse::<u16>().ok());
+        let major = abi.split('.').next().and_then(|major| major.parse::<u16>().ok());
         if major != Some(ABI_MAJOR) {
             return Err(Fault::WrongAbi(abi));
         }
@@ -141,10 +129,7 @@ impl Manifest {
             abi,
             description: text("description").unwrap_or_default(),
             file_bytes: bytes.len(),
-            sha256: Sha256::digest(bytes)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            sha256: Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
             needs,
         })
     }
@@ -211,16 +196,12 @@ fn note_json(note: &[u8]) -> Result<&[u8], Fault> {
     let malformed = || Fault::NotPlugin("its manifest note is malformed".to_owned());
     let word = |at: usize| {
         let bytes = note.get(at..at + 4).ok_or_else(malformed)?;
-        Ok::<_, Fault>(u32::from_le_bytes(
-            bytes.try_into().map_err(|_| malformed())?,
-        ))
+        Ok::<_, Fault>(u32::from_le_bytes(bytes.try_into().map_err(|_| malformed())?))
     };
     let (name_size, desc_size, kind) = (word(0)?, word(4)?, word(8)?);
     if name_size != 4 || kind != NOTE_TYPE || note.get(12..16) != Some(&NOTE_NAME) {
         return Err(malformed());
     }
-    let json = note
-        .get(16..16 + desc_size as usize)
-        .ok_or_else(malformed)?;
+    let json = note.get(16..16 + desc_size as usize).ok_or_else(malformed)?;
     Ok(json.split(|byte| *byte == 0).next().unwrap_or_default())
 }

@@ -29,12 +29,7 @@ pub(crate) fn judge(
     completion: Completion,
     plugin: &str,
 ) -> Result<Result<Outcome, Refusal>, Rejected> {
-    let Completion {
-        status,
-        body,
-        state,
-        ..
-    } = &completion;
+    let Completion { status, body, state, .. } = &completion;
     let outcome = match *status {
         status::OK => Outcome::Done(content(asked, completion, false)?),
         status::TOOL_ERROR => Outcome::Done(content(asked, completion, true)?),
@@ -59,9 +54,7 @@ pub(crate) fn judge(
                 format!("plugin:{plugin}"),
                 message,
             );
-            return Ok(Err(
-                refusal.with_retry_after(std::time::Duration::from_secs(2))
-            ));
+            return Ok(Err(refusal.with_retry_after(std::time::Duration::from_secs(2))));
         }
         unknown => return Err(Rejected(format!("unknown status {unknown}"))),
     };
@@ -75,18 +68,8 @@ fn text(body: &Bytes) -> Result<String, Rejected> {
 }
 
 fn content(asked: &Asked, completion: Completion, is_error: bool) -> Result<Content, Rejected> {
-    let Completion {
-        body,
-        mime,
-        is_public,
-        ttl_ms,
-        ..
-    } = completion;
-    let scope = if is_public {
-        CacheScope::Public
-    } else {
-        CacheScope::Private
-    };
+    let Completion { body, mime, is_public, ttl_ms, .. } = completion;
+    let scope = if is_public { CacheScope::Public } else { CacheScope::Private };
     let cache = CacheHint { ttl_ms, scope };
     match completion.format {
         format::RESULT_JSON => object(asked, body, cache),
@@ -94,29 +77,16 @@ fn content(asked: &Asked, completion: Completion, is_error: bool) -> Result<Cont
             if simdutf8::basic::from_utf8(&body).is_err() {
                 return Err(Rejected("text is not UTF-8".to_owned()));
             }
-            Ok(Content::Text {
-                text: body,
-                is_error,
-                mime,
-                cache,
-            })
+            Ok(Content::Text { text: body, is_error, mime, cache })
         }
         format::STRUCTURED if asked.method == Method::ToolsCall => {
             let value =
                 check(&body, &Limits::DEFAULT).map_err(|error| Rejected(error.to_string()))?;
             let is_object = value.kind() == Kind::Object;
-            Ok(Content::Structured {
-                json: body,
-                is_object,
-                is_error,
-            })
+            Ok(Content::Structured { json: body, is_object, is_error })
         }
         format::BLOB => match mime {
-            Some(mime) => Ok(Content::Blob {
-                data: body,
-                mime,
-                cache,
-            }),
+            Some(mime) => Ok(Content::Blob { data: body, mime, cache }),
             None => Err(Rejected("bytes without a MIME type".to_owned())),
         },
         unknown => Err(Rejected(format!("unknown format {unknown}"))),
@@ -150,9 +120,7 @@ fn object(asked: &Asked, body: Bytes, cache: CacheHint) -> Result<Content, Rejec
         _ => None,
     };
     if found.and_then(|span| kind_at(span.start)) != Some(kind) {
-        return Err(Rejected(format!(
-            "`{member}` is missing or of the wrong kind"
-        )));
+        return Err(Rejected(format!("`{member}` is missing or of the wrong kind")));
     }
     if meta.is_some_and(|span| kind_at(span.start) != Some(Kind::Object)) {
         return Err(Rejected("`_meta` is not an object".to_owned()));
@@ -161,11 +129,7 @@ fn object(asked: &Asked, body: Bytes, cache: CacheHint) -> Result<Content, Rejec
     if body.first() != Some(&b'{') || body.last() != Some(&b'}') {
         return Err(Rejected("space around the result object".to_owned()));
     }
-    Ok(Content::Object {
-        json: body,
-        meta,
-        cache,
-    })
+    Ok(Content::Object { json: body, meta, cache })
 }
 
 fn questions(body: &Bytes) -> Result<Bytes, Rejected> {
@@ -178,9 +142,7 @@ fn questions(body: &Bytes) -> Result<Bytes, Rejected> {
         )
     };
     if all.kind() != Kind::Object || !all.members().all(|(_, question)| is_question(question)) {
-        return Err(Rejected(
-            "questions must be an object of {method, params}".to_owned(),
-        ));
+        return Err(Rejected("questions must be an object of {method, params}".to_owned()));
     }
     Ok(body.clone())
 }
@@ -200,9 +162,7 @@ fn misfit(asked: &Asked, what: String) -> Outcome {
 }
 
 fn not_found(asked: &Asked) -> Fault {
-    let name = check(&asked.name, &Limits::DEFAULT)
-        .ok()
-        .and_then(Raw::as_str);
+    let name = check(&asked.name, &Limits::DEFAULT).ok().and_then(Raw::as_str);
     let name = name.as_deref().unwrap_or_default();
     match asked.method {
         Method::ResourcesRead => Fault::resource_not_found(asked.revision.era(), name),
@@ -212,7 +172,5 @@ fn not_found(asked: &Asked) -> Fault {
 
 /// What a client hears of a result that was rejected.
 pub(crate) fn rejected() -> Outcome {
-    Outcome::Failed(Fault::internal(
-        "The tool returned something that cannot be passed on.",
-    ))
+    Outcome::Failed(Fault::internal("The tool returned something that cannot be passed on."))
 }

@@ -137,19 +137,9 @@ impl Slots {
             // As many places as numbers: never full.
             free.push(index).ok();
         }
-        let slots = (0..count)
-            .map(|_| {
-                Mutex::new(Slot {
-                    serial: 1,
-                    state: State::Free,
-                })
-            })
-            .collect();
-        Self {
-            slots,
-            free,
-            counters,
-        }
+        let slots =
+            (0..count).map(|_| Mutex::new(Slot { serial: 1, state: State::Free })).collect();
+        Self { slots, free, counters }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -160,11 +150,7 @@ impl Slots {
     pub(crate) fn open(&self, listener: Listener) -> Option<CallHandle> {
         let index = self.free.pop()?;
         let mut slot = self.slots[index as usize].lock();
-        slot.state = State::Open {
-            listener,
-            waker: None,
-            last_progress: f64::NEG_INFINITY,
-        };
+        slot.state = State::Open { listener, waker: None, last_progress: f64::NEG_INFINITY };
         self.counters.calls.fetch_add(1, Relaxed);
         self.counters.in_flight.fetch_add(1, Relaxed);
         Some(u64::from(slot.serial) << 32 | u64::from(index))
@@ -285,10 +271,8 @@ impl Slots {
         let found = self.with(handle, |state| match state {
             State::Open { listener, .. } => {
                 // A reader that is gone is as good as a cancellation that is on its way.
-                let is_deaf = listener
-                    .events
-                    .as_ref()
-                    .is_some_and(tokio::sync::mpsc::Sender::is_closed);
+                let is_deaf =
+                    listener.events.as_ref().is_some_and(tokio::sync::mpsc::Sender::is_closed);
                 if is_deaf { E_CANCELLED } else { OK }
             }
             State::Abandoned => E_CANCELLED,
@@ -309,11 +293,7 @@ impl Slots {
             return rc;
         }
         self.with(handle, |state| {
-            if let State::Open {
-                listener,
-                last_progress,
-                ..
-            } = state
+            if let State::Open { listener, last_progress, .. } = state
                 && listener.wants_progress
                 && now > *last_progress
             {

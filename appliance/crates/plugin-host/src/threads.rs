@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::plugin::{Core, Job};
+use crate::core::{Core, Job};
 
 /// How long a pool thread waits for work before it ends.
 const IDLE: Duration = Duration::from_secs(30);
@@ -48,11 +48,7 @@ impl ControlThread {
         let thread = std::thread::Builder::new()
             .name(thread_name(name, "c"))
             .spawn(move || run_control(&core, &work, &busy))?;
-        Ok(Self {
-            inbox,
-            thread: Mutex::new(Some(thread)),
-            busy_since_ns,
-        })
+        Ok(Self { inbox, thread: Mutex::new(Some(thread)), busy_since_ns })
     }
 
     /// Hands over work; `false` when the thread has ended.
@@ -131,9 +127,7 @@ impl Pool {
         if state.idle <= state.queue.len() && state.threads < self.threads_max {
             let (pool, core) = (Arc::clone(self), Arc::clone(core));
             let name = thread_name(&self.name, &state.threads.to_string());
-            let started = std::thread::Builder::new()
-                .name(name)
-                .spawn(move || pool.run(&core));
+            let started = std::thread::Builder::new().name(name).spawn(move || pool.run(&core));
             match started {
                 Ok(_) => state.threads += 1,
                 Err(_) if state.threads == 0 => return Err(job),

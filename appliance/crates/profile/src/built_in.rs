@@ -10,14 +10,8 @@ pub struct BuiltIn {
 }
 
 const ALL: [BuiltIn; 2] = [
-    BuiltIn {
-        name: "dev",
-        text: include_str!("../../../../profiles/dev.toml"),
-    },
-    BuiltIn {
-        name: "desktop",
-        text: include_str!("../../../../profiles/desktop.toml"),
-    },
+    BuiltIn { name: "dev", text: include_str!("../../../../profiles/dev.toml") },
+    BuiltIn { name: "desktop", text: include_str!("../../../../profiles/desktop.toml") },
 ];
 
 impl BuiltIn {
@@ -25,10 +19,7 @@ impl BuiltIn {
     #[must_use]
     pub fn description(&self) -> &'static str {
         let is_comment = |line: &&str| line.starts_with("# ");
-        self.text
-            .lines()
-            .find(is_comment)
-            .map_or("", |line| &line[2..])
+        self.text.lines().find(is_comment).map_or("", |line| &line[2..])
     }
 }
 

@@ -12,10 +12,7 @@ use crate::problem::{Place, Problem};
 use crate::schema::{SCHEMA, essence};
 
 static VALIDATOR: LazyLock<Option<Validator>> = LazyLock::new(|| {
-    jsonschema::options()
-        .with_draft(jsonschema::Draft::Draft202012)
-        .build(&SCHEMA)
-        .ok()
+    jsonschema::options().with_draft(jsonschema::Draft::Draft202012).build(&SCHEMA).ok()
 });
 
 /// Everything that does not fit the schema.
@@ -26,18 +23,11 @@ pub(crate) fn check(values: &Value, origins: &BTreeMap<String, Origin>) -> Vec<P
         return problems;
     };
     for error in validator.iter_errors(values) {
-        if matches!(
-            error.kind(),
-            ValidationErrorKind::AdditionalProperties { .. }
-        ) {
+        if matches!(error.kind(), ValidationErrorKind::AdditionalProperties { .. }) {
             // Named above, with the nearest known key.
             continue;
         }
-        let path = error
-            .instance_path()
-            .as_str()
-            .trim_start_matches('/')
-            .replace('/', ".");
+        let path = error.instance_path().as_str().trim_start_matches('/').replace('/', ".");
         let (key, message) = match error.kind() {
             ValidationErrorKind::Required { property } => {
                 let property = property.as_str().unwrap_or_default();
@@ -48,17 +38,12 @@ pub(crate) fn check(values: &Value, origins: &BTreeMap<String, Origin>) -> Vec<P
                 };
                 (key, "this key is missing".to_owned())
             }
-            ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => (
-                path.clone(),
-                format!("{} does not fit; {}", error.instance(), expected(&path)),
-            ),
+            ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => {
+                (path.clone(), format!("{} does not fit; {}", error.instance(), expected(&path)))
+            }
             _ => (path.clone(), format!("{error}; {}", expected(&path))),
         };
-        problems.push(Problem {
-            place: place(&key, origins),
-            key,
-            message,
-        });
+        problems.push(Problem { place: place(&key, origins), key, message });
     }
     problems
 }
@@ -89,10 +74,7 @@ fn expected(path: &str) -> String {
             _ => break,
         }
     }
-    let description = schema
-        .get("description")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let description = schema.get("description").and_then(Value::as_str).unwrap_or_default();
     format!("this key means: {}", description.replace('\n', " "))
 }
 
@@ -110,20 +92,13 @@ fn unknown_keys(
     let properties = schema.get("properties").and_then(Value::as_object);
     let others = schema.get("additionalProperties");
     for (name, value) in values {
-        let key = if path.is_empty() {
-            name.clone()
-        } else {
-            format!("{path}.{name}")
-        };
+        let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         if let Some(property) = properties.and_then(|properties| properties.get(name)) {
             unknown_keys(value, property, &key, origins, problems);
         } else if let Some(other) = others.filter(|other| other.is_object()) {
             unknown_keys(value, other, &key, origins, problems);
         } else if others == Some(&Value::Bool(false)) {
-            let known = properties
-                .into_iter()
-                .flatten()
-                .map(|(name, _)| name.as_str());
+            let known = properties.into_iter().flatten().map(|(name, _)| name.as_str());
             problems.push(Problem {
                 place: place(&key, origins),
                 message: unknown(name, known),

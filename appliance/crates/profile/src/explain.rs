@@ -39,11 +39,8 @@ impl Loaded {
             Value::Null => {}
             Value::Object(members) if !members.is_empty() || path.is_empty() => {
                 for (name, value) in members {
-                    let path = if path.is_empty() {
-                        name.clone()
-                    } else {
-                        format!("{path}.{name}")
-                    };
+                    let path =
+                        if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                     self.collect(value, &path, rows);
                 }
             }
@@ -67,15 +64,9 @@ impl Loaded {
         let fits = |known: &str| {
             let known: Vec<&str> = known.split('.').collect();
             known.len() == parts.len()
-                && known
-                    .iter()
-                    .zip(&parts)
-                    .all(|(known, part)| known == part || *known == "NAME")
+                && known.iter().zip(&parts).all(|(known, part)| known == part || *known == "NAME")
         };
-        schema::all()
-            .into_iter()
-            .find(|known| fits(&known.path))
-            .map(|known| known.description)
+        schema::all().into_iter().find(|known| fits(&known.path)).map(|known| known.description)
     }
 
     /// The whole plan with the origin of each value, as JSON. A profile holds no secrets, so neither does this.
@@ -84,12 +75,7 @@ impl Loaded {
         let values: Map<String, Value> = self
             .rows(None)
             .into_iter()
-            .map(|row| {
-                (
-                    row.key,
-                    json!({ "value": row.value, "origin": row.origin.to_string() }),
-                )
-            })
+            .map(|row| (row.key, json!({ "value": row.value, "origin": row.origin.to_string() })))
             .collect();
         json!({ "profile": &*self.plan.name, "values": values }).to_string()
     }
@@ -97,10 +83,9 @@ impl Loaded {
 
 fn written(value: &Value) -> String {
     match value {
-        Value::Array(items) => format!(
-            "[{}]",
-            items.iter().map(written).collect::<Vec<_>>().join(", ")
-        ),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", "))
+        }
         Value::Object(_) => "{}".to_owned(),
         other => other.to_string(),
     }

@@ -67,27 +67,19 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     if !failed.is_empty() {
         return Err(Problems(failed));
     }
-    let figment = all
-        .iter()
-        .fold(Figment::new(), |figment, source| figment.merge(source));
+    let figment = all.iter().fold(Figment::new(), |figment, source| figment.merge(source));
     let mut origins = BTreeMap::new();
     for source in &all {
         origins.extend(source.origins.clone());
     }
-    let merged: Value = figment
-        .extract()
-        .map_err(|error| Problems(vec![of_figment(&error, &origins)]))?;
+    let merged: Value =
+        figment.extract().map_err(|error| Problems(vec![of_figment(&error, &origins)]))?;
     let problems = check::check(&merged, &origins);
     if !problems.is_empty() {
         return Err(Problems(sorted(problems)));
     }
     let profile: Profile = figment.extract().map_err(|error| {
-        Problems(
-            error
-                .into_iter()
-                .map(|error| of_figment(&error, &origins))
-                .collect(),
-        )
+        Problems(error.into_iter().map(|error| of_figment(&error, &origins)).collect())
     })?;
     let values = serde_json::to_value(&profile).unwrap_or_default();
     let context = Context {
@@ -100,21 +92,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     if !problems.is_empty() {
         return Err(Problems(sorted(problems)));
     }
-    Ok(Loaded {
-        plan,
-        warnings: sorted(warnings),
-        values,
-        origins,
-    })
+    Ok(Loaded { plan, warnings: sorted(warnings), values, origins })
 }
 
 fn of_figment(error: &figment::Error, origins: &BTreeMap<String, Origin>) -> Problem {
     let key = error.path.join(".");
-    Problem {
-        place: check::place(&key, origins),
-        message: error.kind.to_string(),
-        key,
-    }
+    Problem { place: check::place(&key, origins), message: error.kind.to_string(), key }
 }
 
 fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {

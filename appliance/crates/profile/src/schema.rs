@@ -11,10 +11,7 @@ use crate::profile::Profile;
 pub(crate) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    settings
-        .into_generator()
-        .into_root_schema_for::<Profile>()
-        .to_value()
+    settings.into_generator().into_root_schema_for::<Profile>().to_value()
 });
 
 /// The JSON Schema of a profile (2020-12), for editors.
@@ -40,11 +37,7 @@ pub(crate) struct Key {
 /// Every key that holds a value, by its path.
 #[must_use]
 pub fn keys() -> Vec<String> {
-    all()
-        .into_iter()
-        .filter(|key| !key.is_table)
-        .map(|key| key.path)
-        .collect()
+    all().into_iter().filter(|key| !key.is_table).map(|key| key.path).collect()
 }
 
 pub(crate) fn all() -> Vec<Key> {
@@ -56,39 +49,24 @@ pub(crate) fn all() -> Vec<Key> {
 /// The alternative that is not null.
 pub(crate) fn essence(schema: &Value) -> &Value {
     let alternatives = schema.get("anyOf").and_then(Value::as_array);
-    let essence = alternatives.and_then(|all| {
-        all.iter()
-            .find(|one| one.get("type") != Some(&"null".into()))
-    });
+    let essence =
+        alternatives.and_then(|all| all.iter().find(|one| one.get("type") != Some(&"null".into())));
     essence.unwrap_or(schema)
 }
 
 fn walk(schema: &Value, path: &str, keys: &mut Vec<Key>) {
     let join = |name: &str| {
-        if path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{path}.{name}")
-        }
+        if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
     };
     let properties = schema.get("properties").and_then(Value::as_object);
     for (name, property) in properties.into_iter().flatten() {
         let inner = essence(property);
         let path = join(name);
-        let text = |schema: &Value| {
-            schema
-                .get("description")
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        };
+        let text =
+            |schema: &Value| schema.get("description").and_then(Value::as_str).map(str::to_owned);
         let is_table = inner.get("properties").is_some() || named(inner).is_some();
         let description = text(property).or_else(|| text(inner)).unwrap_or_default();
-        keys.push(Key {
-            path: path.clone(),
-            description,
-            kind: kind(inner),
-            is_table,
-        });
+        keys.push(Key { path: path.clone(), description, kind: kind(inner), is_table });
         walk(inner, &path, keys);
     }
     if let Some(inner) = named(schema) {
@@ -98,18 +76,14 @@ fn walk(schema: &Value, path: &str, keys: &mut Vec<Key>) {
 
 /// The schema of the values of a table whose keys are names.
 fn named(schema: &Value) -> Option<&Value> {
-    schema
-        .get("additionalProperties")
-        .filter(|inner| inner.get("properties").is_some())
+    schema.get("additionalProperties").filter(|inner| inner.get("properties").is_some())
 }
 
 fn kind(schema: &Value) -> String {
     let name = |value: &Value| value.as_str().map(str::to_owned);
     if let Some(alternatives) = schema.get("oneOf").and_then(Value::as_array) {
-        let constants: Vec<_> = alternatives
-            .iter()
-            .filter_map(|one| one.get("const").and_then(name))
-            .collect();
+        let constants: Vec<_> =
+            alternatives.iter().filter_map(|one| one.get("const").and_then(name)).collect();
         if !constants.is_empty() {
             return constants
                 .iter()
@@ -120,11 +94,9 @@ fn kind(schema: &Value) -> String {
         return "size".to_owned();
     }
     match schema.get("type") {
-        Some(Value::Array(kinds)) => kinds
-            .iter()
-            .filter_map(name)
-            .find(|kind| kind != "null")
-            .unwrap_or_default(),
+        Some(Value::Array(kinds)) => {
+            kinds.iter().filter_map(name).find(|kind| kind != "null").unwrap_or_default()
+        }
         Some(kind) => name(kind).unwrap_or_default(),
         None => "table".to_owned(),
     }
@@ -148,13 +120,7 @@ pub fn reference() -> String {
             continue;
         }
         let text = key.description.replace('\n', " ");
-        write!(
-            out,
-            "\n### `{}`\n\n{} {text}\n",
-            key.path,
-            format_args!("*{}.*", key.kind)
-        )
-        .ok();
+        write!(out, "\n### `{}`\n\n{} {text}\n", key.path, format_args!("*{}.*", key.kind)).ok();
     }
     out
 }

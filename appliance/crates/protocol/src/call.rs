@@ -133,10 +133,7 @@ impl ClientCapabilities {
         } else if self.has(Self::ELICITATION_FORM) {
             members.push(r#""elicitation":{}"#);
         }
-        let sampling = match (
-            self.has(Self::SAMPLING_TOOLS),
-            self.has(Self::SAMPLING_CONTEXT),
-        ) {
+        let sampling = match (self.has(Self::SAMPLING_TOOLS), self.has(Self::SAMPLING_CONTEXT)) {
             (true, true) => Some(r#""sampling":{"context":{},"tools":{}}"#),
             (true, false) => Some(r#""sampling":{"tools":{}}"#),
             (false, true) => Some(r#""sampling":{"context":{}}"#),

@@ -71,10 +71,7 @@ impl Id {
 struct Slot(Span);
 
 impl Slot {
-    const ABSENT: Self = Self(Span {
-        start: u32::MAX,
-        end: 0,
-    });
+    const ABSENT: Self = Self(Span { start: u32::MAX, end: 0 });
 
     fn get(self) -> Option<Span> {
         (self.0.start != u32::MAX).then_some(self.0)
@@ -152,11 +149,7 @@ pub struct EnvelopeError {
 
 impl EnvelopeError {
     fn invalid(message: &str, id: Option<Id>) -> Self {
-        Self {
-            code: codes::INVALID_REQUEST,
-            message: format!("Invalid request: {message}"),
-            id,
-        }
+        Self { code: codes::INVALID_REQUEST, message: format!("Invalid request: {message}"), id }
     }
 
     fn of_json(error: JsonError, id: Option<Id>) -> Self {
@@ -165,11 +158,7 @@ impl EnvelopeError {
             DUPLICATE_KEY => (codes::INVALID_REQUEST, "Invalid request"),
             _ => (codes::PARSE_ERROR, "Parse error"),
         };
-        Self {
-            code,
-            message: format!("{label}: {error}"),
-            id,
-        }
+        Self { code, message: format!("{label}: {error}"), id }
     }
 }
 
@@ -180,10 +169,7 @@ impl Envelope {
     /// -32700 when it is not JSON within `limits`, -32600 when it is not a message.
     pub fn parse(text: Bytes, limits: &Limits) -> Result<Message, EnvelopeError> {
         let text = ByteString::try_from(text).map_err(|error| {
-            let error = JsonError {
-                at: error.valid_up_to(),
-                what: "invalid UTF-8",
-            };
+            let error = JsonError { at: error.valid_up_to(), what: "invalid UTF-8" };
             EnvelopeError::of_json(error, None)
         })?;
         let mut scanner = Scanner::of_text(&text, limits);
@@ -215,17 +201,13 @@ impl Envelope {
     /// The method as the client wrote it, decoded; empty for responses.
     #[must_use]
     pub fn method_name(&self) -> Cow<'_, str> {
-        self.raw(self.method_name)
-            .and_then(Raw::as_str)
-            .unwrap_or_default()
+        self.raw(self.method_name).and_then(Raw::as_str).unwrap_or_default()
     }
 
     /// The id.
     #[must_use]
     pub fn id(&self) -> Option<Id> {
-        self.id
-            .get()
-            .map(|span| Id(self.text.as_bytes().slice(span.range())))
+        self.id.get().map(|span| Id(self.text.as_bytes().slice(span.range())))
     }
 
     /// The whole `params`: an object.
@@ -347,8 +329,7 @@ impl<'s, 't> Reader<'s, 't> {
                     continue;
                 }
                 ("id", _) => {
-                    self.fault
-                        .get_or_insert("id must be a string or an integer");
+                    self.fault.get_or_insert("id must be a string or an integer");
                     continue;
                 }
                 _ => {
@@ -408,32 +389,21 @@ impl<'s, 't> Reader<'s, 't> {
         let is_fit = match id.kind() {
             Kind::String => id.text().len() <= ID_BYTES_MAX + 2,
             // Only plain integers: `1.0` would have to come back as `1.0`, and no client sends it.
-            _ => id
-                .text()
-                .parse::<i64>()
-                .is_ok_and(|value| value.abs() <= SAFE_INTEGER),
+            _ => id.text().parse::<i64>().is_ok_and(|value| value.abs() <= SAFE_INTEGER),
         };
         if !is_fit {
             self.id = Slot::ABSENT;
-            self.fault
-                .get_or_insert("id must be a short string or a safe integer");
+            self.fault.get_or_insert("id must be a short string or a safe integer");
         }
     }
 
     fn id(&self, text: &ByteString) -> Option<Id> {
-        self.id
-            .get()
-            .map(|span| Id(text.as_bytes().slice(span.range())))
+        self.id.get().map(|span| Id(text.as_bytes().slice(span.range())))
     }
 
     fn shape(&self) -> Result<Shape, &'static str> {
         let has = |slot: Slot| slot.get().is_some();
-        match (
-            has(self.method),
-            has(self.result),
-            has(self.error),
-            has(self.id),
-        ) {
+        match (has(self.method), has(self.result), has(self.error), has(self.id)) {
             (true, false, false, true) => Ok(Shape::Request),
             (true, false, false, false) => Ok(Shape::Notification),
             (false, true, false, true) => Ok(Shape::Response),

@@ -44,10 +44,6 @@ impl Admission {
     /// Admits `head` with no cap on its body: what the innermost edge service answers.
     #[must_use]
     pub fn unlimited(head: Head) -> Self {
-        Self {
-            head,
-            request_bytes_max: usize::MAX,
-            held: Held::default(),
-        }
+        Self { head, request_bytes_max: usize::MAX, held: Held::default() }
     }
 }

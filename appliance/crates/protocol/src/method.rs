@@ -115,17 +115,12 @@ impl Method {
     /// Whether a modern result may be `input_required` (2026-07-28, multi round-trip requests).
     #[must_use]
     pub const fn may_ask(self) -> bool {
-        matches!(
-            self,
-            Self::ToolsCall | Self::PromptsGet | Self::ResourcesRead
-        )
+        matches!(self, Self::ToolsCall | Self::PromptsGet | Self::ResourcesRead)
     }
 
     /// Whether this method exists in any revision of `era`.
     #[must_use]
     pub fn exists_in_era(self, era: Era) -> bool {
-        Revision::ALL
-            .into_iter()
-            .any(|revision| revision.era() == era && self.exists_in(revision))
+        Revision::ALL.into_iter().any(|revision| revision.era() == era && self.exists_in(revision))
     }
 }

@@ -151,8 +151,7 @@ impl Refusal {
     /// `Retry-After` in whole seconds: rounded up, between 1 and 120 (RFC 9110, 10.2.3).
     #[must_use]
     pub fn retry_after_secs(&self) -> Option<u64> {
-        self.retry_after
-            .map(|after| (after.as_millis().div_ceil(1000) as u64).clamp(1, 120))
+        self.retry_after.map(|after| (after.as_millis().div_ceil(1000) as u64).clamp(1, 120))
     }
 
     /// The JSON-RPC `data` of this refusal.

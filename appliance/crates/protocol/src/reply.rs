@@ -99,10 +99,7 @@ pub struct CacheHint {
 
 impl CacheHint {
     /// Stale at once, for this caller only: right whenever nothing else is known.
-    pub const NONE: Self = Self {
-        ttl_ms: 0,
-        scope: CacheScope::Private,
-    };
+    pub const NONE: Self = Self { ttl_ms: 0, scope: CacheScope::Private };
 }
 
 /// Who may be handed a stored answer.
@@ -152,22 +149,14 @@ impl Fault {
     /// A fault of the caller: HTTP 400.
     #[must_use]
     pub fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            data: None,
-            http_status: 400,
-        }
+        Self { code, message: message.into(), data: None, http_status: 400 }
     }
 
     /// No such method: HTTP 404.
     #[must_use]
     pub fn method_not_found(method: &str) -> Self {
         let message = format!("Method not found: {method}");
-        Self {
-            http_status: 404,
-            ..Self::new(codes::METHOD_NOT_FOUND, message)
-        }
+        Self { http_status: 404, ..Self::new(codes::METHOD_NOT_FOUND, message) }
     }
 
     /// Params that do not fit.
@@ -179,10 +168,7 @@ impl Fault {
     /// A fault of ours: HTTP 200, since the spec leaves it open and a retry at HTTP level is no help.
     #[must_use]
     pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            http_status: 200,
-            ..Self::new(codes::INTERNAL_ERROR, message)
-        }
+        Self { http_status: 200, ..Self::new(codes::INTERNAL_ERROR, message) }
     }
 
     /// No such resource: the code differs by era, `data.uri` does not.
@@ -208,9 +194,6 @@ impl Fault {
 
 impl From<Outcome> for Reply {
     fn from(outcome: Outcome) -> Self {
-        Self {
-            outcome,
-            held: Held::default(),
-        }
+        Self { outcome, held: Held::default() }
     }
 }

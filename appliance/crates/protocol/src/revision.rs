@@ -46,9 +46,7 @@ impl Revision {
     /// Reads a revision as it stands on the wire, for example `2025-11-25`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|revision| revision.as_str() == text)
+        Self::ALL.into_iter().find(|revision| revision.as_str() == text)
     }
 
     /// The revision as it stands on the wire.

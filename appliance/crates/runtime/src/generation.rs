@@ -21,12 +21,7 @@ impl Generation {
     /// A generation of `plan`; `number` counts from 1.
     #[must_use]
     pub fn new(number: u64, plan: Arc<Plan>, stack: Stack) -> Self {
-        Self {
-            number,
-            plan,
-            stack,
-            in_flight: Bound::new("generation_calls", usize::MAX),
-        }
+        Self { number, plan, stack, in_flight: Bound::new("generation_calls", usize::MAX) }
     }
 
     /// Counts from 1.

@@ -56,16 +56,13 @@ impl Vitals {
 
     /// Marks that the data plane runs.
     pub fn beat(&self) {
-        self.beat_ms
-            .store(self.started.elapsed().as_millis() as u64, Relaxed);
+        self.beat_ms.store(self.started.elapsed().as_millis() as u64, Relaxed);
     }
 
     /// How long ago the data plane last ran.
     #[must_use]
     pub fn heartbeat_age(&self) -> Duration {
-        self.started
-            .elapsed()
-            .saturating_sub(Duration::from_millis(self.beat_ms.load(Relaxed)))
+        self.started.elapsed().saturating_sub(Duration::from_millis(self.beat_ms.load(Relaxed)))
     }
 
     /// How long the process has run.

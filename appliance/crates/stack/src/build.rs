@@ -45,25 +45,14 @@ pub fn build(plan: &Plan, kit: &Kit) -> Result<Stack, BuildError> {
     let payload = PayloadRequestLayer::new(&layers.payload);
     let request_bytes_max = payload.cap();
     // The first layer meets the request first. `order::ORDER` says the same; `keeps_the_order` proves it.
-    let edge = ServiceBuilder::new()
-        .layer(OriginLayer::new(&layers.origin))
-        .layer(payload)
-        .service(Admit);
+    let edge =
+        ServiceBuilder::new().layer(OriginLayer::new(&layers.origin)).layer(payload).service(Admit);
     let calls = ServiceBuilder::new()
-        .layer(ConcurrencyLayer::new(
-            &layers.concurrency,
-            kit.concurrency.clone(),
-        ))
+        .layer(ConcurrencyLayer::new(&layers.concurrency, kit.concurrency.clone()))
         .layer(TimeoutLayer::new(&layers.timeout))
         .layer(PayloadAnswerLayer::new(&layers.payload))
         .service(Dispatch::new(Arc::clone(&catalogue), Arc::clone(&kit.seal)));
-    Ok(Stack {
-        edge,
-        calls,
-        catalogue,
-        request_bytes_max,
-        kit: kit.clone(),
-    })
+    Ok(Stack { edge, calls, catalogue, request_bytes_max, kit: kit.clone() })
 }
 
 impl Stack {

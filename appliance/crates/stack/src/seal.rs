@@ -85,10 +85,7 @@ impl Seal {
             return Err(KeyError::TooShort(secret.len()));
         }
         let key: [u8; 32] = Sha256::digest(secret).into();
-        Ok(Self {
-            cipher: XChaCha20Poly1305::new(&key.into()),
-            ttl,
-        })
+        Ok(Self { cipher: XChaCha20Poly1305::new(&key.into()), ttl })
     }
 
     /// Seals `state`, given with the questions of `round`. `None` when the operating system gives no random bytes.
@@ -97,10 +94,7 @@ impl Seal {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).ok()?;
         let aad = binding.digest(expiry, round);
-        let payload = Payload {
-            msg: state,
-            aad: &aad,
-        };
+        let payload = Payload { msg: state, aad: &aad };
         let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).ok()?;
         let mut bytes = Vec::with_capacity(HEAD_BYTES + sealed.len());
         bytes.extend_from_slice(&nonce);
@@ -122,25 +116,15 @@ impl Seal {
             return None;
         }
         let aad = binding.digest(expiry, round);
-        let state = self
-            .cipher
-            .decrypt(
-                &XNonce::from(nonce),
-                Payload {
-                    msg: sealed,
-                    aad: &aad,
-                },
-            )
-            .ok()?;
+        let state =
+            self.cipher.decrypt(&XNonce::from(nonce), Payload { msg: sealed, aad: &aad }).ok()?;
         Some((state.into(), round))
     }
 }
 
 /// Seconds of the wall clock: other nodes must agree.
 fn now_secs() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -161,9 +145,7 @@ mod tests {
 
     #[test]
     fn opens_what_it_sealed_also_on_another_node_and_reserialized() {
-        let text = seal(60)
-            .seal(&binding(r#"{"a":1,"b":2}"#), 3, b"state")
-            .expect("random");
+        let text = seal(60).seal(&binding(r#"{"a":1,"b":2}"#), 3, b"state").expect("random");
         let opened = seal(60).open(&binding(r#"{ "b": 2, "a": 1 }"#), &text);
         assert_eq!(opened, Some((Bytes::from_static(b"state"), 3)));
     }
@@ -180,10 +162,7 @@ mod tests {
             let changed = String::from_utf8(changed).expect("ASCII");
             assert_eq!(seal(60).open(&binding("{}"), &changed), None, "{at}");
         }
-        assert_eq!(
-            seal(60).open(&binding("{}"), &format!("{text}-TAMPERED")),
-            None
-        );
+        assert_eq!(seal(60).open(&binding("{}"), &format!("{text}-TAMPERED")), None);
         assert_eq!(seal(60).open(&binding("{}"), ""), None);
     }
 

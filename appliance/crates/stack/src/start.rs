@@ -37,11 +37,7 @@ pub enum StartError {
 }
 
 fn folders(searched: &[PathBuf]) -> String {
-    searched
-        .iter()
-        .map(|folder| folder.display().to_string())
-        .collect::<Vec<_>>()
-        .join(", ")
+    searched.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Loads and starts every plugin of `plan`, all at once, and returns them in the plan's order.
@@ -65,11 +61,9 @@ pub fn start_plugins(
             .into_iter()
             .zip(named)
             .map(|(start, name)| {
-                start.join().unwrap_or_else(|_| {
-                    Err(StartError::Panicked {
-                        plugin: Arc::clone(name),
-                    })
-                })
+                start
+                    .join()
+                    .unwrap_or_else(|_| Err(StartError::Panicked { plugin: Arc::clone(name) }))
             })
             .collect()
     });
@@ -102,28 +96,17 @@ fn start(plan: &PluginPlan, notices: NoticeSink) -> Result<Arc<Plugin>, StartErr
         limits,
         generation: 1,
     };
-    Plugin::start(settings, notices).map_err(|source| StartError::Load {
-        plugin: Arc::clone(&plan.name),
-        source,
-    })
+    Plugin::start(settings, notices)
+        .map_err(|source| StartError::Load { plugin: Arc::clone(&plan.name), source })
 }
 
 /// A path with a folder is taken as it is, and from the first search folder when it is relative; a bare file name is
 /// looked for in every search folder.
 fn locate(library: &Path, search: &[PathBuf]) -> Option<PathBuf> {
-    let is_bare = library
-        .parent()
-        .is_none_or(|parent| parent.as_os_str().is_empty());
+    let is_bare = library.parent().is_none_or(|parent| parent.as_os_str().is_empty());
     if library.is_absolute() {
         return library.is_file().then(|| library.to_owned());
     }
-    let folders = if is_bare {
-        search
-    } else {
-        &search[..search.len().min(1)]
-    };
-    folders
-        .iter()
-        .map(|folder| folder.join(library))
-        .find(|path| path.is_file())
+    let folders = if is_bare { search } else { &search[..search.len().min(1)] };
+    folders.iter().map(|folder| folder.join(library)).find(|path| path.is_file())
 }

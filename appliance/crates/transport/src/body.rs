@@ -32,17 +32,11 @@ impl ReplyBody {
     }
 
     pub(crate) fn ready(bytes: Bytes, held: Held) -> Self {
-        Self {
-            content: Content::Ready(bytes),
-            held,
-        }
+        Self { content: Content::Ready(bytes), held }
     }
 
     pub(crate) fn messages(messages: Messages, held: Held) -> Self {
-        Self {
-            content: Content::Messages(messages),
-            held,
-        }
+        Self { content: Content::Messages(messages), held }
     }
 }
 

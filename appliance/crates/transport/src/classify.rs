@@ -13,10 +13,7 @@ pub(crate) const VERSION_HEADER: &str = "mcp-protocol-version";
 #[must_use]
 pub fn era_of_http(headers: &HeaderMap, envelope: &Envelope) -> Era {
     let names_legacy = |value: &http::HeaderValue| {
-        let revision = value
-            .to_str()
-            .ok()
-            .and_then(|text| Revision::parse(text.trim()));
+        let revision = value.to_str().ok().and_then(|text| Revision::parse(text.trim()));
         revision.is_some_and(|revision| revision.era() == Era::Legacy)
     };
     match headers.get(VERSION_HEADER) {
@@ -29,14 +26,9 @@ pub fn era_of_http(headers: &HeaderMap, envelope: &Envelope) -> Era {
 #[must_use]
 pub fn era_of_body(envelope: &Envelope) -> Era {
     let declares = envelope.param(Param::Meta).is_some_and(|meta| {
-        meta.members()
-            .any(|(key, _)| key.strip_prefix(META_PREFIX) == Some("protocolVersion"))
+        meta.members().any(|(key, _)| key.strip_prefix(META_PREFIX) == Some("protocolVersion"))
     });
-    if declares || envelope.method() == Method::Discover {
-        Era::Modern
-    } else {
-        Era::Legacy
-    }
+    if declares || envelope.method() == Method::Discover { Era::Modern } else { Era::Legacy }
 }
 
 #[cfg(test)]
@@ -78,13 +70,7 @@ mod tests {
     #[test]
     fn everything_else_is_legacy_unless_only_modern_clients_say_it() {
         assert_eq!(era(None, PLAIN), Era::Legacy);
-        for header in [
-            "2025-11-25",
-            "2025-06-18",
-            "2025-03-26",
-            "2024-11-05",
-            " 2025-06-18 ",
-        ] {
+        for header in ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05", " 2025-06-18 "] {
             assert_eq!(era(Some(header), PLAIN), Era::Legacy, "{header}");
         }
         assert_eq!(era(None, DISCOVER), Era::Modern);

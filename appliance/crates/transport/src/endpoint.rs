@@ -35,10 +35,8 @@ impl Endpoint {
                         "The server is stopping; try again elsewhere."
                     }
                 };
-                Err(
-                    Refusal::new(RefusalKind::Draining, "lifecycle", "process", message)
-                        .with_retry_after(std::time::Duration::from_secs(1)),
-                )
+                Err(Refusal::new(RefusalKind::Draining, "lifecycle", "process", message)
+                    .with_retry_after(std::time::Duration::from_secs(1)))
             }
         }
     }

@@ -38,9 +38,7 @@ pub(crate) fn handshake(envelope: &Envelope) -> Result<Handshake, Fault> {
     let version =
         version.ok_or_else(|| Fault::invalid_params("protocolVersion must be a string"))?;
     let object = |param, name: &str| {
-        let raw = envelope
-            .param(param)
-            .filter(|raw: &Raw<'_>| raw.kind() == Kind::Object);
+        let raw = envelope.param(param).filter(|raw: &Raw<'_>| raw.kind() == Kind::Object);
         raw.ok_or_else(|| Fault::invalid_params(format!("{name} must be an object")))
     };
     let client = encode::capabilities(object(Param::Capabilities, "capabilities")?);
@@ -48,10 +46,7 @@ pub(crate) fn handshake(envelope: &Envelope) -> Result<Handshake, Fault> {
     // A revision that is not served, or has no handshake: offer the newest that has one.
     let revision =
         Revision::parse(&version).filter(|revision| Method::Initialize.exists_in(*revision));
-    Ok(Handshake {
-        revision: revision.unwrap_or(Revision::NEWEST_LEGACY),
-        client,
-    })
+    Ok(Handshake { revision: revision.unwrap_or(Revision::NEWEST_LEGACY), client })
 }
 
 /// Answers the methods that are about the session itself; `None` for all others.
@@ -63,9 +58,7 @@ pub(crate) fn session_method(
 ) -> Option<Outcome> {
     let method = envelope.method();
     if !method.exists_in(session.revision()) {
-        return Some(Outcome::Failed(Fault::method_not_found(
-            &envelope.method_name(),
-        )));
+        return Some(Outcome::Failed(Fault::method_not_found(&envelope.method_name())));
     }
     let result = match method {
         Method::Ping => Ok(()),
@@ -94,8 +87,7 @@ fn set_level(session: &Session, envelope: &Envelope) -> Result<(), Fault> {
 
 fn uri_of(envelope: &Envelope) -> Result<String, Fault> {
     let uri = envelope.param(Param::Uri).and_then(Raw::as_str);
-    uri.map(String::from)
-        .ok_or_else(|| Fault::invalid_params("uri must be a string"))
+    uri.map(String::from).ok_or_else(|| Fault::invalid_params("uri must be a string"))
 }
 
 fn subscribe(
@@ -131,11 +123,7 @@ pub(crate) fn reply_to(session: &Session, envelope: &Envelope) -> ReplyTo {
 
 /// The answer to a handshake.
 pub(crate) fn welcome(generation: &Generation, session: &Session, envelope: &Envelope) -> Bytes {
-    let result = generation
-        .stack()
-        .catalogue()
-        .identity()
-        .initialize(session.revision());
+    let result = generation.stack().catalogue().identity().initialize(session.revision());
     let outcome = Outcome::Done(Content::Ready(result));
     outcome::response(generation, &reply_to(session, envelope), Ok(outcome.into())).0
 }
@@ -153,10 +141,7 @@ pub(crate) fn change(session: &Session, change: &Change) -> Option<Bytes> {
             let mut params = String::from("{\"uri\":");
             write_string(&mut params, uri);
             params.push('}');
-            return Some(encode::notification(
-                "notifications/resources/updated",
-                &params,
-            ));
+            return Some(encode::notification("notifications/resources/updated", &params));
         }
     };
     Some(encode::notification(method, ""))
@@ -189,9 +174,7 @@ pub(crate) async fn batch(
     session: &Arc<Session>,
     items: Vec<Result<Envelope, EnvelopeError>>,
 ) -> Option<Bytes> {
-    let answers = items
-        .into_iter()
-        .map(|item| batched(endpoint, generation, session, item));
+    let answers = items.into_iter().map(|item| batched(endpoint, generation, session, item));
     let answers: Vec<_> = join_all(answers).await.into_iter().flatten().collect();
     if answers.is_empty() {
         return None;
@@ -234,10 +217,7 @@ async fn batched(
     }
     let to = reply_to(session, &envelope);
     if envelope.method() == Method::Initialize {
-        return Some(encode::fault(
-            &to.id,
-            &invalid("initialize cannot be part of a batch."),
-        ));
+        return Some(encode::fault(&to.id, &invalid("initialize cannot be part of a batch.")));
     }
     if let Some(outcome) = session_method(endpoint, generation, session, &envelope) {
         return Some(outcome::response(generation, &to, Ok(outcome.into())).0);
@@ -350,10 +330,7 @@ async fn rounds(
         let result = speak(generation, call, outlet).await;
         let input = match result {
             Err(refusal) => return Ended::Refused(refusal),
-            Ok(Reply {
-                outcome: Outcome::InputRequired(input),
-                ..
-            }) if round < ROUNDS_MAX => input,
+            Ok(Reply { outcome: Outcome::InputRequired(input), .. }) if round < ROUNDS_MAX => input,
             Ok(reply) => {
                 let (message, held) = outcome::response(generation, to, Ok(reply));
                 return Ended::Answered(message, held);
@@ -383,9 +360,7 @@ async fn speak(
     let (sender, mut events) = tokio::sync::mpsc::channel(EVENTS_MAX);
     let revision = call.revision;
     let token = call.envelope.meta(MetaKey::ProgressToken);
-    let token = token
-        .map(|token| call.envelope.share(token))
-        .unwrap_or_default();
+    let token = token.map(|token| call.envelope.share(token)).unwrap_or_default();
     call.events = Some(sender);
     let mut running = Box::pin(generation.stack().call(call));
     loop {
@@ -424,10 +399,7 @@ async fn ask(
     let mut names = Vec::new();
     let mut waiting = Vec::new();
     for (name, question) in questions.members() {
-        let method = question
-            .get("method")
-            .and_then(Raw::as_str)
-            .unwrap_or_default();
+        let method = question.get("method").and_then(Raw::as_str).unwrap_or_default();
         let params = question.get("params").map_or("{}", Raw::text);
         let Asked { message, answer } = session.ask(&method, params);
         outlet.say(message).await;

@@ -18,22 +18,16 @@ pub(crate) struct Declared {
 /// -32602, before anything else about the revision is judged.
 pub(crate) fn declared_version(envelope: &Envelope) -> Result<String, Fault> {
     let incomplete = |what: &str| Fault::invalid_params(format!("_meta of this request: {what}"));
-    let meta = envelope
-        .param(Param::Meta)
-        .ok_or_else(|| incomplete("missing"))?;
+    let meta = envelope.param(Param::Meta).ok_or_else(|| incomplete("missing"))?;
     if meta.kind() != Kind::Object {
         return Err(incomplete("must be an object"));
     }
-    let version = envelope
-        .meta(MetaKey::ProtocolVersion)
-        .and_then(Raw::as_str);
+    let version = envelope.meta(MetaKey::ProtocolVersion).and_then(Raw::as_str);
     let version = version
         .ok_or_else(|| incomplete("io.modelcontextprotocol/protocolVersion must be a string"))?;
     let capabilities = envelope.meta(MetaKey::ClientCapabilities).map(Raw::kind);
     if capabilities != Some(Kind::Object) {
-        return Err(incomplete(
-            "io.modelcontextprotocol/clientCapabilities must be an object",
-        ));
+        return Err(incomplete("io.modelcontextprotocol/clientCapabilities must be an object"));
     }
     Ok(version.into_owned())
 }
@@ -46,10 +40,8 @@ pub(crate) fn check_version(version: &str) -> Result<(), Fault> {
     if Revision::parse(version) == Some(Revision::MODERN) {
         return Ok(());
     }
-    let supported: Vec<_> = Revision::ALL
-        .iter()
-        .map(|revision| format!("\"{revision}\""))
-        .collect();
+    let supported: Vec<_> =
+        Revision::ALL.iter().map(|revision| format!("\"{revision}\"")).collect();
     let mut data = format!("{{\"supported\":[{}],\"requested\":", supported.join(","));
     protocol::json::write_string(&mut data, version);
     data.push('}');
@@ -72,10 +64,8 @@ pub(crate) fn check_method(envelope: &Envelope) -> Result<(), Fault> {
 /// # Errors
 /// -32602 for a log level that does not exist.
 pub(crate) fn declared(envelope: &Envelope) -> Result<Declared, Fault> {
-    let client = envelope
-        .meta(MetaKey::ClientCapabilities)
-        .map(encode::capabilities)
-        .unwrap_or_default();
+    let client =
+        envelope.meta(MetaKey::ClientCapabilities).map(encode::capabilities).unwrap_or_default();
     let log_level = match envelope.meta(MetaKey::LogLevel) {
         None => None,
         Some(raw) => {

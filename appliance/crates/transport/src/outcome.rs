@@ -31,35 +31,18 @@ pub(crate) fn response(
             let server = generation.stack().catalogue().server_info();
             (encode::response(to, server, &reply.outcome), reply.held)
         }
-        Err(refusal) => (
-            encode::refusal(&to.id, &refusal, generation.number()),
-            Held::default(),
-        ),
+        Err(refusal) => (encode::refusal(&to.id, &refusal, generation.number()), Held::default()),
     }
 }
 
 /// The notification for an event; `None` for one that this client does not hear of. `token` is JSON text, or empty.
 pub(crate) fn event_message(event: &Event, token: &[u8], revision: Revision) -> Option<Bytes> {
     match event {
-        Event::Progress {
-            progress,
-            total,
-            message,
-        } => {
+        Event::Progress { progress, total, message } => {
             let token = check(token, &Limits::DEFAULT).ok()?;
-            Some(encode::progress(
-                token,
-                revision,
-                *progress,
-                *total,
-                message.as_deref(),
-            ))
+            Some(encode::progress(token, revision, *progress, *total, message.as_deref()))
         }
-        Event::Log {
-            level,
-            logger,
-            data,
-        } => Some(encode::log(*level, logger.as_deref(), data)),
+        Event::Log { level, logger, data } => Some(encode::log(*level, logger.as_deref(), data)),
         Event::Detach { .. } => None,
     }
 }

@@ -40,9 +40,7 @@ impl Subscription {
         generation: &Generation,
         envelope: &Envelope,
     ) -> Result<Self, Fault> {
-        let filter = envelope
-            .param(Param::Notifications)
-            .filter(|raw| raw.kind() == Kind::Object);
+        let filter = envelope.param(Param::Notifications).filter(|raw| raw.kind() == Kind::Object);
         let filter =
             filter.ok_or_else(|| Fault::invalid_params("notifications must be an object"))?;
         let catalogue = generation.stack().catalogue();
@@ -53,9 +51,7 @@ impl Subscription {
         let mut watches = Vec::new();
         if let Some(uris) = filter.get("resourceSubscriptions") {
             if uris.kind() != Kind::Array {
-                return Err(Fault::invalid_params(
-                    "resourceSubscriptions must be an array",
-                ));
+                return Err(Fault::invalid_params("resourceSubscriptions must be an array"));
             }
             let limit = generation.plan().session.subscriptions_max;
             for uri in uris.items() {

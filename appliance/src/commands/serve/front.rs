@@ -65,11 +65,7 @@ impl Front {
                 }
             }
         }
-        Ok(Self {
-            http,
-            stdio,
-            signals: Signals::new(),
-        })
+        Ok(Self { http, stdio, signals: Signals::new() })
     }
 
     /// The HTTP listeners.
@@ -84,19 +80,12 @@ impl Front {
 
     /// The bounds on connections, for their metrics.
     pub(super) fn bounds(&self) -> Vec<Arc<Bound>> {
-        self.http
-            .iter()
-            .map(|http| Arc::clone(http.listener.connections()))
-            .collect()
+        self.http.iter().map(|http| Arc::clone(http.listener.connections())).collect()
     }
 
     /// Serves until a signal, or until the one client on stdio leaves. Returns the exit code.
     pub(super) async fn serve(self, plan: &Plan, endpoint: &Arc<Endpoint>) -> u8 {
-        let Self {
-            http,
-            stdio,
-            mut signals,
-        } = self;
+        let Self { http, stdio, mut signals } = self;
         let (handle, draining) = drain();
         let is_alone = http.is_empty();
         let mut listeners = JoinSet::new();
@@ -124,9 +113,7 @@ impl Front {
 }
 
 async fn serve_http(http: Http, draining: Drain) -> usize {
-    let Http {
-        listener, endpoint, ..
-    } = http;
+    let Http { listener, endpoint, .. } = http;
     let make_service = |peer| {
         let endpoint = Arc::clone(&endpoint);
         service_fn(move |request| {

@@ -28,10 +28,7 @@ pub(crate) struct Failed {
 
 impl Failed {
     fn new(code: u8, error: impl std::fmt::Display) -> Self {
-        Self {
-            code,
-            lines: vec![error.to_string()],
-        }
+        Self { code, lines: vec![error.to_string()] }
     }
 }
 
@@ -49,10 +46,8 @@ pub(crate) fn run(options: &ProfileOptions) -> ExitCode {
 }
 
 fn start(options: &ProfileOptions) -> Result<u8, Failed> {
-    let loaded = super::load(options).map_err(|problems| Failed {
-        code: exit::CONFIG,
-        lines: problems,
-    })?;
+    let loaded =
+        super::load(options).map_err(|problems| Failed { code: exit::CONFIG, lines: problems })?;
     let plan = Arc::new(loaded.plan.clone());
     let shape = match plan.log.format {
         LogFormat::Auto => LogShape::Auto,
@@ -85,12 +80,7 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
         let control = report::start_control(&plan, &loaded, registry, &front, &endpoint)
             .map_err(|error| Failed::new(exit::TEMPORARY, error))?;
         report::say_what_is_served(&plan, &switch, &front, control.as_ref());
-        tokio::spawn(follow_notices(
-            notices,
-            Arc::clone(&switch),
-            changes,
-            Arc::clone(&vitals),
-        ));
+        tokio::spawn(follow_notices(notices, Arc::clone(&switch), changes, Arc::clone(&vitals)));
         tokio::spawn(beat(Arc::clone(&vitals)));
         tokio::spawn(sweep(Arc::clone(&endpoint.sessions)));
         vitals.enter(Phase::Ready);
@@ -116,15 +106,9 @@ fn first_generation(
         lines: errors.iter().map(ToString::to_string).collect(),
     })?;
     let kit = Kit::new(plan, plugins, seal, Arc::new(CallMeter::new()));
-    let stack = stack::build(plan, &kit).map_err(|error| Failed {
-        code: exit::CONFIG,
-        lines: error.0,
-    })?;
-    Ok(Arc::new(Switch::new(Generation::new(
-        1,
-        Arc::clone(plan),
-        stack,
-    ))))
+    let stack =
+        stack::build(plan, &kit).map_err(|error| Failed { code: exit::CONFIG, lines: error.0 })?;
+    Ok(Arc::new(Switch::new(Generation::new(1, Arc::clone(plan), stack))))
 }
 
 /// The threads that serve.

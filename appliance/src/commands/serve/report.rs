@@ -48,13 +48,7 @@ fn plugins(switch: &Switch) -> Vec<PluginReport> {
             is_ready: state == PluginState::Ready,
         }
     };
-    generation
-        .stack()
-        .kit()
-        .plugins
-        .iter()
-        .map(report)
-        .collect()
+    generation.stack().kit().plugins.iter().map(report).collect()
 }
 
 fn metrics(registry: &Registry, bounds: &[Arc<Bound>], endpoint: &Endpoint) -> String {
@@ -64,32 +58,13 @@ fn metrics(registry: &Registry, bounds: &[Arc<Bound>], endpoint: &Endpoint) -> S
     kit.meter.render(&mut out);
     out.push_str("# HELP toolrack_bound_used How much of a named bound is in use.\n# TYPE toolrack_bound_used gauge\n");
     let of_sessions = endpoint.sessions.bounds();
-    for bound in bounds
-        .iter()
-        .chain(of_sessions)
-        .chain([kit.concurrency.bound()])
-    {
+    for bound in bounds.iter().chain(of_sessions).chain([kit.concurrency.bound()]) {
         render_bound(&mut out, bound);
     }
     writeln!(out, "toolrack_generation {}", generation.number()).ok();
-    writeln!(
-        out,
-        "toolrack_uptime_seconds {:.3}",
-        endpoint.vitals.uptime().as_secs_f64()
-    )
-    .ok();
-    writeln!(
-        out,
-        "toolrack_watched_resources {}",
-        endpoint.watches.count()
-    )
-    .ok();
-    writeln!(
-        out,
-        "toolrack_build_info{{version=\"{}\"}} 1",
-        env!("CARGO_PKG_VERSION")
-    )
-    .ok();
+    writeln!(out, "toolrack_uptime_seconds {:.3}", endpoint.vitals.uptime().as_secs_f64()).ok();
+    writeln!(out, "toolrack_watched_resources {}", endpoint.watches.count()).ok();
+    writeln!(out, "toolrack_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")).ok();
     for plugin in &kit.plugins {
         plugin_metrics(&mut out, plugin);
     }

@@ -108,10 +108,7 @@ impl<S> Layer<S> for ConcurrencyLayer {
     type Service = Concurrency<S>;
 
     fn layer(&self, inner: S) -> Concurrency<S> {
-        Concurrency {
-            layer: self.clone(),
-            inner,
-        }
+        Concurrency { layer: self.clone(), inner }
     }
 }
 
@@ -136,13 +133,8 @@ where
 
     fn call(&mut self, call: Call) -> Self::Future {
         match self.layer.admit() {
-            Ok(permit) => ResponseFuture::Admitted {
-                future: (&self.inner).call(call),
-                permit,
-            },
-            Err(refusal) => ResponseFuture::Refused {
-                refusal: Some(Box::new(refusal)),
-            },
+            Ok(permit) => ResponseFuture::Admitted { future: (&self.inner).call(call), permit },
+            Err(refusal) => ResponseFuture::Refused { refusal: Some(Box::new(refusal)) },
         }
     }
 }
@@ -171,9 +163,9 @@ impl<F: Future<Output = Result<Reply, Refusal>>> Future for ResponseFuture<F> {
                 }
                 Poll::Ready(Ok(reply))
             }
-            Project::Refused { refusal } => Poll::Ready(Err(*refusal
-                .take()
-                .expect("a future is not polled after it is ready"))),
+            Project::Refused { refusal } => {
+                Poll::Ready(Err(*refusal.take().expect("a future is not polled after it is ready")))
+            }
         }
     }
 }

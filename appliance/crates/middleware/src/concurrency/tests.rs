@@ -4,10 +4,7 @@ use super::*;
 use crate::testing::{Inner, call, reply};
 
 fn config(mode: Mode, calls_max: usize) -> Config {
-    Config {
-        mode,
-        calls_max: NonZeroUsize::new(calls_max).expect("not zero"),
-    }
+    Config { mode, calls_max: NonZeroUsize::new(calls_max).expect("not zero") }
 }
 
 async fn answer(_: Call) -> Result<Reply, Refusal> {
@@ -21,15 +18,9 @@ async fn the_permit_lives_in_the_reply_and_not_in_the_future() {
     let service = ConcurrencyLayer::new(&config, state.clone()).layer(Inner::new(answer));
     let first = (&service).call(call()).await.expect("free");
     assert_eq!(state.bound().used(), 1);
-    let refusal = (&service)
-        .call(call())
-        .await
-        .expect_err("the reply is still held");
+    let refusal = (&service).call(call()).await.expect_err("the reply is still held");
     assert_eq!(refusal.kind, RefusalKind::Overloaded);
-    assert_eq!(
-        (refusal.limit, refusal.retry_after_secs()),
-        (Some(1), Some(1))
-    );
+    assert_eq!((refusal.limit, refusal.retry_after_secs()), (Some(1), Some(1)));
     drop(first);
     assert!((&service).call(call()).await.is_ok());
 }
@@ -40,13 +31,7 @@ async fn a_refused_call_never_reaches_the_inner_service() {
     let service = ConcurrencyLayer::new(&config, State::new(&config)).layer(Inner::new(answer));
     let _held = (&service).call(call()).await.expect("free");
     assert!((&service).call(call()).await.is_err());
-    assert_eq!(
-        service
-            .inner
-            .calls
-            .load(std::sync::atomic::Ordering::Relaxed),
-        1
-    );
+    assert_eq!(service.inner.calls.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

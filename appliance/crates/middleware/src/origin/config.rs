@@ -21,11 +21,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            mode: Mode::Enforce,
-            allowed_hosts: Vec::new(),
-            allowed_origins: Vec::new(),
-        }
+        Self { mode: Mode::Enforce, allowed_hosts: Vec::new(), allowed_origins: Vec::new() }
     }
 }
 
@@ -33,10 +29,8 @@ impl Config {
     /// What is wrong with these settings: the key, and a sentence that says how to mend it.
     #[must_use]
     pub fn problems(&self) -> Vec<(&'static str, String)> {
-        let hosts = self
-            .allowed_hosts
-            .iter()
-            .filter(|host| super::rule::HostPort::parse(host).is_none());
+        let hosts =
+            self.allowed_hosts.iter().filter(|host| super::rule::HostPort::parse(host).is_none());
         let origins = self
             .allowed_origins
             .iter()

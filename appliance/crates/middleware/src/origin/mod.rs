@@ -58,10 +58,7 @@ impl<S> Layer<S> for OriginLayer {
     type Service = Origin<S>;
 
     fn layer(&self, inner: S) -> Origin<S> {
-        Origin {
-            layer: self.clone(),
-            inner,
-        }
+        Origin { layer: self.clone(), inner }
     }
 }
 
@@ -85,11 +82,7 @@ where
     }
 
     fn call(&mut self, head: Head) -> Self::Future {
-        let OriginLayer {
-            mode,
-            rules,
-            refused,
-        } = &self.layer;
+        let OriginLayer { mode, rules, refused } = &self.layer;
         if *mode != Mode::Off
             && let Err(refusal) = rules.check(&head)
             && let Err(refusal) = mode.judge(refusal, refused)

@@ -22,26 +22,16 @@ impl HostPort {
             Some(colon) if !text.ends_with(']') => {
                 let digits = &text[colon + 1..];
                 let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-                (
-                    &text[..colon],
-                    Some(is_number.then(|| digits.parse().ok()).flatten()?),
-                )
+                (&text[..colon], Some(is_number.then(|| digits.parse().ok()).flatten()?))
             }
             _ => (text, None),
         };
         let host = host.strip_suffix('.').unwrap_or(host);
         let is_v6 = host.starts_with('[') && host.ends_with(']');
-        let inner = if is_v6 {
-            &host[1..host.len() - 1]
-        } else {
-            host
-        };
+        let inner = if is_v6 { &host[1..host.len() - 1] } else { host };
         let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b) || (is_v6 && b == b':');
         let is_host = !inner.is_empty() && inner.bytes().all(fits);
-        is_host.then(|| Self {
-            host: host.to_ascii_lowercase(),
-            port,
-        })
+        is_host.then(|| Self { host: host.to_ascii_lowercase(), port })
     }
 
     fn is_loopback(&self) -> bool {
@@ -57,9 +47,7 @@ impl HostPort {
 /// Reads `scheme://host[:port]`; the scheme's own port is left out, so that both spellings are equal.
 pub(super) fn parse_origin(text: &str) -> Option<(String, HostPort)> {
     let (scheme, rest) = text.split_once("://")?;
-    let is_scheme = scheme
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    let is_scheme = scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
     if scheme.is_empty() || !is_scheme {
         return None;
     }
@@ -87,11 +75,7 @@ impl Rules {
     /// Entries that do not parse were refused with the profile ([`Config::problems`]).
     pub(super) fn new(config: &Config) -> Self {
         Self {
-            hosts: config
-                .allowed_hosts
-                .iter()
-                .filter_map(|host| HostPort::parse(host))
-                .collect(),
+            hosts: config.allowed_hosts.iter().filter_map(|host| HostPort::parse(host)).collect(),
             origins: config
                 .allowed_origins
                 .iter()
@@ -117,11 +101,7 @@ impl Rules {
             let is_web = matches!(origin.0.as_str(), "http" | "https");
             (on_loopback && is_web && origin.1.is_loopback()) || self.origins.contains(&origin)
         });
-        if origin_allowed {
-            Ok(())
-        } else {
-            Err(refusal("This origin may not call this server."))
-        }
+        if origin_allowed { Ok(()) } else { Err(refusal("This origin may not call this server.")) }
     }
 }
 

@@ -17,12 +17,7 @@ fn verdict(config: &Config, local: &str, headers: &[(&str, &str)]) -> Result<(),
         remote: "192.0.2.7:4000".parse().expect("address"),
         local: local.parse().expect("address"),
     };
-    let head = Head {
-        parts,
-        peer,
-        listener: "public".into(),
-        declared_bytes: None,
-    };
+    let head = Head { parts, peer, listener: "public".into(), declared_bytes: None };
     let service = OriginLayer::new(config).layer(Admit);
     let future = pin!((&service).call(head));
     match future.poll(&mut Context::from_waker(std::task::Waker::noop())) {
@@ -36,31 +31,13 @@ const FORBIDDEN: Result<(), RefusalKind> = Err(RefusalKind::OriginForbidden);
 #[test]
 fn admits_loopback_names_on_a_loopback_listener() {
     let config = Config::default();
-    for host in [
-        "localhost",
-        "LOCALHOST:8080",
-        "127.0.0.1:1",
-        "[::1]:8080",
-        "[::1]",
-        "localhost.",
-    ] {
-        assert_eq!(
-            verdict(&config, "127.0.0.1:8080", &[("host", host)]),
-            Ok(()),
-            "{host}"
-        );
+    for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:1", "[::1]:8080", "[::1]", "localhost."]
+    {
+        assert_eq!(verdict(&config, "127.0.0.1:8080", &[("host", host)]), Ok(()), "{host}");
     }
-    for origin in [
-        "http://localhost:3000",
-        "https://127.0.0.1",
-        "http://[::1]:5173",
-    ] {
+    for origin in ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:5173"] {
         let headers = [("host", "localhost"), ("origin", origin)];
-        assert_eq!(
-            verdict(&config, "127.0.0.1:8080", &headers),
-            Ok(()),
-            "{origin}"
-        );
+        assert_eq!(verdict(&config, "127.0.0.1:8080", &headers), Ok(()), "{origin}");
     }
 }
 
@@ -84,11 +61,7 @@ fn refuses_foreign_malformed_and_repeated_hosts() {
         "local host",
         "localhost/..",
     ] {
-        assert_eq!(
-            verdict(&config, "127.0.0.1:8080", &[("host", host)]),
-            FORBIDDEN,
-            "{host}"
-        );
+        assert_eq!(verdict(&config, "127.0.0.1:8080", &[("host", host)]), FORBIDDEN, "{host}");
     }
     let twice = [("host", "localhost"), ("host", "localhost")];
     assert_eq!(verdict(&config, "127.0.0.1:8080", &twice), FORBIDDEN);
@@ -111,21 +84,14 @@ fn refuses_foreign_origins_whatever_the_host() {
         "http://",
     ] {
         let headers = [("host", "localhost"), ("origin", origin)];
-        assert_eq!(
-            verdict(&config, "127.0.0.1:8080", &headers),
-            FORBIDDEN,
-            "{origin}"
-        );
+        assert_eq!(verdict(&config, "127.0.0.1:8080", &headers), FORBIDDEN, "{origin}");
     }
 }
 
 #[test]
 fn denies_everything_unlisted_off_loopback() {
     let config = Config::default();
-    assert_eq!(
-        verdict(&config, "192.0.2.1:80", &[("host", "localhost")]),
-        FORBIDDEN
-    );
+    assert_eq!(verdict(&config, "192.0.2.1:80", &[("host", "localhost")]), FORBIDDEN);
     let config = Config {
         allowed_hosts: vec!["mcp.example.com".into(), "strict.example.com:8443".into()],
         allowed_origins: vec!["https://chat.example.com:443".into()],
@@ -136,24 +102,15 @@ fn denies_everything_unlisted_off_loopback() {
     assert_eq!(check(&[("host", "strict.example.com:8443")]), Ok(()));
     assert_eq!(check(&[("host", "strict.example.com")]), FORBIDDEN);
     assert_eq!(
-        check(&[
-            ("host", "mcp.example.com"),
-            ("origin", "https://chat.example.com")
-        ]),
+        check(&[("host", "mcp.example.com"), ("origin", "https://chat.example.com")]),
         Ok(())
     );
     assert_eq!(
-        check(&[
-            ("host", "mcp.example.com"),
-            ("origin", "http://chat.example.com")
-        ]),
+        check(&[("host", "mcp.example.com"), ("origin", "http://chat.example.com")]),
         FORBIDDEN
     );
     assert_eq!(
-        check(&[
-            ("host", "mcp.example.com"),
-            ("origin", "https://chat.example.com:8443")
-        ]),
+        check(&[("host", "mcp.example.com"), ("origin", "https://chat.example.com:8443")]),
         FORBIDDEN
     );
 }
@@ -161,14 +118,8 @@ fn denies_everything_unlisted_off_loopback() {
 #[test]
 fn only_counts_in_shadow_mode_and_is_blind_when_off() {
     for mode in [Mode::Shadow, Mode::Off] {
-        let config = Config {
-            mode,
-            ..Config::default()
-        };
-        assert_eq!(
-            verdict(&config, "127.0.0.1:80", &[("host", "evil.example.com")]),
-            Ok(())
-        );
+        let config = Config { mode, ..Config::default() };
+        assert_eq!(verdict(&config, "127.0.0.1:80", &[("host", "evil.example.com")]), Ok(()));
     }
 }
 

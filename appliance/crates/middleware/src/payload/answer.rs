@@ -55,10 +55,7 @@ impl<S> Layer<S> for PayloadAnswerLayer {
     type Service = PayloadAnswer<S>;
 
     fn layer(&self, inner: S) -> PayloadAnswer<S> {
-        PayloadAnswer {
-            layer: self.clone(),
-            inner,
-        }
+        PayloadAnswer { layer: self.clone(), inner }
     }
 }
 
@@ -82,10 +79,7 @@ where
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        AnswerFuture {
-            future: (&self.inner).call(call),
-            layer: &self.layer,
-        }
+        AnswerFuture { future: (&self.inner).call(call), layer: &self.layer }
     }
 }
 

@@ -44,10 +44,7 @@ impl<S> Layer<S> for PayloadRequestLayer {
     type Service = PayloadRequest<S>;
 
     fn layer(&self, inner: S) -> PayloadRequest<S> {
-        PayloadRequest {
-            layer: self.clone(),
-            inner,
-        }
+        PayloadRequest { layer: self.clone(), inner }
     }
 }
 
@@ -75,9 +72,8 @@ where
         let declared = head.declared_bytes.unwrap_or(0);
         if layer.mode != Mode::Off
             && declared > layer.bytes_max as u64
-            && let Err(refusal) = layer
-                .mode
-                .judge(Refusal::request_too_large(layer.bytes_max), &layer.refused)
+            && let Err(refusal) =
+                layer.mode.judge(Refusal::request_too_large(layer.bytes_max), &layer.refused)
         {
             return EdgeFuture::refused(refusal);
         }

@@ -9,43 +9,23 @@ use crate::testing::{Inner, call, reply};
 use crate::{ByteSize, Mode};
 
 fn config(mode: Mode) -> Config {
-    Config {
-        mode,
-        request_bytes_max: ByteSize(1_000),
-        response_bytes_max: ByteSize(1_000),
-    }
+    Config { mode, request_bytes_max: ByteSize(1_000), response_bytes_max: ByteSize(1_000) }
 }
 
 async fn admit(mode: Mode, declared_bytes: Option<u64>) -> Result<usize, Refusal> {
     let (parts, ()) = Request::new(()).into_parts();
     let address = "127.0.0.1:80".parse().expect("address");
-    let peer = Peer {
-        remote: address,
-        local: address,
-    };
-    let head = Head {
-        parts,
-        peer,
-        listener: "public".into(),
-        declared_bytes,
-    };
+    let peer = Peer { remote: address, local: address };
+    let head = Head { parts, peer, listener: "public".into(), declared_bytes };
     let service = PayloadRequestLayer::new(&config(mode)).layer(Admit);
-    (&service)
-        .call(head)
-        .await
-        .map(|admission| admission.request_bytes_max)
+    (&service).call(head).await.map(|admission| admission.request_bytes_max)
 }
 
 #[tokio::test]
 async fn refuses_a_declared_length_above_the_cap() {
     assert_eq!(admit(Mode::Enforce, Some(1_000)).await, Ok(1_000));
-    let refusal = admit(Mode::Enforce, Some(1_001))
-        .await
-        .expect_err("too large");
-    assert_eq!(
-        (refusal.kind, refusal.limit),
-        (RefusalKind::PayloadTooLarge, Some(1_000))
-    );
+    let refusal = admit(Mode::Enforce, Some(1_001)).await.expect_err("too large");
+    assert_eq!((refusal.kind, refusal.limit), (RefusalKind::PayloadTooLarge, Some(1_000)));
     assert_eq!(refusal.retry_after, None, "a retry cannot help");
 }
 
@@ -66,20 +46,13 @@ async fn without_enforcement_only_the_hard_cap_holds() {
 async fn answer(mode: Mode, bytes: usize) -> Result<(), RefusalKind> {
     let service = PayloadAnswerLayer::new(&config(mode))
         .layer(Inner::new(move |_| async move { Ok(reply(bytes)) }));
-    (&service)
-        .call(call())
-        .await
-        .map(|_| ())
-        .map_err(|refusal| refusal.kind)
+    (&service).call(call()).await.map(|_| ()).map_err(|refusal| refusal.kind)
 }
 
 #[tokio::test]
 async fn replaces_a_result_above_the_cap() {
     assert_eq!(answer(Mode::Enforce, 1_000).await, Ok(()));
-    assert_eq!(
-        answer(Mode::Enforce, 1_001).await,
-        Err(RefusalKind::PayloadTooLarge)
-    );
+    assert_eq!(answer(Mode::Enforce, 1_001).await, Err(RefusalKind::PayloadTooLarge));
     assert_eq!(answer(Mode::Shadow, 1_001).await, Ok(()));
     assert_eq!(answer(Mode::Off, 1_001).await, Ok(()));
 }

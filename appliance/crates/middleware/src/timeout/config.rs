@@ -26,10 +26,7 @@ impl Config {
         if self.deadline_ms.get() <= limit {
             return Vec::new();
         }
-        vec![(
-            "deadline_ms",
-            format!("{} is above {limit}, ten minutes", self.deadline_ms),
-        )]
+        vec![("deadline_ms", format!("{} is above {limit}, ten minutes", self.deadline_ms))]
     }
 }
 

@@ -50,13 +50,8 @@ impl TimeoutLayer {
     }
 
     fn refusal(&self) -> Refusal {
-        Refusal::new(
-            RefusalKind::TimedOut,
-            NAME,
-            "call",
-            "The call did not finish in time.",
-        )
-        .with_limit(self.after.as_millis() as u64)
+        Refusal::new(RefusalKind::TimedOut, NAME, "call", "The call did not finish in time.")
+            .with_limit(self.after.as_millis() as u64)
     }
 }
 
@@ -64,10 +59,7 @@ impl<S> Layer<S> for TimeoutLayer {
     type Service = Timeout<S>;
 
     fn layer(&self, inner: S) -> Timeout<S> {
-        Timeout {
-            layer: self.clone(),
-            inner,
-        }
+        Timeout { layer: self.clone(), inner }
     }
 }
 
@@ -96,12 +88,7 @@ where
         if layer.mode == Mode::Enforce {
             call.deadline = deadline;
         }
-        ResponseFuture {
-            future: (&self.inner).call(call),
-            layer,
-            deadline,
-            sleep: None,
-        }
+        ResponseFuture { future: (&self.inner).call(call), layer, deadline, sleep: None }
     }
 }
 
@@ -128,19 +115,14 @@ impl<F: Future<Output = Result<Reply, Refusal>>> Future for ResponseFuture<'_, F
         let Some(deadline) = *this.deadline else {
             return Poll::Pending;
         };
-        let sleep = this
-            .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
+        let sleep =
+            this.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
         if sleep.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
         // Judged once: in shadow mode the call goes on without a deadline.
         *this.deadline = None;
-        match this
-            .layer
-            .mode
-            .judge(this.layer.refusal(), &this.layer.refused)
-        {
+        match this.layer.mode.judge(this.layer.refusal(), &this.layer.refused) {
             Err(refusal) => Poll::Ready(Err(refusal)),
             Ok(()) => Poll::Pending,
         }

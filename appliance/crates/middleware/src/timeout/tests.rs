@@ -4,10 +4,7 @@ use super::*;
 use crate::testing::{Inner, call, reply};
 
 fn layer(mode: Mode) -> TimeoutLayer {
-    TimeoutLayer::new(&Config {
-        mode,
-        deadline_ms: NonZeroU64::new(50).expect("not zero"),
-    })
+    TimeoutLayer::new(&Config { mode, deadline_ms: NonZeroU64::new(50).expect("not zero") })
 }
 
 #[tokio::test(start_paused = true)]
@@ -22,10 +19,7 @@ async fn refuses_at_the_deadline_and_drops_the_call() {
         }
     }));
     let refusal = (&service).call(call()).await.expect_err("never answers");
-    assert_eq!(
-        (refusal.kind, refusal.limit),
-        (RefusalKind::TimedOut, Some(50))
-    );
+    assert_eq!((refusal.kind, refusal.limit), (RefusalKind::TimedOut, Some(50)));
     assert!(refusal.data(1).contains("\"may_have_executed\":true"));
     assert!(dropped.await.is_err(), "the inner future is gone");
 }
@@ -42,10 +36,7 @@ async fn the_call_knows_its_deadline() {
 #[tokio::test(start_paused = true)]
 async fn shadow_mode_lets_a_late_call_end() {
     let service = layer(Mode::Shadow).layer(Inner::new(|call: Call| async move {
-        assert_eq!(
-            call.deadline, None,
-            "nobody else may enforce what is only watched"
-        );
+        assert_eq!(call.deadline, None, "nobody else may enforce what is only watched");
         tokio::time::sleep(Duration::from_millis(500)).await;
         Ok(reply(1))
     }));
@@ -64,10 +55,8 @@ async fn off_sets_no_deadline() {
 
 #[test]
 fn names_a_deadline_that_is_too_long() {
-    let config = Config {
-        deadline_ms: NonZeroU64::new(600_001).expect("not zero"),
-        ..Config::default()
-    };
+    let config =
+        Config { deadline_ms: NonZeroU64::new(600_001).expect("not zero"), ..Config::default() };
     assert_eq!(config.problems().len(), 1);
     assert!(Config::default().problems().is_empty());
 }

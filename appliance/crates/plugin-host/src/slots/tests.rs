@@ -21,9 +21,7 @@ fn completion(text: &'static str) -> Result<Completion, BadResult> {
 }
 
 fn body(slots: &Slots, handle: CallHandle) -> Option<Bytes> {
-    slots
-        .take(handle)
-        .map(|result| result.expect("a completion").body)
+    slots.take(handle).map(|result| result.expect("a completion").body)
 }
 
 #[test]
@@ -66,11 +64,7 @@ fn forged_handles_hit_nothing() {
 fn progress_must_increase_and_be_wanted() {
     let slots = slots(2);
     let (events, mut heard) = tokio::sync::mpsc::channel(8);
-    let listener = Listener {
-        events: Some(events),
-        wants_progress: true,
-        log_level: None,
-    };
+    let listener = Listener { events: Some(events), wants_progress: true, log_level: None };
     let call = slots.open(listener).expect("free");
     let event = || Event::Detach { retry_ms: 1 };
     for value in [0.0, 1.0, 1.0, 0.5, f64::NAN, 2.0] {

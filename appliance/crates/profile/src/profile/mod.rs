@@ -166,10 +166,7 @@ pub(crate) struct Shutdown {
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self {
-            notice_ms: 0,
-            drain_ms: 30_000,
-        }
+        Self { notice_ms: 0, drain_ms: 30_000 }
     }
 }
 
@@ -193,10 +190,7 @@ pub(crate) struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            filter: "info".to_owned(),
-            format: LogFormat::Auto,
-        }
+        Self { filter: "info".to_owned(), format: LogFormat::Auto }
     }
 }
 
@@ -213,10 +207,7 @@ pub(crate) struct RequestState {
 
 impl Default for RequestState {
     fn default() -> Self {
-        Self {
-            key: None,
-            ttl_ms: 600_000,
-        }
+        Self { key: None, ttl_ms: 600_000 }
     }
 }
 

@@ -42,17 +42,11 @@ pub(super) fn listeners(
             }
         };
         let Some(transport) = transport else { continue };
-        if let Some(twin) = plans
-            .iter()
-            .find(|plan| is_same(&plan.transport, &transport))
-        {
+        if let Some(twin) = plans.iter().find(|plan| is_same(&plan.transport, &transport)) {
             let message = format!("this is the way in that listen.{} has already", twin.name);
             findings.problem(&key, message);
         }
-        plans.push(ListenerPlan {
-            name: name.as_str().into(),
-            transport,
-        });
+        plans.push(ListenerPlan { name: name.as_str().into(), transport });
     }
     plans
 }
@@ -87,10 +81,7 @@ fn http_plan(
     let key = |name: &str| format!("{listener}.http.{name}");
     let bind = address(&key("bind"), &http.bind, findings)?;
     if !http.path.starts_with('/') || http.path.contains(['?', '#', ' ']) {
-        findings.problem(
-            key("path"),
-            format!("`{}` is not a path; write it like /mcp", http.path),
-        );
+        findings.problem(key("path"), format!("`{}` is not a path; write it like /mcp", http.path));
     }
     if !bind.ip().is_loopback() {
         let message = match layers.origin.mode {
@@ -130,9 +121,7 @@ pub(super) fn control(
 ) -> Option<ControlPlan> {
     let Control { bind, allow_remote } = control?;
     if let Some(path) = bind.strip_prefix("unix:") {
-        return Some(ControlPlan {
-            bind: ControlBind::Unix(PathBuf::from(path)),
-        });
+        return Some(ControlPlan { bind: ControlBind::Unix(PathBuf::from(path)) });
     }
     let address = address("control.bind", &bind, findings)?;
     if !address.ip().is_loopback() {
@@ -146,7 +135,5 @@ pub(super) fn control(
             findings.problem("control.bind", message);
         }
     }
-    Some(ControlPlan {
-        bind: ControlBind::Tcp(address),
-    })
+    Some(ControlPlan { bind: ControlBind::Tcp(address) })
 }

@@ -45,11 +45,7 @@ impl Findings<'_> {
     }
 
     fn at(&self, key: String, message: String) -> Problem {
-        Problem {
-            place: place(&key, self.context.origins),
-            key,
-            message,
-        }
+        Problem { place: place(&key, self.context.origins), key, message }
     }
 
     /// A number within its range.
@@ -78,11 +74,7 @@ pub(crate) fn resolve(
     profile: Profile,
     context: &Context<'_>,
 ) -> (Plan, Vec<Problem>, Vec<Problem>) {
-    let mut findings = Findings {
-        context,
-        problems: Vec::new(),
-        warnings: Vec::new(),
-    };
+    let mut findings = Findings { context, problems: Vec::new(), warnings: Vec::new() };
     if profile.format != FORMAT {
         findings.problem(
             "format",
@@ -108,10 +100,7 @@ pub(crate) fn resolve(
                 .worker_threads
                 .map(|threads| findings.number("process.worker_threads", threads, 1..=1_024)),
         },
-        log: LogPlan {
-            filter: profile.log.filter,
-            format: profile.log.format,
-        },
+        log: LogPlan { filter: profile.log.filter, format: profile.log.format },
         request_state: request_state(profile.request_state, &mut findings),
     };
     (plan, findings.problems, findings.warnings)
@@ -158,24 +147,18 @@ fn layers(layers: Layers, findings: &mut Findings<'_>) -> LayersPlan {
             mode: Mode::Off,
             ..Default::default()
         }),
-        payload: layers
-            .payload
-            .unwrap_or_else(|| middleware::payload::Config {
-                mode: Mode::Off,
-                ..Default::default()
-            }),
-        concurrency: layers
-            .concurrency
-            .unwrap_or_else(|| middleware::concurrency::Config {
-                mode: Mode::Off,
-                ..Default::default()
-            }),
-        timeout: layers
-            .timeout
-            .unwrap_or_else(|| middleware::timeout::Config {
-                mode: Mode::Off,
-                ..Default::default()
-            }),
+        payload: layers.payload.unwrap_or_else(|| middleware::payload::Config {
+            mode: Mode::Off,
+            ..Default::default()
+        }),
+        concurrency: layers.concurrency.unwrap_or_else(|| middleware::concurrency::Config {
+            mode: Mode::Off,
+            ..Default::default()
+        }),
+        timeout: layers.timeout.unwrap_or_else(|| middleware::timeout::Config {
+            mode: Mode::Off,
+            ..Default::default()
+        }),
     };
     let found = [
         ("origin", plan.origin.problems()),

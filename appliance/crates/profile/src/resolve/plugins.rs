@@ -19,10 +19,7 @@ pub(super) fn plugins(
         check_name("plugin", &name, findings);
         let key = format!("plugin.{name}");
         if plugin.library.is_empty() {
-            findings.problem(
-                format!("{key}.library"),
-                "name the library, for example libecho.so",
-            );
+            findings.problem(format!("{key}.library"), "name the library, for example libecho.so");
         }
         let mut search: Vec<PathBuf> = findings.context.folder.iter().cloned().collect();
         search.extend(findings.context.library_search.iter().cloned());

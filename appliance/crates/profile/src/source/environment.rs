@@ -13,11 +13,8 @@ const PREFIX: &str = "TOOLRACK_";
 
 /// The variables that begin with the prefix; the caller leaves out those that mean something else.
 pub(crate) fn environment(variables: &[(String, String)]) -> Result<Source, Failed> {
-    let mut source = Source {
-        name: "environment".to_owned(),
-        values: Dict::new(),
-        origins: BTreeMap::new(),
-    };
+    let mut source =
+        Source { name: "environment".to_owned(), values: Dict::new(), origins: BTreeMap::new() };
     let mut failed = Vec::new();
     for (name, value) in variables {
         let Some(key) = name.strip_prefix(PREFIX) else {
@@ -37,9 +34,5 @@ pub(crate) fn environment(variables: &[(String, String)]) -> Result<Source, Fail
             }),
         }
     }
-    if failed.is_empty() {
-        Ok(source)
-    } else {
-        Err(failed)
-    }
+    if failed.is_empty() { Ok(source) } else { Err(failed) }
 }

@@ -37,11 +37,7 @@ impl File {
     fn origin(&self, line: usize, column: usize) -> Origin {
         match self {
             Self::BuiltIn(name) => Origin::BuiltIn { name, line },
-            Self::Path(path) => Origin::File {
-                path: path.clone(),
-                line,
-                column,
-            },
+            Self::Path(path) => Origin::File { path: path.clone(), line, column },
         }
     }
 
@@ -85,10 +81,7 @@ impl File {
             message,
         };
         let unreadable = |error: std::io::Error| {
-            let names: Vec<_> = built_ins()
-                .iter()
-                .map(|BuiltIn { name, .. }| *name)
-                .collect();
+            let names: Vec<_> = built_ins().iter().map(|BuiltIn { name, .. }| *name).collect();
             problem(format!(
                 "cannot read this profile: {error}; name a file, or one of the built-in profiles: {}",
                 names.join(", ")
@@ -154,22 +147,14 @@ fn parse(file: &File, text: &str) -> Result<Source, Failed> {
         let (line, column) = lines.place(span.start);
         origins.insert(path, file.origin(line, column));
     });
-    Ok(Source {
-        name: file.label(),
-        values,
-        origins,
-    })
+    Ok(Source { name: file.label(), values, origins })
 }
 
 fn dict(table: &DeTable<'_>, path: &str, note: &mut impl FnMut(String, Range<usize>)) -> Dict {
     let mut values = Dict::new();
     for (key, value) in table {
         let name = key.get_ref().to_string();
-        let path = if path.is_empty() {
-            name.clone()
-        } else {
-            format!("{path}.{name}")
-        };
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         note(path.clone(), key.span());
         values.insert(name, convert(value, &path, note));
     }
@@ -210,20 +195,14 @@ struct Lines<'t> {
 impl<'t> Lines<'t> {
     fn new(text: &'t str) -> Self {
         let ends = text.match_indices('\n').map(|(at, _)| at + 1);
-        Self {
-            text,
-            starts: std::iter::once(0).chain(ends).collect(),
-        }
+        Self { text, starts: std::iter::once(0).chain(ends).collect() }
     }
 
     /// Line and column of a byte, both from 1; columns count characters.
     fn place(&self, at: usize) -> (usize, usize) {
         let line = self.starts.partition_point(|start| *start <= at);
         let start = self.starts[line - 1];
-        let column = self
-            .text
-            .get(start..at)
-            .map_or(0, |before| before.chars().count());
+        let column = self.text.get(start..at).map_or(0, |before| before.chars().count());
         (line, column + 1)
     }
 }

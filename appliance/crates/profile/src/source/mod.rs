@@ -47,9 +47,7 @@ pub(crate) fn insert(
         values.insert((*first).to_owned(), value);
         return Ok(());
     }
-    let inner = values
-        .entry((*first).to_owned())
-        .or_insert_with(|| Dict::new().into());
+    let inner = values.entry((*first).to_owned()).or_insert_with(|| Dict::new().into());
     match inner {
         figment::value::Value::Dict(_, inner) => insert(inner, rest, value),
         _ => Err((*first).to_owned()),

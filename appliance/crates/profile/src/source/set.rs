@@ -12,23 +12,16 @@ use crate::problem::{Place, Problem};
 pub(crate) fn read_value(text: &str) -> Value {
     let parsed = toml::from_str::<toml::Table>(&format!("value = {text}"));
     let value = parsed.ok().and_then(|mut table| table.remove("value"));
-    value
-        .and_then(|value| Value::serialize(value).ok())
-        .unwrap_or_else(|| Value::from(text))
+    value.and_then(|value| Value::serialize(value).ok()).unwrap_or_else(|| Value::from(text))
 }
 
 /// All `--set` arguments together.
 pub(crate) fn set(arguments: &[String]) -> Result<Source, Failed> {
-    let mut source = Source {
-        name: "--set".to_owned(),
-        values: Dict::new(),
-        origins: BTreeMap::new(),
-    };
+    let mut source =
+        Source { name: "--set".to_owned(), values: Dict::new(), origins: BTreeMap::new() };
     let mut failed = Vec::new();
     for argument in arguments {
-        let origin = Origin::Set {
-            argument: argument.clone(),
-        };
+        let origin = Origin::Set { argument: argument.clone() };
         let problem = |message: &str| Problem {
             place: Place::Value(origin.clone()),
             key: String::new(),
@@ -48,9 +41,5 @@ pub(crate) fn set(arguments: &[String]) -> Result<Source, Failed> {
             Err(part) => failed.push(problem(&format!("`{part}` is a value, not a table"))),
         }
     }
-    if failed.is_empty() {
-        Ok(source)
-    } else {
-        Err(failed)
-    }
+    if failed.is_empty() { Ok(source) } else { Err(failed) }
 }

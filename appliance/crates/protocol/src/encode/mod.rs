@@ -48,10 +48,7 @@ pub fn response(to: &ReplyTo, server: &ServerInfo, outcome: &Outcome) -> Bytes {
     open(&mut out, &to.id);
     out.extend_from_slice(b",\"result\":");
     if result::write(&mut out, to, server, content).is_err() {
-        return fault(
-            &to.id,
-            &Fault::internal("This answer has no form in this revision."),
-        );
+        return fault(&to.id, &Fault::internal("This answer has no form in this revision."));
     }
     out.push(b'}');
     out.into()
@@ -66,12 +63,7 @@ pub fn fault(id: &Id, fault: &Fault) -> Bytes {
 /// A refusal as an error response.
 #[must_use]
 pub fn refusal(id: &Id, refusal: &Refusal, generation: u64) -> Bytes {
-    error(
-        id,
-        refusal.kind.code(),
-        &refusal.message,
-        Some(&refusal.data(generation)),
-    )
+    error(id, refusal.kind.code(), &refusal.message, Some(&refusal.data(generation)))
 }
 
 fn open(out: &mut Vec<u8>, id: &Id) {

@@ -16,11 +16,8 @@ pub fn progress(
     message: Option<&str>,
 ) -> Bytes {
     let finite = |value: f64| if value.is_finite() { value } else { 0.0 };
-    let mut params = format!(
-        "{{\"progressToken\":{},\"progress\":{}",
-        token.text(),
-        finite(progress)
-    );
+    let mut params =
+        format!("{{\"progressToken\":{},\"progress\":{}", token.text(), finite(progress));
     if let Some(total) = total {
         params.push_str(&format!(",\"total\":{}", finite(total)));
     }

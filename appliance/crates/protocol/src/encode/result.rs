@@ -45,30 +45,16 @@ pub(super) fn write(
     shape: Shape<'_>,
 ) -> Result<(), Unsayable> {
     let is_modern = to.revision.era() == Era::Modern;
-    let mut members = Members {
-        out,
-        to,
-        server,
-        is_modern,
-    };
+    let mut members = Members { out, to, server, is_modern };
     match shape {
         Shape::Content(Content::Ready(json)) => members.out.extend_from_slice(json),
         Shape::Content(Content::Object { json, meta, cache }) => {
             members.object(json, *meta, *cache)
         }
-        Shape::Content(Content::Text {
-            text,
-            is_error,
-            mime,
-            cache,
-        }) => {
+        Shape::Content(Content::Text { text, is_error, mime, cache }) => {
             members.text(text, *is_error, mime.as_deref(), *cache);
         }
-        Shape::Content(Content::Structured {
-            json,
-            is_object,
-            is_error,
-        }) => {
+        Shape::Content(Content::Structured { json, is_object, is_error }) => {
             members.structured(json, *is_object, *is_error);
         }
         Shape::Content(Content::Blob { data, mime, cache }) => members.blob(data, mime, *cache),
@@ -100,10 +86,7 @@ impl Members<'_> {
         self.push("\"resultType\":\"complete\",");
         if self.to.method.is_cacheable() {
             let CacheHint { ttl_ms, scope } = cache;
-            self.push(&format!(
-                "\"ttlMs\":{ttl_ms},\"cacheScope\":\"{}\",",
-                scope.as_str()
-            ));
+            self.push(&format!("\"ttlMs\":{ttl_ms},\"cacheScope\":\"{}\",", scope.as_str()));
         }
     }
 
@@ -145,10 +128,7 @@ impl Members<'_> {
         let after_brace = meta.start as usize + 1;
         self.out.extend_from_slice(&json[1..after_brace]);
         self.server_info();
-        if !json[after_brace..meta.end as usize - 1]
-            .trim_ascii()
-            .is_empty()
-        {
+        if !json[after_brace..meta.end as usize - 1].trim_ascii().is_empty() {
             self.push(",");
         }
         self.out.extend_from_slice(&json[after_brace..]);
@@ -272,9 +252,7 @@ impl Members<'_> {
         self.push("\"");
         // One pass into the answer itself.
         self.out.resize(start + data.len().div_ceil(3) * 4, 0);
-        let written = STANDARD
-            .encode_slice(data, &mut self.out[start..])
-            .unwrap_or(0);
+        let written = STANDARD.encode_slice(data, &mut self.out[start..]).unwrap_or(0);
         self.out.truncate(start + written);
         self.push("\"");
     }

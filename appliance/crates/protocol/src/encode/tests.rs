@@ -12,12 +12,7 @@ fn to(revision: Revision, method: Method) -> ReplyTo {
         panic!("one message")
     };
     let uri = Bytes::from_static(b"\"file:///x\"");
-    ReplyTo {
-        id: envelope.id().expect("an id"),
-        revision,
-        method,
-        uri,
-    }
+    ReplyTo { id: envelope.id().expect("an id"), revision, method, uri }
 }
 
 fn written(revision: Revision, method: Method, content: Content) -> Value {
@@ -25,10 +20,7 @@ fn written(revision: Revision, method: Method, content: Content) -> Value {
     let bytes = response(&to(revision, method), &server, &Outcome::Done(content));
     assert!(check(&bytes, &Limits::DEFAULT).is_ok());
     let message: Value = serde_json::from_slice(&bytes).expect("JSON");
-    assert_eq!(
-        (&message["jsonrpc"], &message["id"]),
-        (&json!("2.0"), &json!("a1"))
-    );
+    assert_eq!((&message["jsonrpc"], &message["id"]), (&json!("2.0"), &json!("a1")));
     message["result"].clone()
 }
 
@@ -38,20 +30,13 @@ fn text(is_error: bool) -> Content {
         text,
         is_error,
         mime: Some("text/plain".into()),
-        cache: CacheHint {
-            ttl_ms: 5,
-            scope: CacheScope::Public,
-        },
+        cache: CacheHint { ttl_ms: 5, scope: CacheScope::Public },
     }
 }
 
 fn object(json: &'static str) -> Content {
     let [meta] = check_object(json.as_bytes(), &Limits::DEFAULT, ["_meta"]).expect("an object");
-    Content::Object {
-        json: Bytes::from_static(json.as_bytes()),
-        meta,
-        cache: CacheHint::NONE,
-    }
+    Content::Object { json: Bytes::from_static(json.as_bytes()), meta, cache: CacheHint::NONE }
 }
 
 const SERVER: &str = "io.modelcontextprotocol/serverInfo";
@@ -77,19 +62,12 @@ fn writes_text_as_each_method_wants_it() {
 fn adds_what_modern_results_must_carry() {
     let result = written(Revision::MODERN, Method::ResourcesRead, text(false));
     assert_eq!(
-        (
-            &result["resultType"],
-            &result["ttlMs"],
-            &result["cacheScope"]
-        ),
+        (&result["resultType"], &result["ttlMs"], &result["cacheScope"]),
         (&json!("complete"), &json!(5), &json!("public"))
     );
     assert_eq!(result["_meta"][SERVER]["name"], "s");
     let result = written(Revision::MODERN, Method::ToolsCall, text(false));
-    assert_eq!(
-        (&result["ttlMs"], result.get("isError")),
-        (&Value::Null, None)
-    );
+    assert_eq!((&result["ttlMs"], result.get("isError")), (&Value::Null, None));
 }
 
 #[test]
@@ -110,10 +88,7 @@ fn splices_a_plugins_own_object() {
             assert_eq!(result["_meta"]["a"], 1, "{json}");
         }
         let untouched: Value = serde_json::from_str(json).expect("JSON");
-        assert_eq!(
-            written(Revision::V2025_06_18, Method::ToolsCall, object(json)),
-            untouched
-        );
+        assert_eq!(written(Revision::V2025_06_18, Method::ToolsCall, object(json)), untouched);
     }
 }
 
@@ -125,26 +100,11 @@ fn hides_structure_from_those_who_cannot_read_it() {
         is_error: false,
     };
     let twin = json!([{"type": "text", "text": "{\"a\":1}"}]);
-    let result = written(
-        Revision::V2025_06_18,
-        Method::ToolsCall,
-        content("{\"a\":1}", true),
-    );
-    assert_eq!(
-        result,
-        json!({"content": twin, "structuredContent": {"a": 1}})
-    );
-    let result = written(
-        Revision::V2025_03_26,
-        Method::ToolsCall,
-        content("{\"a\":1}", true),
-    );
+    let result = written(Revision::V2025_06_18, Method::ToolsCall, content("{\"a\":1}", true));
+    assert_eq!(result, json!({"content": twin, "structuredContent": {"a": 1}}));
+    let result = written(Revision::V2025_03_26, Method::ToolsCall, content("{\"a\":1}", true));
     assert_eq!(result, json!({"content": twin}));
-    let result = written(
-        Revision::V2025_11_25,
-        Method::ToolsCall,
-        content("[1]", false),
-    );
+    let result = written(Revision::V2025_11_25, Method::ToolsCall, content("[1]", false));
     assert_eq!(result.get("structuredContent"), None);
     let result = written(Revision::MODERN, Method::ToolsCall, content("[1]", false));
     assert_eq!(result["structuredContent"], json!([1]));
@@ -183,12 +143,8 @@ fn asks_modern_clients_and_never_legacy_ones() {
         })
     };
     let read = |revision| -> Value {
-        serde_json::from_slice(&response(
-            &to(revision, Method::ToolsCall),
-            &server,
-            &outcome(),
-        ))
-        .expect("JSON")
+        serde_json::from_slice(&response(&to(revision, Method::ToolsCall), &server, &outcome()))
+            .expect("JSON")
     };
     let result = &read(Revision::MODERN)["result"];
     assert_eq!(

@@ -24,10 +24,7 @@ pub struct Span {
 impl Span {
     /// The span of `start..end`. Texts are limited to far less than 4 GiB before they are scanned.
     pub(crate) fn new(start: usize, end: usize) -> Self {
-        Self {
-            start: start as u32,
-            end: end as u32,
-        }
+        Self { start: start as u32, end: end as u32 }
     }
 
     /// The offsets as a range.

@@ -54,9 +54,7 @@ impl<'a> Raw<'a> {
     /// The number, when this is one.
     #[must_use]
     pub fn as_f64(self) -> Option<f64> {
-        (self.kind() == Kind::Number)
-            .then(|| self.0.parse().ok())
-            .flatten()
+        (self.kind() == Kind::Number).then(|| self.0.parse().ok()).flatten()
     }
 
     /// The boolean, when this is one.
@@ -72,9 +70,7 @@ impl<'a> Raw<'a> {
     /// The member of an object.
     #[must_use]
     pub fn get(self, key: &str) -> Option<Self> {
-        self.members()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value)
+        self.members().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
     /// The members of an object, in order; none for other kinds.
@@ -99,11 +95,7 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn of(raw: Raw<'a>, kind: Kind) -> Self {
-        let rest = if raw.kind() == kind {
-            &raw.0[1..raw.0.len() - 1]
-        } else {
-            ""
-        };
+        let rest = if raw.kind() == kind { &raw.0[1..raw.0.len() - 1] } else { "" };
         Self { rest }
     }
 }
@@ -196,15 +188,9 @@ fn escape(text: &str) -> (char, usize) {
             if (0xD800..0xDC00).contains(&high) {
                 let code =
                     0x1_0000 + ((high - 0xD800) << 10) + (unit(6).wrapping_sub(0xDC00) & 0x3FF);
-                (
-                    char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER),
-                    12,
-                )
+                (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 12)
             } else {
-                (
-                    char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER),
-                    6,
-                )
+                (char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER), 6)
             }
         }
         Some(b'b') => ('\u{8}', 2),

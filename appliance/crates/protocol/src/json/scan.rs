@@ -43,13 +43,8 @@ impl<'t> Scanner<'t> {
     /// Begins with `bytes`, which must be UTF-8 without a byte order mark.
     pub(crate) fn new(bytes: &'t [u8], limits: &Limits) -> Result<Self, JsonError> {
         let text = simdutf8::basic::from_utf8(bytes).map_err(|_| {
-            let at = std::str::from_utf8(bytes)
-                .err()
-                .map_or(0, |error| error.valid_up_to());
-            JsonError {
-                at,
-                what: "invalid UTF-8",
-            }
+            let at = std::str::from_utf8(bytes).err().map_or(0, |error| error.valid_up_to());
+            JsonError { at, what: "invalid UTF-8" }
         })?;
         Ok(Self::of_text(text, limits))
     }
@@ -58,15 +53,7 @@ impl<'t> Scanner<'t> {
     pub(crate) fn of_text(text: &'t str, limits: &Limits) -> Self {
         let keys = Vec::with_capacity(FEW_KEYS);
         let bytes = text.as_bytes();
-        let mut scanner = Self {
-            text,
-            bytes,
-            at: 0,
-            depth: 0,
-            nodes: 0,
-            limits: *limits,
-            keys,
-        };
+        let mut scanner = Self { text, bytes, at: 0, depth: 0, nodes: 0, limits: *limits, keys };
         scanner.skip_space();
         scanner
     }
@@ -101,11 +88,7 @@ impl<'t> Scanner<'t> {
 
     /// A string, decoded if it must be.
     pub(crate) fn decoded(&self, text: &Text) -> Cow<'t, str> {
-        if text.is_escaped {
-            decode(self.written(text))
-        } else {
-            self.written(text).into()
-        }
+        if text.is_escaped { decode(self.written(text)) } else { self.written(text).into() }
     }
 
     fn written(&self, text: &Text) -> &'t str {
@@ -121,11 +104,7 @@ impl<'t> Scanner<'t> {
     /// Checks that nothing but space is left.
     pub(crate) fn end(&mut self) -> Result<(), JsonError> {
         self.skip_space();
-        if self.at == self.bytes.len() {
-            Ok(())
-        } else {
-            self.error("trailing characters")
-        }
+        if self.at == self.bytes.len() { Ok(()) } else { self.error("trailing characters") }
     }
 
     /// Passes over one value and the space behind it.
@@ -164,21 +143,13 @@ impl<'t> Scanner<'t> {
 
     fn node(&mut self) -> Result<(), JsonError> {
         self.nodes += 1;
-        if self.nodes > self.limits.nodes {
-            self.error("too many values")
-        } else {
-            Ok(())
-        }
+        if self.nodes > self.limits.nodes { self.error("too many values") } else { Ok(()) }
     }
 
     fn deeper(&mut self) -> Result<(), JsonError> {
         self.node()?;
         self.depth += 1;
-        if self.depth > self.limits.depth {
-            self.error("nested too deeply")
-        } else {
-            Ok(())
-        }
+        if self.depth > self.limits.depth { self.error("nested too deeply") } else { Ok(()) }
     }
 
     fn word(&mut self, word: &str, kind: Kind) -> Result<Kind, JsonError> {
@@ -228,11 +199,7 @@ impl<'t> Scanner<'t> {
             Some(b',') if !*is_first => {
                 self.at += 1;
                 self.skip_space();
-                if self.peek() == Some(b']') {
-                    self.error("expected a value")
-                } else {
-                    Ok(true)
-                }
+                if self.peek() == Some(b']') { self.error("expected a value") } else { Ok(true) }
             }
             Some(_) if std::mem::take(is_first) => Ok(true),
             Some(_) => self.error("expected , or ]"),
@@ -248,11 +215,7 @@ impl<'t> Scanner<'t> {
         self.deeper()?;
         self.at += 1;
         self.skip_space();
-        Ok(Members {
-            base: self.keys.len(),
-            is_first: true,
-            many: None,
-        })
+        Ok(Members { base: self.keys.len(), is_first: true, many: None })
     }
 
     /// Goes to the next member's value, or leaves the object.
@@ -291,8 +254,7 @@ impl<'t> Scanner<'t> {
         }
         let key_at = self.at;
         let key = self.string()?;
-        self.check_key(key, members)
-            .map_err(|what| JsonError { at: key_at, what })?;
+        self.check_key(key, members).map_err(|what| JsonError { at: key_at, what })?;
         self.skip_space();
         if self.peek() != Some(b':') {
             return self.error("expected :");
@@ -319,10 +281,7 @@ impl<'t> Scanner<'t> {
         } else {
             let decoded = self.decoded(&key);
             let set = members.many.get_or_insert_with(|| {
-                self.keys[members.base..]
-                    .iter()
-                    .map(|key| self.decoded(key))
-                    .collect()
+                self.keys[members.base..].iter().map(|key| self.decoded(key)).collect()
             });
             set.insert(decoded)
         };
@@ -392,16 +351,11 @@ impl<'t> Scanner<'t> {
     fn unit(&self, at: usize) -> Result<u32, JsonError> {
         let digits = self.bytes.get(at + 2..at + 6).unwrap_or_default();
         let value = digits.iter().try_fold(0, |value, digit| {
-            char::from(*digit)
-                .to_digit(16)
-                .map(|digit| value * 16 + digit)
+            char::from(*digit).to_digit(16).map(|digit| value * 16 + digit)
         });
         match value {
             Some(value) if digits.len() == 4 => Ok(value),
-            _ => Err(JsonError {
-                at,
-                what: "invalid escape",
-            }),
+            _ => Err(JsonError { at, what: "invalid escape" }),
         }
     }
 
@@ -410,11 +364,7 @@ impl<'t> Scanner<'t> {
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
         }
-        if self.at == start {
-            self.error("expected a digit")
-        } else {
-            Ok(())
-        }
+        if self.at == start { self.error("expected a digit") } else { Ok(()) }
     }
 
     fn number(&mut self) -> Result<(), JsonError> {
@@ -439,10 +389,7 @@ impl<'t> Scanner<'t> {
             self.digits()?;
         }
         if self.at - start > self.limits.number_bytes as usize {
-            return Err(JsonError {
-                at: start,
-                what: "number too long",
-            });
+            return Err(JsonError { at: start, what: "number too long" });
         }
         Ok(())
     }
@@ -460,18 +407,11 @@ pub(super) fn clean_run(bytes: &[u8]) -> usize {
     const BLOCK: usize = 32;
     let mut clean = 0;
     for block in bytes.chunks_exact(BLOCK) {
-        if block
-            .iter()
-            .fold(false, |found, byte| found | is_special(*byte))
-        {
+        if block.iter().fold(false, |found, byte| found | is_special(*byte)) {
             break;
         }
         clean += BLOCK;
     }
     let rest = &bytes[clean..];
-    clean
-        + rest
-            .iter()
-            .position(|byte| is_special(*byte))
-            .unwrap_or(rest.len())
+    clean + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
 }

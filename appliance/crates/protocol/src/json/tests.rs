@@ -4,10 +4,7 @@ use serde_json::Value;
 use super::*;
 
 fn fault(text: &[u8]) -> &'static str {
-    check(text, &Limits::DEFAULT)
-        .map(Raw::text)
-        .expect_err("refused")
-        .what
+    check(text, &Limits::DEFAULT).map(Raw::text).expect_err("refused").what
 }
 
 #[test]
@@ -58,10 +55,7 @@ fn refuses_what_is_not_json() {
         "\"\\ud800\\u0041\"",
         "\"\\ud800x\"",
     ] {
-        assert!(
-            check(text.as_bytes(), &Limits::DEFAULT).is_err(),
-            "{text:?}"
-        );
+        assert!(check(text.as_bytes(), &Limits::DEFAULT).is_err(), "{text:?}");
     }
 }
 
@@ -88,11 +82,7 @@ fn refuses_repeated_keys_at_every_depth_and_in_every_spelling() {
     ] {
         assert_eq!(fault(text.as_bytes()), DUPLICATE_KEY, "{text}");
     }
-    for text in [
-        r#"{"a":{"a":1},"b":{"a":1}}"#,
-        r#"[{"a":1},{"a":1}]"#,
-        r#"{"a":1,"A":2}"#,
-    ] {
+    for text in [r#"{"a":{"a":1},"b":{"a":1}}"#, r#"[{"a":1},{"a":1}]"#, r#"{"a":1,"A":2}"#] {
         assert!(check(text.as_bytes(), &Limits::DEFAULT).is_ok(), "{text}");
     }
 }
@@ -100,10 +90,7 @@ fn refuses_repeated_keys_at_every_depth_and_in_every_spelling() {
 #[test]
 fn finds_a_repeated_key_among_many() {
     let members = |keys: usize| {
-        (0..keys)
-            .map(|key| format!("\"k{key}\":{key}"))
-            .collect::<Vec<_>>()
-            .join(",")
+        (0..keys).map(|key| format!("\"k{key}\":{key}")).collect::<Vec<_>>().join(",")
     };
     let text = |extra: &str| format!("{{{}{extra}}}", members(100));
     assert!(check(text("").as_bytes(), &Limits::DEFAULT).is_ok());
@@ -126,16 +113,10 @@ fn keeps_every_limit() {
     let numbers = |count: usize| format!("[{}]", vec!["1"; count].join(","));
     assert!(check(numbers(99_999).as_bytes(), &Limits::DEFAULT).is_ok());
     assert_eq!(fault(numbers(100_000).as_bytes()), "too many values");
-    assert_eq!(
-        fault(format!("{{\"{}\":1}}", "k".repeat(257)).as_bytes()),
-        "key too long"
-    );
+    assert_eq!(fault(format!("{{\"{}\":1}}", "k".repeat(257)).as_bytes()), "key too long");
     assert_eq!(fault("1".repeat(65).as_bytes()), "number too long");
     let keys: Vec<_> = (0..1_025).map(|key| format!("\"{key}\":1")).collect();
-    assert_eq!(
-        fault(format!("{{{}}}", keys.join(",")).as_bytes()),
-        "too many keys"
-    );
+    assert_eq!(fault(format!("{{{}}}", keys.join(",")).as_bytes()), "too many keys");
 }
 
 #[test]
@@ -146,20 +127,13 @@ fn finds_the_members_it_was_asked_for() {
     let at = |span: Option<Span>| {
         span.map(|span| std::str::from_utf8(&text[span.range()]).expect("UTF-8"))
     };
-    assert_eq!(
-        (at(meta), at(a), at(none)),
-        (Some("{\"x\":1}"), Some("\"A\""), None)
-    );
+    assert_eq!((at(meta), at(a), at(none)), (Some("{\"x\":1}"), Some("\"A\""), None));
     assert!(check_object(b"[]", &Limits::DEFAULT, []).is_err());
 }
 
 #[test]
 fn reads_numbers_as_integers_when_they_are() {
-    let integer = |text: &str| {
-        check(text.as_bytes(), &Limits::DEFAULT)
-            .expect("JSON")
-            .as_i64()
-    };
+    let integer = |text: &str| check(text.as_bytes(), &Limits::DEFAULT).expect("JSON").as_i64();
     assert_eq!(integer("42"), Some(42));
     assert_eq!(integer("42.0"), Some(42));
     assert_eq!(integer("-1e3"), Some(-1_000));
@@ -176,10 +150,9 @@ fn rebuild(raw: Raw<'_>) -> Value {
         Kind::Number => serde_json::from_str(raw.text()).expect("a number"),
         Kind::String => Value::String(raw.as_str().expect("a string").into_owned()),
         Kind::Array => raw.items().map(rebuild).collect(),
-        Kind::Object => raw
-            .members()
-            .map(|(key, value)| (key.into_owned(), rebuild(value)))
-            .collect(),
+        Kind::Object => {
+            raw.members().map(|(key, value)| (key.into_owned(), rebuild(value))).collect()
+        }
     }
 }
 

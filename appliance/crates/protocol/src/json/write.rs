@@ -47,10 +47,7 @@ const fn escape(byte: u8) -> ([u8; 6], usize) {
         0x0C => b'f',
         _ => {
             let high = HEX[(byte >> 4) as usize];
-            return (
-                [b'\\', b'u', b'0', b'0', high, HEX[(byte & 15) as usize]],
-                6,
-            );
+            return ([b'\\', b'u', b'0', b'0', high, HEX[(byte & 15) as usize]], 6);
         }
     };
     ([b'\\', short, 0, 0, 0, 0], 2)

@@ -34,11 +34,7 @@ impl Arguments {
                 path => format!("arguments{path}: {error}"),
             })
             .collect();
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(faults.join("; "))
-        }
+        if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
     }
 }
 
@@ -54,12 +50,7 @@ mod tests {
         assert_eq!(arguments.check(r#"{"n":1}"#), Ok(()));
         let fault = arguments.check(r#"{"n":"x"}"#).expect_err("not an integer");
         assert!(fault.starts_with("arguments/n: "), "{fault}");
-        assert!(
-            arguments
-                .check("{}")
-                .expect_err("missing")
-                .contains("\"n\"")
-        );
+        assert!(arguments.check("{}").expect_err("missing").contains("\"n\""));
     }
 
     #[test]

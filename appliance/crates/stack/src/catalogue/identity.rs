@@ -31,21 +31,14 @@ impl Identity {
     pub(super) fn new(server: &ServerPlan, offers: Offers, instructions: Option<&str>) -> Self {
         let server_info = ServerInfo(Bytes::from(implementation(server)));
         let initialize = std::array::from_fn(|index| {
-            let revision = Revision::ALL
-                .into_iter()
-                .find(|revision| revision.index() == index);
+            let revision = Revision::ALL.into_iter().find(|revision| revision.index() == index);
             revision
                 .filter(|revision| revision.era() == Era::Legacy)
                 .map(|revision| initialize(revision, &server_info, offers, instructions).into())
                 .unwrap_or_default()
         });
         let discover = discover(server, &server_info, offers, instructions).into();
-        Self {
-            server_info,
-            offers,
-            initialize,
-            discover,
-        }
+        Self { server_info, offers, initialize, discover }
     }
 
     /// `serverInfo`.
@@ -96,15 +89,9 @@ pub(super) fn instructions(
     server: &ServerPlan,
     described: &[(Arc<Plugin>, Arc<Described>)],
 ) -> Option<String> {
-    let of_plugins = described
-        .iter()
-        .filter_map(|(_, described)| described.instructions.as_deref());
-    let all: Vec<_> = server
-        .instructions
-        .as_deref()
-        .into_iter()
-        .chain(of_plugins)
-        .collect();
+    let of_plugins =
+        described.iter().filter_map(|(_, described)| described.instructions.as_deref());
+    let all: Vec<_> = server.instructions.as_deref().into_iter().chain(of_plugins).collect();
     (!all.is_empty()).then(|| all.join("\n\n"))
 }
 
@@ -171,10 +158,7 @@ fn discover(
     offers: Offers,
     instructions: Option<&str>,
 ) -> String {
-    let versions: Vec<_> = Revision::ALL
-        .iter()
-        .map(|revision| format!("\"{revision}\""))
-        .collect();
+    let versions: Vec<_> = Revision::ALL.iter().map(|revision| format!("\"{revision}\"")).collect();
     let mut out = format!(
         "{{\"resultType\":\"complete\",\"supportedVersions\":[{}],\"capabilities\":{}",
         versions.join(","),

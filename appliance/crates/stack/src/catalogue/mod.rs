@@ -73,10 +73,8 @@ impl Catalogue {
     /// # Errors
     /// Every name that two plugins claim, and every item that cannot be served.
     pub fn build(server: &ServerPlan, plugins: &[Arc<Plugin>]) -> Result<Self, BuildError> {
-        let described: Vec<(Arc<Plugin>, Arc<Described>)> = plugins
-            .iter()
-            .map(|plugin| (Arc::clone(plugin), plugin.described()))
-            .collect();
+        let described: Vec<(Arc<Plugin>, Arc<Described>)> =
+            plugins.iter().map(|plugin| (Arc::clone(plugin), plugin.described())).collect();
         let mut problems = Vec::new();
         let tools = collect_tools(&described, &mut problems);
         let prompts = collect_prompts(&described, &mut problems);
@@ -84,9 +82,7 @@ impl Catalogue {
         let templates = collect_templates(&described, &mut problems);
         let items = tools.len() + prompts.len() + resources.len() + templates.len();
         if items > ITEMS_MAX {
-            problems.push(format!(
-                "the plugins offer {items} items; the limit is {ITEMS_MAX}"
-            ));
+            problems.push(format!("the plugins offer {items} items; the limit is {ITEMS_MAX}"));
         }
         if !problems.is_empty() {
             return Err(BuildError(problems));
@@ -105,15 +101,7 @@ impl Catalogue {
         let instructions = identity::instructions(server, &described);
         let identity = Identity::new(server, offers, instructions.as_deref());
         let pages = Pages::new(server, &described, identity.server_info());
-        Ok(Self {
-            tools,
-            prompts,
-            resources,
-            templates,
-            completers,
-            pages,
-            identity,
-        })
+        Ok(Self { tools, prompts, resources, templates, completers, pages, identity })
     }
 
     /// The lists, ready-made.
@@ -163,21 +151,12 @@ impl Catalogue {
     /// A listed resource first, then the first template that matches: deterministic.
     pub(crate) fn reader(&self, uri: &str) -> Option<Reader> {
         if let Some((plugin, index)) = self.resources.get(uri) {
-            return Some(Reader {
-                plugin: Arc::clone(plugin),
-                item: Item::Resource(*index),
-            });
+            return Some(Reader { plugin: Arc::clone(plugin), item: Item::Resource(*index) });
         }
         self.templates.iter().find_map(|(template, plugin, index)| {
             let variables_json = Bytes::from(template.matches(uri)?);
-            let item = Item::Template {
-                index: *index,
-                variables_json,
-            };
-            Some(Reader {
-                plugin: Arc::clone(plugin),
-                item,
-            })
+            let item = Item::Template { index: *index, variables_json };
+            Some(Reader { plugin: Arc::clone(plugin), item })
         })
     }
 
@@ -188,20 +167,14 @@ impl Catalogue {
 
     /// The plugin that completes variables of a template, given as written in the list, or of a resource.
     pub(crate) fn template_completer(&self, uri: &str) -> Option<&Arc<Plugin>> {
-        let listed = self
-            .templates
-            .iter()
-            .find(|(template, ..)| template.text() == uri);
-        let owner = listed
-            .map(|(_, plugin, _)| Arc::clone(plugin))
-            .or_else(|| self.resource_owner(uri));
+        let listed = self.templates.iter().find(|(template, ..)| template.text() == uri);
+        let owner =
+            listed.map(|(_, plugin, _)| Arc::clone(plugin)).or_else(|| self.resource_owner(uri));
         self.completer(&owner?)
     }
 
     fn completer(&self, plugin: &Arc<Plugin>) -> Option<&Arc<Plugin>> {
-        self.completers
-            .iter()
-            .find(|candidate| Arc::ptr_eq(candidate, plugin))
+        self.completers.iter().find(|candidate| Arc::ptr_eq(candidate, plugin))
     }
 }
 
@@ -211,9 +184,7 @@ fn each<'a>(
     kind: impl Fn(&'a Described) -> &'a [ItemDescription] + 'a,
 ) -> impl Iterator<Item = (&'a Arc<Plugin>, u32, &'a ItemDescription)> + 'a {
     described.iter().flat_map(move |(plugin, described)| {
-        (0..)
-            .zip(kind(described))
-            .map(move |(index, item)| (plugin, index, item))
+        (0..).zip(kind(described)).map(move |(index, item)| (plugin, index, item))
     })
 }
 
@@ -243,11 +214,8 @@ fn collect_tools(
 ) -> Names<Tool> {
     let mut tools = Names::default();
     for (plugin, index, item) in each(described, |described| &described.tools) {
-        let arguments = if item.exec.checked {
-            Ok(None)
-        } else {
-            Arguments::new(&item.json).map(Some)
-        };
+        let arguments =
+            if item.exec.checked { Ok(None) } else { Arguments::new(&item.json).map(Some) };
         match arguments {
             Ok(arguments) => {
                 let tool = Tool {
@@ -257,20 +225,11 @@ fn collect_tools(
                     headers: item.headers.clone(),
                     is_nonblocking: item.exec.mode == ExecMode::Nonblocking,
                 };
-                claim(
-                    &mut tools,
-                    "tool",
-                    &item.name,
-                    tool,
-                    |tool| &tool.plugin,
-                    problems,
-                );
+                claim(&mut tools, "tool", &item.name, tool, |tool| &tool.plugin, problems);
             }
-            Err(what) => problems.push(format!(
-                "plugin.{}: tool `{}`: {what}",
-                plugin.name(),
-                item.name
-            )),
+            Err(what) => {
+                problems.push(format!("plugin.{}: tool `{}`: {what}", plugin.name(), item.name))
+            }
         }
     }
     tools
@@ -283,19 +242,8 @@ fn collect_prompts(
     let mut prompts = Names::default();
     for (plugin, index, item) in each(described, |described| &described.prompts) {
         let arguments = PromptArguments::new(&item.json);
-        let prompt = Prompt {
-            plugin: Arc::clone(plugin),
-            index,
-            arguments,
-        };
-        claim(
-            &mut prompts,
-            "prompt",
-            &item.name,
-            prompt,
-            |prompt| &prompt.plugin,
-            problems,
-        );
+        let prompt = Prompt { plugin: Arc::clone(plugin), index, arguments };
+        claim(&mut prompts, "prompt", &item.name, prompt, |prompt| &prompt.plugin, problems);
     }
     prompts
 }
@@ -307,14 +255,7 @@ fn collect_resources(
     let mut resources = Names::default();
     for (plugin, index, item) in each(described, |described| &described.resources) {
         let entry = (Arc::clone(plugin), index);
-        claim(
-            &mut resources,
-            "resource",
-            &item.name,
-            entry,
-            |entry| &entry.0,
-            problems,
-        );
+        claim(&mut resources, "resource", &item.name, entry, |entry| &entry.0, problems);
     }
     resources
 }

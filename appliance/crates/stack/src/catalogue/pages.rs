@@ -43,31 +43,20 @@ impl Pages {
             |described| &described.templates,
             |described| &described.prompts,
         ];
-        let items: [Vec<&str>; 4] = kinds.map(|kind| {
-            each(described, kind)
-                .map(|(_, _, item)| &*item.json)
-                .collect()
-        });
+        let items: [Vec<&str>; 4] =
+            kinds.map(|kind| each(described, kind).map(|(_, _, item)| &*item.json).collect());
         let mut hash = Sha256::new();
         for item in items.iter().flatten() {
             hash.update(item.as_bytes());
         }
-        let digest: String = hash
-            .finalize()
-            .iter()
-            .take(6)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let digest: String =
+            hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         let pages = |era: Era| {
             std::array::from_fn(|list| {
                 paginate(server, info, era, LISTS[list].1, &items[list], &digest)
             })
         };
-        Self {
-            legacy: pages(Era::Legacy),
-            modern: pages(Era::Modern),
-            digest,
-        }
+        Self { legacy: pages(Era::Legacy), modern: pages(Era::Modern), digest }
     }
 
     /// One page of the list that `method` asks for, as a whole result; `None` for a cursor that this catalogue did
@@ -81,11 +70,7 @@ impl Pages {
         };
         let page = match cursor {
             None => 0,
-            Some(cursor) => cursor
-                .strip_prefix(&*self.digest)?
-                .strip_prefix('.')?
-                .parse()
-                .ok()?,
+            Some(cursor) => cursor.strip_prefix(&*self.digest)?.strip_prefix('.')?.parse().ok()?,
         };
         pages.get::<usize>(page).cloned()
     }
@@ -134,9 +119,7 @@ fn paginate(
 fn push_item(out: &mut String, era: Era, item: &str) {
     let object = check(item.as_bytes(), &Limits::DEFAULT).ok();
     let hides = |raw: Raw<'_>| raw.get("type").and_then(Raw::as_str).as_deref() != Some("object");
-    let hidden = object
-        .and_then(|object| object.get("outputSchema"))
-        .is_some_and(hides);
+    let hidden = object.and_then(|object| object.get("outputSchema")).is_some_and(hides);
     let (Era::Legacy, true, Some(object)) = (era, hidden, object) else {
         out.push_str(item);
         return;

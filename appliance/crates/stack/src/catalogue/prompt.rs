@@ -18,11 +18,7 @@ impl PromptArguments {
         let required = arguments
             .items()
             .filter(|argument| argument.get("required").and_then(Raw::as_bool) == Some(true));
-        Self(
-            required
-                .filter_map(|argument| Some(argument.get("name")?.as_str()?.into()))
-                .collect(),
-        )
+        Self(required.filter_map(|argument| Some(argument.get("name")?.as_str()?.into())).collect())
     }
 
     /// Checks that every required argument is there and that all are strings (prompts/get, all revisions).

@@ -49,10 +49,7 @@ impl UriTemplate {
         if parts.is_empty() {
             return Err("it is empty".to_owned());
         }
-        Ok(Self {
-            text: text.to_owned(),
-            parts,
-        })
+        Ok(Self { text: text.to_owned(), parts })
     }
 
     /// The template as written.
@@ -68,10 +65,7 @@ impl UriTemplate {
         while let Some(part) = parts.next() {
             match part {
                 Part::Literal(literal) => rest = rest.strip_prefix(literal.as_str())?,
-                Part::Variable {
-                    name,
-                    crosses_slashes,
-                } => {
+                Part::Variable { name, crosses_slashes } => {
                     let end = match parts.peek() {
                         // The last variable takes the rest.
                         None => rest.len(),
@@ -111,18 +105,11 @@ fn variable(expression: &str) -> Result<Part, String> {
         None => (false, expression),
     };
     let is_name = !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.');
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.');
     if !is_name {
-        return Err(format!(
-            "`{{{expression}}}` is not supported; write {{name}} or {{+name}}"
-        ));
+        return Err(format!("`{{{expression}}}` is not supported; write {{name}} or {{+name}}"));
     }
-    Ok(Part::Variable {
-        name: name.to_owned(),
-        crosses_slashes,
-    })
+    Ok(Part::Variable { name: name.to_owned(), crosses_slashes })
 }
 
 /// Decodes `%XX` once; `None` for a broken escape or bytes that are not UTF-8.
@@ -151,9 +138,7 @@ mod tests {
     use super::*;
 
     fn variables(template: &str, uri: &str) -> Option<String> {
-        UriTemplate::parse(template)
-            .expect("valid template")
-            .matches(uri)
+        UriTemplate::parse(template).expect("valid template").matches(uri)
     }
 
     #[test]
@@ -186,9 +171,7 @@ mod tests {
 
     #[test]
     fn refuses_templates_it_cannot_match_without_guessing() {
-        for template in [
-            "", "{a}{b}", "x{", "x}", "{}", "{?q}", "{/p*}", "{a,b}", "{a b}",
-        ] {
+        for template in ["", "{a}{b}", "x{", "x}", "{}", "{?q}", "{/p*}", "{a,b}", "{a b}"] {
             assert!(UriTemplate::parse(template).is_err(), "{template}");
         }
     }

@@ -34,9 +34,7 @@ pub(super) fn list(catalogue: &Catalogue, call: &Call) -> Result<Outcome, Fault>
             Some(text.ok_or_else(|| Fault::invalid_params("cursor must be a string"))?)
         }
     };
-    let page = catalogue
-        .pages()
-        .page(method, call.revision.era(), cursor.as_deref());
+    let page = catalogue.pages().page(method, call.revision.era(), cursor.as_deref());
     let page = page.ok_or_else(|| {
         Fault::invalid_params(
             "This cursor is not valid here, or no longer; start again without one.",

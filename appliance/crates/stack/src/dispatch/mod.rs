@@ -42,9 +42,9 @@ impl Dispatch {
 
     fn start(&self, call: Call) -> Dispatched {
         let outcome = match call.method() {
-            Method::Discover => Ok(Outcome::Done(Content::Ready(
-                self.catalogue.identity().discover(),
-            ))),
+            Method::Discover => {
+                Ok(Outcome::Done(Content::Ready(self.catalogue.identity().discover())))
+            }
             method if lists::is_list(method) => lists::list(&self.catalogue, &call),
             Method::ToolsCall => match tools::find(&self.catalogue, &call) {
                 Ok(found) => return self.invoke(found.plugin, found.item, call),
@@ -74,18 +74,14 @@ impl Dispatch {
         {
             return Dispatched::ready(Ok(Outcome::Failed(fault)));
         }
-        let asker = Asker {
-            round: call.round,
-            ..asker
-        };
+        let asker = Asker { round: call.round, ..asker };
         match plugin.call(item, call) {
             Invocation::Ready(result) => {
                 Dispatched::ready(result.map(|outcome| asker.settle(outcome)))
             }
-            Invocation::Pending(pending) => Dispatched::Pending {
-                pending,
-                asker: Some(Box::new(asker)),
-            },
+            Invocation::Pending(pending) => {
+                Dispatched::Pending { pending, asker: Some(Box::new(asker)) }
+            }
         }
     }
 }
@@ -118,10 +114,7 @@ impl Asker {
     fn new(call: &Call, seal: &Arc<Seal>) -> Self {
         let share =
             |raw: Option<Raw<'_>>| raw.map(|raw| call.envelope.share(raw)).unwrap_or_default();
-        let name = call
-            .envelope
-            .param(Param::Name)
-            .or_else(|| call.envelope.param(Param::Uri));
+        let name = call.envelope.param(Param::Name).or_else(|| call.envelope.param(Param::Uri));
         let binding = Binding {
             method: call.method().as_str(),
             name: share(name),
@@ -158,9 +151,7 @@ pin_project_lite::pin_project! {
 
 impl Dispatched {
     fn ready(result: Result<Outcome, Refusal>) -> Self {
-        Self::Ready {
-            result: Some(result),
-        }
+        Self::Ready { result: Some(result) }
     }
 }
 
@@ -169,14 +160,12 @@ impl Future for Dispatched {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = match self.project() {
-            Project::Ready { result } => result
-                .take()
-                .expect("a future is not polled after it is ready"),
+            Project::Ready { result } => {
+                result.take().expect("a future is not polled after it is ready")
+            }
             Project::Pending { pending, asker } => {
                 let result = ready!(pending.poll(cx));
-                let asker = asker
-                    .take()
-                    .expect("a future is not polled after it is ready");
+                let asker = asker.take().expect("a future is not polled after it is ready");
                 result.map(|outcome| asker.settle(outcome))
             }
         };

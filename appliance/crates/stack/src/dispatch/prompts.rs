@@ -18,14 +18,8 @@ pub(super) fn find<'c>(catalogue: &'c Catalogue, call: &Call) -> Result<Found<'c
     let prompt = catalogue
         .prompt(&name)
         .ok_or_else(|| Fault::invalid_params(format!("Unknown prompt: {name}")))?;
-    prompt
-        .arguments
-        .check(call.envelope.param(Param::Arguments))
-        .map_err(Fault::invalid_params)?;
-    Ok(Found {
-        plugin: &prompt.plugin,
-        item: Item::Prompt(prompt.index),
-    })
+    prompt.arguments.check(call.envelope.param(Param::Arguments)).map_err(Fault::invalid_params)?;
+    Ok(Found { plugin: &prompt.plugin, item: Item::Prompt(prompt.index) })
 }
 
 /// The plugin that owns what is to be completed.
@@ -49,9 +43,7 @@ pub(super) fn find_completer<'c>(
         Some("ref/prompt") => {
             let name = member(reference, "name")
                 .ok_or_else(|| Fault::invalid_params("ref.name must be a string"))?;
-            catalogue
-                .prompt_completer(&name)
-                .ok_or_else(|| unknown(&format!("the prompt {name}")))
+            catalogue.prompt_completer(&name).ok_or_else(|| unknown(&format!("the prompt {name}")))
         }
         Some("ref/resource") => {
             let uri = member(reference, "uri")
@@ -60,8 +52,6 @@ pub(super) fn find_completer<'c>(
                 .template_completer(&uri)
                 .ok_or_else(|| unknown(&format!("the resource {uri}")))
         }
-        _ => Err(Fault::invalid_params(
-            "ref.type must be ref/prompt or ref/resource",
-        )),
+        _ => Err(Fault::invalid_params("ref.type must be ref/prompt or ref/resource")),
     }
 }

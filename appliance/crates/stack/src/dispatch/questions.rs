@@ -39,18 +39,11 @@ pub(super) fn settle(asker: &Asker, input: InputRequired) -> Outcome {
     if kept_count == 0 && total > 0 {
         return cannot_ask(asker, missing);
     }
-    let requests = if kept_count == total {
-        input.requests
-    } else {
-        Bytes::from(kept)
-    };
+    let requests = if kept_count == total { input.requests } else { Bytes::from(kept) };
     match (asker.era, input.state) {
         // A legacy client never sees the state: the transport asks on its stream and keeps it meanwhile.
         (Era::Legacy, state) => Outcome::InputRequired(InputRequired { requests, state }),
-        (Era::Modern, None) => Outcome::InputRequired(InputRequired {
-            requests,
-            state: None,
-        }),
+        (Era::Modern, None) => Outcome::InputRequired(InputRequired { requests, state: None }),
         (Era::Modern, Some(state)) => match asker.seal.seal(&asker.binding, asker.round, &state) {
             Some(sealed) => {
                 let state = Some(Bytes::from(sealed));

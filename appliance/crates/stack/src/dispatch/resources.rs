@@ -15,12 +15,8 @@ pub(super) fn find(catalogue: &Catalogue, call: &Call) -> Result<Reader, Fault> 
     let uri = call.envelope.param(Param::Uri).and_then(Raw::as_str);
     let uri = uri.ok_or_else(|| Fault::invalid_params("uri must be a string"))?;
     if uri.len() > URI_BYTES_MAX {
-        return Err(Fault::invalid_params(format!(
-            "uri is longer than {URI_BYTES_MAX} bytes"
-        )));
+        return Err(Fault::invalid_params(format!("uri is longer than {URI_BYTES_MAX} bytes")));
     }
     let era = call.revision.era();
-    catalogue
-        .reader(&uri)
-        .ok_or_else(|| Fault::resource_not_found(era, &uri))
+    catalogue.reader(&uri).ok_or_else(|| Fault::resource_not_found(era, &uri))
 }

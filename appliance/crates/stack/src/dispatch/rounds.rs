@@ -20,9 +20,7 @@ pub(super) fn open(call: &mut Call, binding: &Binding, seal: &Seal) -> Result<()
     }
     if let Some(answers) = answers {
         let is_map = answers.kind() == Kind::Object
-            && answers
-                .members()
-                .all(|(_, answer)| answer.kind() == Kind::Object);
+            && answers.members().all(|(_, answer)| answer.kind() == Kind::Object);
         if !is_map {
             return Err(Fault::invalid_params(
                 "inputResponses must be an object of result objects",
@@ -45,9 +43,7 @@ pub(super) fn open(call: &mut Call, binding: &Binding, seal: &Seal) -> Result<()
         Some((state, round)) => (Some(state), round),
     };
     if round >= ROUNDS_MAX {
-        return Err(Fault::invalid_params(
-            "too many rounds; start again without requestState",
-        ));
+        return Err(Fault::invalid_params("too many rounds; start again without requestState"));
     }
     call.round = round + 1;
     call.answers = answers;

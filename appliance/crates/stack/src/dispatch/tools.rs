@@ -11,16 +11,12 @@ use crate::catalogue::Catalogue;
 /// Finds the tool; an `Err` is the answer.
 pub(super) fn find<'c>(catalogue: &'c Catalogue, call: &Call) -> Result<Found<'c>, Outcome> {
     if !catalogue.identity().has_tools() {
-        return Err(Outcome::Failed(Fault::method_not_found(
-            call.method().as_str(),
-        )));
+        return Err(Outcome::Failed(Fault::method_not_found(call.method().as_str())));
     }
     let invalid = |message: String| Outcome::Failed(Fault::invalid_params(message));
     let name = call.envelope.param(Param::Name).and_then(Raw::as_str);
     let name = name.ok_or_else(|| invalid("name must be a string".to_owned()))?;
-    let tool = catalogue
-        .tool(&name)
-        .ok_or_else(|| invalid(format!("Unknown tool: {name}")))?;
+    let tool = catalogue.tool(&name).ok_or_else(|| invalid(format!("Unknown tool: {name}")))?;
     let arguments = call.envelope.param(Param::Arguments);
     if arguments.is_some_and(|arguments| arguments.kind() != Kind::Object) {
         return Err(invalid("arguments must be an object".to_owned()));
@@ -30,10 +26,7 @@ pub(super) fn find<'c>(catalogue: &'c Catalogue, call: &Call) -> Result<Found<'c
             .check(arguments.map_or("{}", Raw::text))
             .map_err(|what| misfit(call.revision, what))?;
     }
-    Ok(Found {
-        plugin: &tool.plugin,
-        item: Item::Tool(tool.index),
-    })
+    Ok(Found { plugin: &tool.plugin, item: Item::Tool(tool.index) })
 }
 
 /// Arguments that do not fit: for the model to read since 2025-11-25, a protocol error before.

@@ -44,14 +44,9 @@ where
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let in_flight = self.progress.began();
         if request.headers().len() > HEADERS_MAX {
-            return Answering::TooManyHeaders {
-                in_flight: Some(in_flight),
-            };
+            return Answering::TooManyHeaders { in_flight: Some(in_flight) };
         }
-        Answering::Service {
-            answer: self.service.call(request),
-            in_flight: Some(in_flight),
-        }
+        Answering::Service { answer: self.service.call(request), in_flight: Some(in_flight) }
     }
 }
 
@@ -82,11 +77,7 @@ where
                 (answer, in_flight.take())
             }
         };
-        Poll::Ready(Ok(answer.map(|body| Answered {
-            body,
-            rest: Bytes::new(),
-            in_flight,
-        })))
+        Poll::Ready(Ok(answer.map(|body| Answered { body, rest: Bytes::new(), in_flight })))
     }
 }
 
@@ -145,8 +136,6 @@ impl<B: Body<Data = Bytes>> Body for Answered<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }

@@ -42,11 +42,8 @@ where
     B::Error: Into<BoxError>,
 {
     let progress = Progress::new(&terms.deadlines);
-    let mut keeper = pin!(Keeper::new(
-        Arc::clone(&progress),
-        terms.drain.clone(),
-        terms.drain.clone().begun()
-    ));
+    let mut keeper =
+        pin!(Keeper::new(Arc::clone(&progress), terms.drain.clone(), terms.drain.clone().begun()));
     let mut io = Watched::new(socket, Arc::clone(&progress));
     let protocol = match keeper.as_mut().watch(io.sniff()).await {
         Ok(Ok(Some(protocol))) => protocol,

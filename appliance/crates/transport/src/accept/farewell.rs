@@ -26,11 +26,7 @@ pub(super) async fn turn_away(mut socket: TcpStream) {
     let farewell = async {
         socket.write_all(ANSWER).await?;
         socket.shutdown().await?;
-        tokio::io::copy(
-            &mut (&mut socket).take(WASTE_BYTES_MAX),
-            &mut tokio::io::sink(),
-        )
-        .await
+        tokio::io::copy(&mut (&mut socket).take(WASTE_BYTES_MAX), &mut tokio::io::sink()).await
     };
     // Whoever does not listen is not owed an answer.
     drop(tokio::time::timeout(READ_DEADLINE, farewell).await);

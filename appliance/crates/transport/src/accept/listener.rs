@@ -79,11 +79,7 @@ impl BindError {
         } else if source.kind() == io::ErrorKind::AddrNotAvailable {
             Self::AddressNotAvailable { listener, address }
         } else {
-            Self::System {
-                listener,
-                address,
-                source,
-            }
+            Self::System { listener, address, source }
         }
     }
 }
@@ -134,11 +130,7 @@ impl Listener {
 }
 
 fn open(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart does not wait for connections of the last process to be forgotten.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;

@@ -156,11 +156,8 @@ impl Progress {
     pub(super) fn began(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Relaxed);
         if self.stage() == Stage::Head {
-            let next = if self.is_http2.load(Relaxed) {
-                Stage::NextStream
-            } else {
-                Stage::NextHead
-            };
+            let next =
+                if self.is_http2.load(Relaxed) { Stage::NextStream } else { Stage::NextHead };
             self.stage.store(next as u8, Relaxed);
         }
         InFlight(Arc::clone(self))

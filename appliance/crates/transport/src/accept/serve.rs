@@ -46,20 +46,9 @@ impl Listener {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Self {
-            name,
-            socket,
-            local_addr: _,
-            deadlines,
-            connections,
-            tally,
-        } = self;
+        let Self { name, socket, local_addr: _, deadlines, connections, tally } = self;
         let streams_stalled = tally.streams_stalled.clone();
-        let terms = Arc::new(Terms {
-            deadlines,
-            drain: drain.clone(),
-            streams_stalled,
-        });
+        let terms = Arc::new(Terms { deadlines, drain: drain.clone(), streams_stalled });
         let mut door = Door::new(name, connections, tally);
         let mut begun = pin!(drain.clone().begun());
         loop {
@@ -124,10 +113,7 @@ impl Door {
             return None;
         };
         // Fails for a connection that is gone already, which is then found out by reading.
-        let local = socket
-            .set_nodelay(true)
-            .and_then(|()| socket.local_addr())
-            .ok()?;
+        let local = socket.set_nodelay(true).and_then(|()| socket.local_addr()).ok()?;
         self.tally.accepted.increment(1);
         Some((socket, Peer { remote, local }, permit))
     }

@@ -54,11 +54,7 @@ pub(super) struct Streams {
 
 impl Streams {
     pub(super) fn new(write_deadline: Duration, stalled: Counter) -> Self {
-        Self {
-            tasks: Arc::default(),
-            write_deadline,
-            stalled,
-        }
+        Self { tasks: Arc::default(), write_deadline, stalled }
     }
 
     /// Lets go of ended streams; wakes the caller's task when more of them end.

@@ -24,9 +24,7 @@ pub(super) fn status(status: StatusCode) -> Response<ReplyBody> {
 /// 405 with what is allowed.
 pub(super) fn method_not_allowed() -> Response<ReplyBody> {
     let mut response = status(StatusCode::METHOD_NOT_ALLOWED);
-    response
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static("POST, GET, DELETE"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, GET, DELETE"));
     response
 }
 
@@ -52,9 +50,7 @@ pub(super) fn refusal(id: &Id, refusal: &Refusal, generation: u64) -> Response<R
         response.headers_mut().insert(RETRY_AFTER, secs.into());
     }
     if refusal.kind == RefusalKind::Draining {
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
@@ -66,9 +62,6 @@ pub(super) fn events(messages: Messages, held: Held) -> Response<ReplyBody> {
     headers.insert(CONTENT_TYPE, EVENTS);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // Proxies that buffer would hold events back.
-    headers.insert(
-        HeaderName::from_static("x-accel-buffering"),
-        HeaderValue::from_static("no"),
-    );
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     response
 }

@@ -19,10 +19,7 @@ fn mismatch(message: String) -> Fault {
 fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?.to_str().ok()?;
-    values
-        .next()
-        .is_none()
-        .then_some(first.trim_matches([' ', '\t']))
+    values.next().is_none().then_some(first.trim_matches([' ', '\t']))
 }
 
 /// Checks that the version header is there at all.
@@ -37,21 +34,15 @@ pub(super) fn check_version_equal(header: &str, declared: &str) -> Result<(), Fa
     if header == declared {
         return Ok(());
     }
-    Err(mismatch(
-        "The MCP-Protocol-Version header differs from _meta.".to_owned(),
-    ))
+    Err(mismatch("The MCP-Protocol-Version header differs from _meta.".to_owned()))
 }
 
 /// Checks `Mcp-Method` against the body.
 pub(super) fn check_method(headers: &HeaderMap, envelope: &Envelope) -> Result<(), Fault> {
     match single(headers, "mcp-method") {
         Some(value) if value == envelope.method_name() => Ok(()),
-        Some(_) => Err(mismatch(
-            "The Mcp-Method header differs from the method.".to_owned(),
-        )),
-        None => Err(mismatch(
-            "The Mcp-Method header is missing or repeated.".to_owned(),
-        )),
+        Some(_) => Err(mismatch("The Mcp-Method header differs from the method.".to_owned())),
+        None => Err(mismatch("The Mcp-Method header is missing or repeated.".to_owned())),
     }
 }
 
@@ -70,9 +61,7 @@ pub(super) fn check_name(headers: &HeaderMap, envelope: &Envelope) -> Result<(),
         .ok_or_else(|| mismatch("The Mcp-Name header is missing or repeated.".to_owned()))?;
     match decode(value) {
         Some(decoded) if decoded == expected => Ok(()),
-        _ => Err(mismatch(
-            "The Mcp-Name header differs from the body.".to_owned(),
-        )),
+        _ => Err(mismatch("The Mcp-Name header differs from the body.".to_owned())),
     }
 }
 
@@ -105,10 +94,7 @@ pub(super) fn check_params(
 }
 
 fn argument<'e>(envelope: &'e Envelope, path: &[String]) -> Option<Raw<'e>> {
-    path.iter()
-        .try_fold(envelope.param(Param::Arguments)?, |value, key| {
-            value.get(key)
-        })
+    path.iter().try_fold(envelope.param(Param::Arguments)?, |value, key| value.get(key))
 }
 
 /// Whether a header's text means the argument: numbers by value, everything else by text.
@@ -127,9 +113,7 @@ fn equals(argument: Raw<'_>, header: &str) -> bool {
 /// Undoes the `=?base64?…?=` form; text without the whole prefix and suffix stands for itself. `None` when it cannot
 /// be decoded: standard alphabet, with padding.
 fn decode(value: &str) -> Option<Cow<'_, str>> {
-    let inner = value
-        .strip_prefix("=?base64?")
-        .and_then(|rest| rest.strip_suffix("?="));
+    let inner = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?="));
     let Some(inner) = inner else {
         return Some(value.into());
     };
@@ -144,19 +128,10 @@ mod tests {
     #[test]
     fn decodes_only_the_whole_sentinel() {
         assert_eq!(decode("=?base64?SGVsbG8=?=").as_deref(), Some("Hello"));
-        for broken in [
-            "=?base64?SGVsbG8?=",
-            "=?base64?SGVs!!!bG8=?=",
-            "=?base64?/w==?=",
-        ] {
+        for broken in ["=?base64?SGVsbG8?=", "=?base64?SGVs!!!bG8=?=", "=?base64?/w==?="] {
             assert_eq!(decode(broken), None, "{broken}");
         }
-        for literal in [
-            "SGVsbG8=",
-            "=?base64?SGVsbG8=",
-            "SGVsbG8=?=",
-            "=?BASE64?SGVsbG8=?=",
-        ] {
+        for literal in ["SGVsbG8=", "=?base64?SGVsbG8=", "SGVsbG8=?=", "=?BASE64?SGVsbG8=?="] {
             assert_eq!(decode(literal).as_deref(), Some(literal));
         }
     }

@@ -18,13 +18,7 @@ const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// A legacy error of the transport itself, with its own HTTP status.
 fn refused(id: &Id, status: u16, code: i32, message: &'static str) -> Response<ReplyBody> {
-    answer::fault(
-        id,
-        &Fault {
-            http_status: status,
-            ..Fault::new(code, message)
-        },
-    )
+    answer::fault(id, &Fault { http_status: status, ..Fault::new(code, message) })
 }
 
 impl HttpEndpoint {
@@ -37,17 +31,9 @@ impl HttpEndpoint {
         let named = admitted.headers.get(SESSION_HEADER);
         let Some(named) = named else {
             let message = "The Mcp-Session-Id header is missing; send initialize first.";
-            return Err(Box::new(refused(
-                id,
-                400,
-                protocol::codes::INVALID_REQUEST,
-                message,
-            )));
+            return Err(Box::new(refused(id, 400, protocol::codes::INVALID_REQUEST, message)));
         };
-        let session = named
-            .to_str()
-            .ok()
-            .and_then(|text| self.endpoint.sessions.find(text.trim()));
+        let session = named.to_str().ok().and_then(|text| self.endpoint.sessions.find(text.trim()));
         // The same for unknown, expired and ended ones: an id tells nothing.
         session.ok_or_else(|| Box::new(refused(id, 404, -32001, "Session not found")))
     }
@@ -76,11 +62,7 @@ impl HttpEndpoint {
             }
             Shape::Request => {}
         }
-        let Admitted {
-            generation,
-            mut held,
-            ..
-        } = admitted;
+        let Admitted { generation, mut held, .. } = admitted;
         let of_session = legacy::session_method(&self.endpoint, &generation, &session, &envelope);
         if let Some(outcome) = of_session {
             let to = legacy::reply_to(&session, &envelope);
@@ -106,9 +88,7 @@ impl HttpEndpoint {
     fn initialize(&self, admitted: &Admitted, envelope: &Envelope) -> Response<ReplyBody> {
         let id = envelope.id().unwrap_or_default();
         let is_known = |value: &HeaderValue| {
-            value
-                .to_str()
-                .is_ok_and(|text| self.endpoint.sessions.find(text).is_some())
+            value.to_str().is_ok_and(|text| self.endpoint.sessions.find(text).is_some())
         };
         if admitted.headers.get(SESSION_HEADER).is_some_and(is_known) {
             return answer::fault(&id, &legacy::initialized_twice());
@@ -116,19 +96,10 @@ impl HttpEndpoint {
         let handshake = match legacy::handshake(envelope) {
             Ok(handshake) => handshake,
             Err(fault) => {
-                return answer::fault(
-                    &id,
-                    &Fault {
-                        http_status: 200,
-                        ..fault
-                    },
-                );
+                return answer::fault(&id, &Fault { http_status: 200, ..fault });
             }
         };
-        let created = self
-            .endpoint
-            .sessions
-            .create(handshake.revision, handshake.client);
+        let created = self.endpoint.sessions.create(handshake.revision, handshake.client);
         let (session_id, session) = match created {
             Ok(created) => created,
             Err(refusal) => return answer::refusal(&id, &refusal, admitted.generation.number()),
@@ -152,11 +123,8 @@ impl HttpEndpoint {
         let id = call.id();
         let (opened, reader) = oneshot::channel();
         let (ended, end) = oneshot::channel();
-        let mut outlet = LazyStream {
-            session: Arc::clone(&session),
-            stream: None,
-            opened: Some(opened),
-        };
+        let mut outlet =
+            LazyStream { session: Arc::clone(&session), stream: None, opened: Some(opened) };
         let running = (Arc::clone(&generation), Arc::clone(&session));
         drop(tokio::spawn(async move {
             let (generation, session) = running;
@@ -187,10 +155,7 @@ impl HttpEndpoint {
             Ok(Ended::Cancelled) => answer::status(StatusCode::ACCEPTED),
             Err(_) => answer::fault(
                 &id,
-                &Fault {
-                    http_status: 500,
-                    ..Fault::internal("The call ended without an answer.")
-                },
+                &Fault { http_status: 500, ..Fault::internal("The call ended without an answer.") },
             ),
         }
     }
@@ -210,11 +175,7 @@ impl HttpEndpoint {
         if session.revision() != Revision::V2025_03_26 {
             return answer::fault(&no_id, &legacy::no_batches());
         }
-        let Admitted {
-            generation,
-            mut held,
-            ..
-        } = admitted;
+        let Admitted { generation, mut held, .. } = admitted;
         held.add(generation.in_flight().take_anyway().0);
         match legacy::batch(&self.endpoint, &generation, &session, items).await {
             Some(answers) => answer::json(StatusCode::OK, answers, held),

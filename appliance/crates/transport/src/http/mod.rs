@@ -61,12 +61,7 @@ impl HttpEndpoint {
     ) -> Response<ReplyBody> {
         let (parts, body) = request.into_parts();
         let declared_bytes = body.size_hint().exact();
-        let head = Head {
-            parts,
-            peer,
-            listener: Arc::clone(&self.listener),
-            declared_bytes,
-        };
+        let head = Head { parts, peer, listener: Arc::clone(&self.listener), declared_bytes };
         let generation = self.endpoint.switch.load();
         // Origin and size come first: whoever fails them learns nothing else.
         let admission = match generation.stack().admit(head).await {
@@ -80,11 +75,7 @@ impl HttpEndpoint {
         if let Err(refusal) = self.endpoint.check_phase() {
             return answer::refusal(&Id::default(), &refusal, generation.number());
         }
-        let admitted = Admitted {
-            generation,
-            headers: parts.headers,
-            held: admission.held,
-        };
+        let admitted = Admitted { generation, headers: parts.headers, held: admission.held };
         match parts.method {
             HttpMethod::POST => {}
             HttpMethod::GET => return self.get(admitted),
@@ -126,12 +117,7 @@ impl HttpEndpoint {
 fn check_media(headers: &HeaderMap) -> Result<(), StatusCode> {
     let essence = |value: &http::HeaderValue| {
         let text = value.to_str().ok()?;
-        Some(
-            text.split(';')
-                .next()?
-                .trim()
-                .eq_ignore_ascii_case("application/json"),
-        )
+        Some(text.split(';').next()?.trim().eq_ignore_ascii_case("application/json"))
     };
     if headers.get(header::CONTENT_TYPE).and_then(essence) != Some(true)
         || headers.contains_key(header::CONTENT_ENCODING)
@@ -157,13 +143,9 @@ fn accepts(headers: &HeaderMap, media: &str) -> bool {
         let item = item.split(';').next().unwrap_or_default().trim();
         item.eq_ignore_ascii_case(media)
             || item == "*/*"
-            || item
-                .strip_suffix("/*")
-                .is_some_and(|of| of.eq_ignore_ascii_case(family))
+            || item.strip_suffix("/*").is_some_and(|of| of.eq_ignore_ascii_case(family))
     };
-    values
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.split(',').any(is_match))
+    values.filter_map(|value| value.to_str().ok()).any(|value| value.split(',').any(is_match))
 }
 
 /// What a modern client may not send.

@@ -48,9 +48,7 @@ impl HttpEndpoint {
     }
 
     async fn run(self: Arc<Self>, admitted: Admitted, mut call: Call) -> Response<ReplyBody> {
-        let Admitted {
-            generation, held, ..
-        } = admitted;
+        let Admitted { generation, held, .. } = admitted;
         let to = outcome::reply_to(&call);
         if call.wants_progress() || call.log_level.is_some() {
             let (sender, receiver) = tokio::sync::mpsc::channel(EVENTS_MAX);
@@ -74,9 +72,7 @@ impl HttpEndpoint {
     ) -> Response<ReplyBody> {
         held.add(generation.in_flight().take_anyway().0);
         let token = call.envelope.meta(MetaKey::ProgressToken);
-        let token = token
-            .map(|token| call.envelope.share(token))
-            .unwrap_or_default();
+        let token = token.map(|token| call.envelope.share(token)).unwrap_or_default();
         let mut running: Running = {
             let generation = Arc::clone(&generation);
             Box::pin(async move { generation.stack().call(call).await })
@@ -162,22 +158,16 @@ struct Speaking {
 
 impl Speaking {
     fn messages(self, first: Event, heartbeat: std::time::Duration) -> Messages {
-        Box::pin(stream::unfold(
-            (self, Some(first)),
-            move |(mut speaking, first)| async move {
-                let message = match first {
-                    Some(event) => speaking.event(&event),
-                    None => None,
-                };
-                if let Some(message) = message {
-                    return Some((sse::event(None, None, &message), (speaking, None)));
-                }
-                speaking
-                    .next(heartbeat)
-                    .await
-                    .map(|bytes| (bytes, (speaking, None)))
-            },
-        ))
+        Box::pin(stream::unfold((self, Some(first)), move |(mut speaking, first)| async move {
+            let message = match first {
+                Some(event) => speaking.event(&event),
+                None => None,
+            };
+            if let Some(message) = message {
+                return Some((sse::event(None, None, &message), (speaking, None)));
+            }
+            speaking.next(heartbeat).await.map(|bytes| (bytes, (speaking, None)))
+        }))
     }
 
     async fn next(&mut self, heartbeat: std::time::Duration) -> Option<Bytes> {

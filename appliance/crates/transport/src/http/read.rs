@@ -44,9 +44,7 @@ async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Bytes, ReadErro
             continue;
         };
         if first.len() + rest.len() + data.len() > bytes_max {
-            return Err(ReadError::Refused(Box::new(Refusal::request_too_large(
-                bytes_max,
-            ))));
+            return Err(ReadError::Refused(Box::new(Refusal::request_too_large(bytes_max))));
         }
         if first.is_empty() && rest.is_empty() {
             if body.is_end_stream() {
@@ -61,11 +59,7 @@ async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Bytes, ReadErro
         }
         rest.extend_from_slice(&data);
     }
-    Ok(if rest.is_empty() {
-        first
-    } else {
-        rest.freeze()
-    })
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
 }
 
 /// Not there by the listener's `body_ms`.

@@ -35,10 +35,7 @@ impl HttpEndpoint {
         };
         let held = std::mem::take(&mut admitted.held);
         if let Some(last) = admitted.headers.get(LAST_EVENT_HEADER) {
-            let reader = last
-                .to_str()
-                .ok()
-                .and_then(|last| session.resume(last.trim()));
+            let reader = last.to_str().ok().and_then(|last| session.resume(last.trim()));
             return match reader {
                 Some(reader) => self.stream(&session, reader, held),
                 None => answer::status(StatusCode::BAD_REQUEST),
@@ -59,10 +56,7 @@ impl HttpEndpoint {
         if let Err(response) = self.session(admitted, &Id::default()) {
             return *response;
         }
-        let id = admitted
-            .headers
-            .get(SESSION_HEADER)
-            .and_then(|id| id.to_str().ok());
+        let id = admitted.headers.get(SESSION_HEADER).and_then(|id| id.to_str().ok());
         self.endpoint.sessions.end(id.unwrap_or_default().trim());
         answer::status(StatusCode::NO_CONTENT)
     }
@@ -117,18 +111,13 @@ impl HttpEndpoint {
             changes: self.endpoint.changes.subscribe(),
             ending: self.endpoint.ending.subscribe(),
         };
-        let messages = stream::unfold(
-            (listening, first),
-            move |(mut listening, first)| async move {
+        let messages =
+            stream::unfold((listening, first), move |(mut listening, first)| async move {
                 if let Some(first) = first {
                     return Some((first, (listening, None)));
                 }
-                listening
-                    .next(heartbeat)
-                    .await
-                    .map(|bytes| (bytes, (listening, None)))
-            },
-        );
+                listening.next(heartbeat).await.map(|bytes| (bytes, (listening, None)))
+            });
         answer::events(Box::pin(messages), held)
     }
 }
@@ -163,7 +152,12 @@ impl Listening {
                         Err(RecvError::Lagged(_)) => Change::Resources,
                         Err(RecvError::Closed) => return None,
                     };
-                    if let Some(message) = legacy::change(&self.session, &change) {
+                    // Several streams of one session may listen; each message goes on one of them.
+                    let is_chosen = self
+                        .session
+                        .standalone()
+                        .is_some_and(|stream| Arc::ptr_eq(&stream, self.reader.stream()));
+                    if is_chosen && let Some(message) = legacy::change(&self.session, &change) {
                         self.reader.stream().push(message);
                     }
                 }

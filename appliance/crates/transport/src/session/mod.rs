@@ -143,9 +143,7 @@ impl Session {
     /// Lowest severity that the client wants to hear of; `None` until it asks.
     #[must_use]
     pub fn log_level(&self) -> Option<LogLevel> {
-        LogLevel::ALL
-            .get(usize::from(self.log_level.load(Relaxed)))
-            .copied()
+        LogLevel::ALL.get(usize::from(self.log_level.load(Relaxed))).copied()
     }
 
     /// Notes `logging/setLevel`.
@@ -164,9 +162,7 @@ impl Session {
     }
 
     fn idle_secs(&self) -> u32 {
-        self.shared
-            .now_secs()
-            .saturating_sub(self.touched_secs.load(Relaxed))
+        self.shared.now_secs().saturating_sub(self.touched_secs.load(Relaxed))
     }
 
     /// Cancels what runs, closes the streams, tells whoever waits for an answer.
@@ -174,12 +170,7 @@ impl Session {
         let state = std::mem::replace(&mut *self.state.lock(), State::Ended);
         // Outside of the lock: what is woken may look at the session, and guards of subscriptions are not ours.
         if let State::Busy(busy) = state {
-            let Busy {
-                calls,
-                questions,
-                streams,
-                subscriptions,
-            } = *busy;
+            let Busy { calls, questions, streams, subscriptions } = *busy;
             calls.wake_all();
             streams.close_all();
             // Dropped senders are how askers hear of the end.

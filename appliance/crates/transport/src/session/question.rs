@@ -67,15 +67,9 @@ impl Session {
         let answer = Answer {
             receiver,
             deadline: sleep(self.shared.answer_deadline()),
-            _question: Question {
-                session: Arc::clone(self),
-                number,
-            },
+            _question: Question { session: Arc::clone(self), number },
         };
-        Asked {
-            message: encode::request(u64::from(number), method, params),
-            answer,
-        }
+        Asked { message: encode::request(u64::from(number), method, params), answer }
     }
 
     /// Takes in a response of the client. `false` when nobody waits for it: too late, twice, or never asked.
@@ -84,14 +78,8 @@ impl Session {
             return false;
         };
         let number = envelope.id().and_then(|id| id.text().parse().ok());
-        let sender = number.and_then(|number: u32| {
-            self.state
-                .lock()
-                .busy_already()?
-                .questions
-                .0
-                .remove(&number)
-        });
+        let sender = number
+            .and_then(|number: u32| self.state.lock().busy_already()?.questions.0.remove(&number));
         sender.is_some_and(|sender| sender.send(answered).is_ok())
     }
 }
@@ -102,15 +90,9 @@ fn answered(envelope: &Envelope) -> Option<Answered> {
         return Some(Ok(envelope.share(result)));
     }
     let error = envelope.error()?;
-    let message = error
-        .get("message")
-        .and_then(Raw::as_str)
-        .unwrap_or_default();
+    let message = error.get("message").and_then(Raw::as_str).unwrap_or_default();
     let code = error.get("code").and_then(Raw::as_i64).unwrap_or_default();
-    Some(Err(AskError::ClientError {
-        code,
-        message: message.into_owned(),
-    }))
+    Some(Err(AskError::ClientError { code, message: message.into_owned() }))
 }
 
 pin_project! {

@@ -26,10 +26,7 @@ impl Calls {
     }
 
     pub(super) fn wake_all(self) {
-        self.0
-            .into_values()
-            .filter_map(|call| call.waker)
-            .for_each(Waker::wake);
+        self.0.into_values().filter_map(|call| call.waker).for_each(Waker::wake);
     }
 }
 
@@ -77,10 +74,7 @@ impl Session {
             }
             calls.insert(Key(id.clone()), Call::default());
         }
-        Ok(Running {
-            session: Arc::clone(self),
-            id: id.clone(),
-        })
+        Ok(Running { session: Arc::clone(self), id: id.clone() })
     }
 
     /// Cancels the request whose id is written `id_text`; one that does not run is no fault (it may just have ended).

@@ -27,13 +27,8 @@ impl Sessions {
     /// No sessions, within the bounds of `plan`. Metrics go to the recorder that is installed now.
     #[must_use]
     pub fn new(plan: &SessionPlan) -> Arc<Self> {
-        let shards = std::iter::repeat_with(Shard::default)
-            .take(SHARDS)
-            .collect();
-        Arc::new(Self {
-            shared: Shared::new(plan),
-            shards,
-        })
+        let shards = std::iter::repeat_with(Shard::default).take(SHARDS).collect();
+        Arc::new(Self { shared: Shared::new(plan), shards })
     }
 
     /// Takes over the bounds of another plan. What is above a lowered bound stays until it ends by itself.
@@ -58,11 +53,7 @@ impl Sessions {
     ) -> Result<(SessionId, Arc<Session>), Refusal> {
         let bound = &self.shared.sessions;
         let permit = bound.try_take().ok_or_else(|| {
-            shared::exhausted(
-                "process",
-                bound.limit(),
-                "Every session is taken; try again later.",
-            )
+            shared::exhausted("process", bound.limit(), "Every session is taken; try again later.")
         })?;
         let session = Session::new(&self.shared, permit, revision, client);
         let id = SessionId::random();
@@ -94,10 +85,7 @@ impl Sessions {
     pub fn end_all(&self) {
         for shard in &self.shards {
             let sessions = std::mem::take(&mut *shard.write());
-            self.shared
-                .tally
-                .ended_by_shutdown
-                .increment(sessions.len() as u64);
+            self.shared.tally.ended_by_shutdown.increment(sessions.len() as u64);
             sessions.into_values().for_each(|session| session.end());
         }
     }
@@ -111,11 +99,7 @@ impl Sessions {
     pub(super) fn sweep_at(&self, now_secs: u32) -> usize {
         self.shared.set_now(now_secs);
         self.shared.tidy();
-        let ended = self
-            .shards
-            .iter()
-            .map(|shard| self.sweep_shard(shard))
-            .sum();
+        let ended = self.shards.iter().map(|shard| self.sweep_shard(shard)).sum();
         self.shared.tally.ended_for_idleness.increment(ended as u64);
         ended
     }
@@ -135,11 +119,7 @@ impl Sessions {
         }
         let mut sessions = shard.write();
         // Looked up meanwhile: not idle after all.
-        idle.retain(|key| {
-            sessions
-                .get(key)
-                .is_some_and(|session| self.is_idle(session))
-        });
+        idle.retain(|key| sessions.get(key).is_some_and(|session| self.is_idle(session)));
         let ended: Vec<_> = idle.iter().filter_map(|key| sessions.remove(key)).collect();
         if sessions.len() < sessions.capacity() / 4 {
             sessions.shrink_to_fit();

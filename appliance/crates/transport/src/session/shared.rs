@@ -59,15 +59,12 @@ impl Shared {
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.sessions.set_limit(plan.sessions_max);
         self.streams.set_limit(plan.streams_max);
-        self.replay_events_max
-            .store(plan.replay_events_max, Relaxed);
+        self.replay_events_max.store(plan.replay_events_max, Relaxed);
         self.replay_bytes_max.store(plan.replay_bytes_max, Relaxed);
-        self.subscriptions_max
-            .store(plan.subscriptions_max, Relaxed);
+        self.subscriptions_max.store(plan.subscriptions_max, Relaxed);
         self.idle_secs.store(secs(plan.idle), Relaxed);
         self.replay_secs.store(secs(plan.replay), Relaxed);
-        self.answer_deadline_ms
-            .store(ms(plan.answer_deadline), Relaxed);
+        self.answer_deadline_ms.store(ms(plan.answer_deadline), Relaxed);
     }
 
     pub(super) fn answer_deadline(&self) -> Duration {
@@ -111,10 +108,7 @@ impl Shared {
         while self.streams.used() >= self.streams.limit() {
             let oldest = self.finished.lock().pop_front();
             match oldest {
-                Some(oldest) => oldest
-                    .upgrade()
-                    .into_iter()
-                    .for_each(|stream| stream.forget()),
+                Some(oldest) => oldest.upgrade().into_iter().for_each(|stream| stream.forget()),
                 None => return,
             }
         }
@@ -122,9 +116,7 @@ impl Shared {
 
     /// Drops the notes of streams that are gone.
     pub(super) fn tidy(&self) {
-        self.finished
-            .lock()
-            .retain(|stream| stream.strong_count() > 0);
+        self.finished.lock().retain(|stream| stream.strong_count() > 0);
     }
 }
 

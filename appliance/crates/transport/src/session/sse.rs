@@ -50,19 +50,13 @@ mod tests {
     fn writes_what_is_given_and_nothing_else() {
         assert_eq!(event(None, None, b"{}"), "data: {}\n\n");
         assert_eq!(event(Some("1_2"), None, b"{}"), "id: 1_2\ndata: {}\n\n");
-        assert_eq!(
-            event(Some("1_2"), Some(500), b"{}"),
-            "id: 1_2\nretry: 500\ndata: {}\n\n"
-        );
+        assert_eq!(event(Some("1_2"), Some(500), b"{}"), "id: 1_2\nretry: 500\ndata: {}\n\n");
         assert_eq!(event(None, Some(500), b"{}"), "retry: 500\ndata: {}\n\n");
     }
 
     #[test]
     fn keeps_a_message_on_one_line() {
-        assert_eq!(
-            event(None, None, b"{\r\n\"a\":\n1}"),
-            "data: {  \"a\": 1}\n\n"
-        );
+        assert_eq!(event(None, None, b"{\r\n\"a\":\n1}"), "data: {  \"a\": 1}\n\n");
     }
 
     #[test]

@@ -44,10 +44,7 @@ impl EventId {
     /// Reads what [`fmt::Display`] wrote; `None` for anything else.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (stream, number) = text.split_once('_')?;
-        let id = Self {
-            stream: stream.parse().ok()?,
-            number: number.parse().ok()?,
-        };
+        let id = Self { stream: stream.parse().ok()?, number: number.parse().ok()? };
         // Signs and leading zeros would be further names of the same message.
         (id.to_string() == text).then_some(id)
     }
@@ -259,10 +256,7 @@ impl Stream {
     }
 
     const fn event_id(&self, number: u64) -> EventId {
-        EventId {
-            stream: self.number,
-            number,
-        }
+        EventId { stream: self.number, number }
     }
 }
 

@@ -29,10 +29,7 @@ impl Streams {
 
     /// Takes out what nobody is expected to come back for.
     pub(super) fn take_expired(&mut self) -> Vec<Arc<Stream>> {
-        self.0
-            .extract_if(|_, stream| stream.has_expired())
-            .map(|(_, stream)| stream)
-            .collect()
+        self.0.extract_if(|_, stream| stream.has_expired()).map(|(_, stream)| stream).collect()
     }
 }
 
@@ -70,9 +67,7 @@ impl Session {
     /// Sends a message that no call is about. Without a stream for it, the message is dropped, and the answer is
     /// `false`.
     pub fn notify(&self, message: Bytes) -> bool {
-        let is_sent = self
-            .standalone()
-            .is_some_and(|stream| stream.push(message) != Pushed::Over);
+        let is_sent = self.standalone().is_some_and(|stream| stream.push(message) != Pushed::Over);
         if !is_sent {
             self.shared.tally.notifications_dropped.increment(1);
         }
@@ -84,25 +79,13 @@ impl Session {
     #[must_use]
     pub fn resume(&self, last_event_id: &str) -> Option<StreamReader> {
         let id = EventId::parse(last_event_id)?;
-        let stream = Arc::clone(
-            self.state
-                .lock()
-                .busy_already()?
-                .streams
-                .0
-                .get(&id.stream())?,
-        );
-        stream
-            .has_reached(id.number())
-            .then(|| stream.reader(Some(id.number())))
+        let stream = Arc::clone(self.state.lock().busy_already()?.streams.0.get(&id.stream())?);
+        stream.has_reached(id.number()).then(|| stream.reader(Some(id.number())))
     }
 
     pub(super) fn forget_stream(&self, number: u32) {
-        let stream = self
-            .state
-            .lock()
-            .busy_already()
-            .and_then(|busy| busy.streams.0.remove(&number));
+        let stream =
+            self.state.lock().busy_already().and_then(|busy| busy.streams.0.remove(&number));
         drop(stream);
     }
 }

@@ -47,11 +47,8 @@ impl Session {
 
     /// Ends the subscription to `uri`; without effect when there is none.
     pub fn unsubscribe(&self, uri: &str) {
-        let guard = self
-            .state
-            .lock()
-            .busy_already()
-            .and_then(|busy| busy.subscriptions.0.remove(uri));
+        let guard =
+            self.state.lock().busy_already().and_then(|busy| busy.subscriptions.0.remove(uri));
         drop(guard);
     }
 
@@ -59,8 +56,6 @@ impl Session {
     #[must_use]
     pub fn is_subscribed(&self, uri: &str) -> bool {
         let mut state = self.state.lock();
-        state
-            .busy_already()
-            .is_some_and(|busy| busy.subscriptions.0.contains_key(uri))
+        state.busy_already().is_some_and(|busy| busy.subscriptions.0.contains_key(uri))
     }
 }

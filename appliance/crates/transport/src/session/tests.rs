@@ -46,11 +46,7 @@ fn envelope(text: &str) -> Envelope {
 
 /// A request id, written `text`.
 fn id(text: &str) -> Id {
-    envelope(&format!(
-        r#"{{"jsonrpc":"2.0","id":{text},"method":"ping"}}"#
-    ))
-    .id()
-    .unwrap()
+    envelope(&format!(r#"{{"jsonrpc":"2.0","id":{text},"method":"ping"}}"#)).id().unwrap()
 }
 
 /// What `future` has by now.
@@ -108,24 +104,14 @@ fn remembers_the_handshake_and_what_the_client_wishes() {
 
 #[test]
 fn refuses_a_session_above_the_bound_and_admits_one_after_an_end() {
-    let sessions = Sessions::new(&SessionPlan {
-        sessions_max: 1,
-        ..plan()
-    });
+    let sessions = Sessions::new(&SessionPlan { sessions_max: 1, ..plan() });
     let (id, session) = session_of(&sessions);
     drop(session);
-    let refusal = sessions
-        .create(Revision::V2025_03_26, ClientCapabilities::NONE)
-        .err()
-        .unwrap();
+    let refusal = sessions.create(Revision::V2025_03_26, ClientCapabilities::NONE).err().unwrap();
     assert_eq!(refusal.kind, RefusalKind::SessionsExhausted);
     assert_eq!(refusal.limit, Some(1));
     assert!(sessions.end(id.as_str()));
-    assert!(
-        sessions
-            .create(Revision::V2025_03_26, ClientCapabilities::NONE)
-            .is_ok()
-    );
+    assert!(sessions.create(Revision::V2025_03_26, ClientCapabilities::NONE).is_ok());
 }
 
 #[test]
@@ -138,11 +124,7 @@ fn follows_another_plan() {
         subscriptions_max: 0,
         ..plan()
     });
-    assert!(
-        sessions
-            .create(Revision::V2025_03_26, ClientCapabilities::NONE)
-            .is_err()
-    );
+    assert!(sessions.create(Revision::V2025_03_26, ClientCapabilities::NONE).is_err());
     assert!(session.open_stream(StreamKind::Request).is_err());
     assert!(session.subscribe("a:b", Box::new(())).is_err());
 }
@@ -174,10 +156,7 @@ fn nothing_begins_in_a_session_that_has_ended() {
     let sessions = Sessions::new(&plan());
     let (_, session) = session_of(&sessions);
     sessions.end_all();
-    assert_eq!(
-        now(session.begin(&id("1")).ok().unwrap().cancelled()),
-        Some(())
-    );
+    assert_eq!(now(session.begin(&id("1")).ok().unwrap().cancelled()), Some(()));
     let asked = block_on_tokio(|| session.ask("roots/list", ""));
     assert_eq!(now(asked.answer), Some(Err(AskError::SessionEnded)));
     let stream = session.open_stream(StreamKind::Request).unwrap();
@@ -208,10 +187,7 @@ fn sweeps_what_is_idle_and_spares_what_was_looked_up_or_is_held() {
 fn a_session_whose_stream_is_read_is_not_idle() {
     let sessions = Sessions::new(&plan());
     let (_, session) = session_of(&sessions);
-    let reader = session
-        .open_stream(StreamKind::Standalone)
-        .unwrap()
-        .reader(None);
+    let reader = session.open_stream(StreamKind::Standalone).unwrap().reader(None);
     drop(session);
     assert_eq!(sessions.sweep_at(1000), 0);
     drop(reader);
@@ -223,10 +199,7 @@ fn refuses_an_id_that_is_in_use_and_takes_it_again_afterwards() {
     let session = session();
     let running = session.begin(&id("1")).ok().unwrap();
     assert!(session.begin(&id("1")).is_err());
-    assert!(
-        session.begin(&id("\"1\"")).is_ok(),
-        "a string is another id than a number"
-    );
+    assert!(session.begin(&id("\"1\"")).is_ok(), "a string is another id than a number");
     drop(running);
     assert!(session.begin(&id("1")).is_ok());
 }
@@ -237,10 +210,7 @@ fn cancels_the_request_that_is_meant_and_ignores_unknown_ones() {
     let [one, other] = ["1", "\"1\""].map(|text| session.begin(&id(text)).ok().unwrap());
     session.cancel("2");
     session.cancel("\"1\"");
-    assert_eq!(
-        (now(one.cancelled()), now(other.cancelled())),
-        (None, Some(()))
-    );
+    assert_eq!((now(one.cancelled()), now(other.cancelled())), (None, Some(())));
 }
 
 #[tokio::test]
@@ -248,17 +218,11 @@ async fn an_answer_goes_to_its_question_once() {
     let session = session();
     let asked = session.ask("roots/list", r#"{"a":1}"#);
     let other = session.ask("roots/list", "");
-    assert_eq!(
-        asked.message,
-        r#"{"jsonrpc":"2.0","id":1,"method":"roots/list","params":{"a":1}}"#
-    );
+    assert_eq!(asked.message, r#"{"jsonrpc":"2.0","id":1,"method":"roots/list","params":{"a":1}}"#);
     let answer = envelope(r#"{"jsonrpc":"2.0","id":1,"result":{"roots":[]}}"#);
     assert!(session.answer(&answer));
     assert!(!session.answer(&answer), "answered twice");
-    assert_eq!(
-        asked.answer.await,
-        Ok(Bytes::from_static(br#"{"roots":[]}"#))
-    );
+    assert_eq!(asked.answer.await, Ok(Bytes::from_static(br#"{"roots":[]}"#)));
     assert_eq!(now(other.answer), None);
 }
 
@@ -268,10 +232,7 @@ async fn hands_on_what_the_client_objects_to() {
     let asked = session.ask("elicitation/create", "{}");
     let error = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"User \"no\""}}"#;
     assert!(session.answer(&envelope(error)));
-    let expected = AskError::ClientError {
-        code: -1,
-        message: "User \"no\"".to_owned(),
-    };
+    let expected = AskError::ClientError { code: -1, message: "User \"no\"".to_owned() };
     assert_eq!(asked.answer.await, Err(expected));
 }
 
@@ -283,19 +244,14 @@ async fn ignores_answers_that_nobody_waits_for() {
         let answer = format!(r#"{{"jsonrpc":"2.0","id":{text},"result":{{}}}}"#);
         assert!(!session.answer(&envelope(&answer)), "{text}");
     }
-    assert!(!session.answer(&envelope(
-        r#"{"jsonrpc":"2.0","error":{"code":1,"message":""}}"#
-    )));
+    assert!(!session.answer(&envelope(r#"{"jsonrpc":"2.0","error":{"code":1,"message":""}}"#)));
     assert!(!session.answer(&envelope(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)));
 }
 
 #[tokio::test]
 async fn a_question_times_out() {
     let answer_deadline = Duration::from_millis(20);
-    let (_, session) = session_of(&Sessions::new(&SessionPlan {
-        answer_deadline,
-        ..plan()
-    }));
+    let (_, session) = session_of(&Sessions::new(&SessionPlan { answer_deadline, ..plan() }));
     let asked = session.ask("roots/list", "");
     assert_eq!(asked.answer.await, Err(AskError::Timeout));
     assert!(!session.answer(&envelope(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#)));
@@ -308,15 +264,9 @@ fn counts_subscriptions_by_resource_and_drops_guards_with_them() {
     session.subscribe("a:1", Box::new(first)).unwrap();
     session.subscribe("a:2", Box::new(())).unwrap();
     let refusal = session.subscribe("a:3", Box::new(())).unwrap_err();
-    assert_eq!(
-        (refusal.kind, refusal.limit),
-        (RefusalKind::SessionsExhausted, Some(2))
-    );
+    assert_eq!((refusal.kind, refusal.limit), (RefusalKind::SessionsExhausted, Some(2)));
     session.subscribe("a:1", Box::new(())).unwrap();
-    assert!(
-        first_dropped.load(Relaxed),
-        "a guard outlived the one that replaced it"
-    );
+    assert!(first_dropped.load(Relaxed), "a guard outlived the one that replaced it");
     session.unsubscribe("a:1");
     session.unsubscribe("a:9");
     assert!(!session.is_subscribed("a:1") && session.is_subscribed("a:2"));
@@ -329,16 +279,10 @@ fn reads_a_stream_to_its_response_and_then_it_is_closed() {
     let stream = session.open_stream(StreamKind::Request).unwrap();
     let mut reader = stream.reader(None);
     assert_eq!(stream.push(Bytes::from_static(b"one")), Pushed::Kept);
-    assert_eq!(
-        read(&mut reader),
-        (vec![("1_1".to_owned(), "one".into())], false)
-    );
+    assert_eq!(read(&mut reader), (vec![("1_1".to_owned(), "one".into())], false));
     stream.finish(Bytes::from_static(b"two"));
     assert_eq!(stream.push(Bytes::from_static(b"late")), Pushed::Over);
-    assert_eq!(
-        read(&mut reader),
-        (vec![("1_2".to_owned(), "two".into())], true)
-    );
+    assert_eq!(read(&mut reader), (vec![("1_2".to_owned(), "two".into())], true));
 }
 
 #[test]
@@ -363,10 +307,7 @@ fn a_detached_reader_gets_what_was_said_before_and_comes_back_for_the_rest() {
     stream.push(Bytes::from_static(b"one"));
     stream.detach(500);
     stream.push(Bytes::from_static(b"two"));
-    assert!(matches!(
-        now(reader.next()),
-        Some(StreamItem::Message { .. })
-    ));
+    assert!(matches!(now(reader.next()), Some(StreamItem::Message { .. })));
     let Some(StreamItem::Detached { event_id, retry_ms }) = now(reader.next()) else {
         panic!("not detached")
     };
@@ -392,9 +333,7 @@ fn resumes_only_what_this_session_sent() {
     let [(_, session), (_, foreign)] = [(); 2].map(|()| session_of(&sessions));
     let stream = session.open_stream(StreamKind::Request).unwrap();
     stream.push(Bytes::from_static(b"one"));
-    for unknown in [
-        "", "1", "1_", "_1", "1_2", "2_0", "1_01", "+1_1", "1_1_1", "1_-1", " 1_1",
-    ] {
+    for unknown in ["", "1", "1_", "_1", "1_2", "2_0", "1_01", "+1_1", "1_1_1", "1_-1", " 1_1"] {
         assert!(session.resume(unknown).is_none(), "{unknown}");
     }
     assert!(foreign.resume("1_0").is_none());
@@ -450,25 +389,16 @@ fn a_notification_goes_to_the_one_stream_that_is_read_last() {
 
 #[test]
 fn finished_streams_are_kept_for_a_while_and_leave_early_for_others() {
-    let sessions = Sessions::new(&SessionPlan {
-        streams_max: 2,
-        ..plan()
-    });
+    let sessions = Sessions::new(&SessionPlan { streams_max: 2, ..plan() });
     let (_, session) = session_of(&sessions);
     let open = || session.open_stream(StreamKind::Request);
     let [first, second] = [(); 2].map(|()| open().unwrap());
     let refusal = open().err().unwrap();
-    assert_eq!(
-        (refusal.kind, refusal.limit),
-        (RefusalKind::SessionsExhausted, Some(2))
-    );
+    assert_eq!((refusal.kind, refusal.limit), (RefusalKind::SessionsExhausted, Some(2)));
     first.finish(Bytes::from_static(b"{}"));
     drop(first);
     let _third = open().unwrap();
-    assert!(
-        session.resume("1_0").is_none(),
-        "a finished stream kept its place"
-    );
+    assert!(session.resume("1_0").is_none(), "a finished stream kept its place");
     second.finish(Bytes::from_static(b"{}"));
     drop(second);
     sessions.sweep_at(30);
@@ -486,10 +416,7 @@ fn a_call_that_still_runs_keeps_its_stream_and_a_standalone_one_needs_a_reader()
     let [left, read] = [(); 2].map(|()| session.open_stream(StreamKind::Standalone).unwrap());
     let _reader = read.reader(None);
     sessions.sweep_at(31);
-    assert_eq!(
-        [&running, &left, &read].map(|stream| stream.is_over()),
-        [false, true, false]
-    );
+    assert_eq!([&running, &left, &read].map(|stream| stream.is_over()), [false, true, false]);
 }
 
 #[test]
@@ -523,20 +450,14 @@ fn begin_cancel_and_end_may_race() {
         let all: Vec<_> = heard.try_iter().collect();
         assert_eq!(all.len(), ids.len());
         // Whoever won: the session has ended, so each of them is cancelled.
-        assert!(
-            all.iter()
-                .all(|running| now(running.cancelled()) == Some(()))
-        );
+        assert!(all.iter().all(|running| now(running.cancelled()) == Some(())));
     }
     assert_eq!(sessions.bounds()[0].used(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn every_sleeper_is_woken_when_its_session_ends() {
-    let sessions = Sessions::new(&SessionPlan {
-        streams_max: 1000,
-        ..plan()
-    });
+    let sessions = Sessions::new(&SessionPlan { streams_max: 1000, ..plan() });
     for _ in 0..100 {
         let (session_id, session) = session_of(&sessions);
         let calls = (0..4).map(|at| {
@@ -548,10 +469,7 @@ async fn every_sleeper_is_woken_when_its_session_ends() {
             tokio::spawn(async move { assert_eq!(asked.answer.await, Err(AskError::SessionEnded)) })
         });
         let readers = (0..4).map(|_| {
-            let mut reader = session
-                .open_stream(StreamKind::Standalone)
-                .unwrap()
-                .reader(None);
+            let mut reader = session.open_stream(StreamKind::Standalone).unwrap().reader(None);
             tokio::spawn(async move { assert_eq!(reader.next().await, StreamItem::Closed) })
         });
         let all: Vec<_> = calls.chain(questions).chain(readers).collect();
@@ -567,30 +485,7 @@ fn an_idle_session_is_made_to_take_at_most_512_bytes() {
     let allocated = size_of::<Session>() + 2 * size_of::<usize>() + 16;
     // A table that has just doubled is 7/16 full; each place has one byte of control.
     let in_the_map = (size_of::<(id::Key, Arc<Session>)>() + 1) * 16 / 7;
-    assert!(
-        allocated + in_the_map <= 512,
-        "{allocated} + {in_the_map} bytes"
-    );
-}
-
-/// Measured: 161 bytes.
-#[cfg(target_os = "linux")]
-#[test]
-#[ignore = "measures the whole process: run it alone, with --ignored"]
-fn an_idle_session_takes_at_most_512_bytes() {
-    let resident_bytes = || {
-        let text = std::fs::read_to_string("/proc/self/statm").unwrap();
-        text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
-    };
-    let count = 100_000;
-    let sessions = Sessions::new(&plan());
-    let before = resident_bytes();
-    for _ in 0..count {
-        session_of(&sessions);
-    }
-    let bytes = resident_bytes().saturating_sub(before) / count;
-    println!("{bytes} bytes for each idle session");
-    assert!(bytes <= 512, "{bytes} bytes");
+    assert!(allocated + in_the_map <= 512, "{allocated} + {in_the_map} bytes");
 }
 
 /// What a client and a server may do with one stream.
@@ -634,10 +529,7 @@ impl Modelled {
         match now(reader.next()) {
             Some(StreamItem::Message { event_id, message }) => {
                 self.seen += 1;
-                assert_eq!(
-                    event_id.to_string(),
-                    format!("{}_{}", number + 1, self.seen)
-                );
+                assert_eq!(event_id.to_string(), format!("{}_{}", number + 1, self.seen));
                 assert_eq!(message, self.sent[self.seen - 1]);
                 self.last_event_id = event_id.to_string();
             }
@@ -760,9 +652,6 @@ impl Drop for Guard {
 
 /// Runs `make` where timers can be made.
 fn block_on_tokio<T>(make: impl FnOnce() -> T) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async { make() })
 }

@@ -87,10 +87,7 @@ impl Conversation {
                 Err(broadcast::error::RecvError::Lagged(_)) => Change::Resources,
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             };
-            let session = self
-                .session
-                .as_ref()
-                .filter(|session| session.is_initialized());
+            let session = self.session.as_ref().filter(|session| session.is_initialized());
             if let Some(message) = session.and_then(|session| legacy::change(session, &change)) {
                 return message;
             }
@@ -132,10 +129,7 @@ impl Conversation {
             return;
         };
         let mut running = lock(&self.running);
-        let found = running
-            .keys()
-            .find(|running| running.text() == id.text())
-            .cloned();
+        let found = running.keys().find(|running| running.text() == id.text()).cloned();
         if let Some(Some(handle)) = found.and_then(|id| running.remove(&id)) {
             handle.abort();
         }
@@ -153,9 +147,7 @@ impl Conversation {
         let generation = Arc::clone(generation);
         let (sender, mut events) = tokio::sync::mpsc::channel(EVENTS_MAX);
         let token = call.envelope.meta(MetaKey::ProgressToken);
-        let token = token
-            .map(|token| call.envelope.share(token))
-            .unwrap_or_default();
+        let token = token.map(|token| call.envelope.share(token)).unwrap_or_default();
         call.events = Some(sender);
         let id = to.id.clone();
         let task = tokio::spawn(async move {
@@ -290,11 +282,7 @@ impl Conversation {
             Ok(handshake) => handshake,
             Err(fault) => return encode::fault(&id, &fault),
         };
-        match self
-            .endpoint
-            .sessions
-            .create(handshake.revision, handshake.client)
-        {
+        match self.endpoint.sessions.create(handshake.revision, handshake.client) {
             Ok((_, session)) => {
                 let answer = legacy::welcome(generation, &session, envelope);
                 self.session = Some(session);
@@ -386,21 +374,14 @@ async fn immediate(generation: &Arc<Generation>, call: Call) -> Bytes {
 }
 
 fn malformed(error: EnvelopeError) -> Bytes {
-    encode::fault(
-        &error.id.unwrap_or_default(),
-        &Fault::new(error.code, error.message),
-    )
+    encode::fault(&error.id.unwrap_or_default(), &Fault::new(error.code, error.message))
 }
 
 /// Before the handshake only `ping` has an answer.
 fn before_handshake(envelope: &Envelope) -> Bytes {
     let id = envelope.id().unwrap_or_default();
     if envelope.method() == Method::Ping {
-        return format!(
-            "{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{{}}}}",
-            id.text()
-        )
-        .into();
+        return format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{{}}}}", id.text()).into();
     }
     let message =
         "Send initialize first, or declare the revision of a stateless request in params._meta.";

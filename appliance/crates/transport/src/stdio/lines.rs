@@ -98,18 +98,12 @@ mod tests {
 
     #[test]
     fn cuts_lines_across_reads_and_passes_over_empty_ones() {
-        assert_eq!(
-            cut(&[b"on", b"e\n\r\n  \ntwo\r\nth"], 99),
-            [whole("one"), whole("two")]
-        );
+        assert_eq!(cut(&[b"on", b"e\n\r\n  \ntwo\r\nth"], 99), [whole("one"), whole("two")]);
     }
 
     #[test]
     fn reports_a_long_line_once_and_goes_on_after_it() {
-        assert_eq!(
-            cut(&[b"0123456789", b"0123", b"\nok\n"], 5),
-            [Line::TooLong, whole("ok")]
-        );
+        assert_eq!(cut(&[b"0123456789", b"0123", b"\nok\n"], 5), [Line::TooLong, whole("ok")]);
         assert_eq!(cut(&[b"0123456789\nok\n"], 5), [Line::TooLong, whole("ok")]);
     }
 

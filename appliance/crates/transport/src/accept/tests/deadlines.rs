@@ -19,36 +19,17 @@ async fn closes(plan: HttpPlan, sent: &[u8], reason: &str) {
 
 #[tokio::test]
 async fn closes_a_silent_connection() {
-    closes(
-        HttpPlan {
-            first_byte_deadline: SOON,
-            ..patient()
-        },
-        b"",
-        "first_byte",
-    )
-    .await;
+    closes(HttpPlan { first_byte_deadline: SOON, ..patient() }, b"", "first_byte").await;
 }
 
 #[tokio::test]
 async fn closes_a_connection_that_never_completes_the_preface() {
-    closes(
-        HttpPlan {
-            first_byte_deadline: SOON,
-            ..patient()
-        },
-        b"PRI * HT",
-        "first_byte",
-    )
-    .await;
+    closes(HttpPlan { first_byte_deadline: SOON, ..patient() }, b"PRI * HT", "first_byte").await;
 }
 
 #[tokio::test]
 async fn closes_a_connection_that_never_completes_its_head() {
-    let plan = HttpPlan {
-        head_deadline: SOON,
-        ..patient()
-    };
+    let plan = HttpPlan { head_deadline: SOON, ..patient() };
     closes(plan, b"POST /mcp HTTP/1.1\r\nHost: loc", "head").await;
 }
 
@@ -57,23 +38,12 @@ async fn closes_an_http2_connection_that_never_asks_for_anything() {
     let mut sent = PREFACE.to_vec();
     // An empty SETTINGS frame: the client has done everything but ask.
     sent.extend_from_slice(&[0, 0, 0, 4, 0, 0, 0, 0, 0]);
-    closes(
-        HttpPlan {
-            head_deadline: SOON,
-            ..patient()
-        },
-        &sent,
-        "head",
-    )
-    .await;
+    closes(HttpPlan { head_deadline: SOON, ..patient() }, &sent, "head").await;
 }
 
 #[tokio::test]
 async fn closes_a_kept_alive_connection_that_asks_no_more() {
-    let served = Served::start(&HttpPlan {
-        idle_deadline: SOON,
-        ..patient()
-    });
+    let served = Served::start(&HttpPlan { idle_deadline: SOON, ..patient() });
     let mut client = served.connect().await;
     client.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(client.answer().await.0, "HTTP/1.1 200 OK");
@@ -84,10 +54,7 @@ async fn closes_a_kept_alive_connection_that_asks_no_more() {
 
 #[tokio::test]
 async fn closes_a_connection_that_begins_another_head_and_does_not_complete_it() {
-    let served = Served::start(&HttpPlan {
-        head_deadline: SOON,
-        ..patient()
-    });
+    let served = Served::start(&HttpPlan { head_deadline: SOON, ..patient() });
     let mut client = served.connect().await;
     client.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
     client.answer().await;
@@ -98,29 +65,18 @@ async fn closes_a_connection_that_begins_another_head_and_does_not_complete_it()
 
 #[tokio::test]
 async fn closes_a_connection_that_does_not_read() {
-    let mut served = Served::start(&HttpPlan {
-        write_deadline: SOON,
-        ..patient()
-    });
+    let mut served = Served::start(&HttpPlan { write_deadline: SOON, ..patient() });
     let mut client = served.connect().await;
-    client
-        .send("GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await;
+    client.send("GET /endless HTTP/1.1\r\nHost: a\r\n\r\n").await;
     served.body_dropped.recv().await.unwrap();
     assert!(Served::counted(&served.stop().await, "write_stall", 1));
 }
 
 #[tokio::test]
 async fn resets_only_the_http2_stream_that_is_not_read() {
-    let mut served = Served::start(&HttpPlan {
-        write_deadline: SOON,
-        ..patient()
-    });
+    let mut served = Served::start(&HttpPlan { write_deadline: SOON, ..patient() });
     let mut sender = requests::http2(&served).await;
-    let unread = sender
-        .send_request(requests::get("/endless"))
-        .await
-        .unwrap();
+    let unread = sender.send_request(requests::get("/endless")).await.unwrap();
     served.body_dropped.recv().await.unwrap();
     let other = sender.send_request(requests::get("/echo")).await.unwrap();
     assert_eq!(other.status(), 200);
@@ -137,11 +93,7 @@ async fn resets_only_the_http2_stream_that_is_not_read() {
 
 #[tokio::test]
 async fn waits_for_a_service_as_long_as_it_takes() {
-    let plan = HttpPlan {
-        idle_deadline: SOON,
-        head_deadline: SOON,
-        ..patient()
-    };
+    let plan = HttpPlan { idle_deadline: SOON, head_deadline: SOON, ..patient() };
     let mut served = Served::start(&plan);
     let mut waiting = served.connect().await;
     waiting.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await;

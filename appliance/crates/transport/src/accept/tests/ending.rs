@@ -23,10 +23,7 @@ async fn lets_a_request_in_flight_end_and_everybody_else_go_at_once() {
     assert_eq!(idle.end().await, b"");
     assert_eq!(silent.end().await, b"");
     drop((idle, silent));
-    assert!(
-        TcpStream::connect(served.address).await.is_err(),
-        "still accepts"
-    );
+    assert!(TcpStream::connect(served.address).await.is_err(), "still accepts");
 
     served.signals.gate.add_permits(1);
     let (status, headers, body) = busy.answer().await;
@@ -47,10 +44,7 @@ async fn lets_an_http2_stream_in_flight_end() {
     served.drain.begin(Instant::now() + NEVER);
     served.signals.gate.add_permits(1);
     let answer = waiting.await.unwrap().unwrap();
-    assert_eq!(
-        answer.into_body().collect().await.unwrap().to_bytes(),
-        "waited"
-    );
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "waited");
     assert!(Served::counted(&served.stop().await, "done", 1));
 }
 

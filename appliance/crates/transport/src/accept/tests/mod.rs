@@ -99,9 +99,7 @@ impl Body for Endless {
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(
-            &[b'x'; 64 * 1024],
-        )))))
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 64 * 1024])))))
     }
 }
 
@@ -151,9 +149,7 @@ impl Served {
     }
 
     async fn connect(&self) -> Client {
-        Client(BufReader::new(
-            TcpStream::connect(self.address).await.unwrap(),
-        ))
+        Client(BufReader::new(TcpStream::connect(self.address).await.unwrap()))
     }
 
     /// Waits until every connection has left, and says what was counted.
@@ -184,23 +180,13 @@ impl Client {
         self.0.read_line(&mut status).await.unwrap();
         let mut headers = String::new();
         while !headers.ends_with("\r\n\r\n") && headers != "\r\n" {
-            assert_ne!(
-                self.0.read_line(&mut headers).await.unwrap(),
-                0,
-                "{status}{headers}"
-            );
+            assert_ne!(self.0.read_line(&mut headers).await.unwrap(), 0, "{status}{headers}");
         }
         let headers = headers.to_lowercase();
-        let length = headers
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "));
+        let length = headers.lines().find_map(|line| line.strip_prefix("content-length: "));
         let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
         self.0.read_exact(&mut body).await.unwrap();
-        (
-            status.trim_end().to_owned(),
-            headers,
-            String::from_utf8(body).unwrap(),
-        )
+        (status.trim_end().to_owned(), headers, String::from_utf8(body).unwrap())
     }
 
     /// Waits for the end of the connection, and returns what came before.

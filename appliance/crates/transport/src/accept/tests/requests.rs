@@ -9,9 +9,7 @@ use super::super::BindError;
 use super::*;
 
 pub(super) fn get(path: &str) -> Request<Empty<Bytes>> {
-    Request::get(format!("http://localhost{path}"))
-        .body(Empty::new())
-        .unwrap()
+    Request::get(format!("http://localhost{path}")).body(Empty::new()).unwrap()
 }
 
 /// An HTTP/2 client that begins with small windows.
@@ -33,9 +31,7 @@ async fn answers_many_requests_on_one_connection() {
     let mut client = served.connect().await;
     for text in ["one", "two"] {
         client
-            .send(format!(
-                "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n{text}"
-            ))
+            .send(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n{text}"))
             .await;
         let (status, _, body) = client.answer().await;
         assert_eq!((&*status, &*body), ("HTTP/1.1 200 OK", text));
@@ -52,9 +48,7 @@ async fn answers_pipelined_requests_in_their_order() {
     let mut client = served.connect().await;
     let request =
         |text| format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n{text}");
-    client
-        .send(request("one") + &request("two") + &request("six"))
-        .await;
+    client.send(request("one") + &request("two") + &request("six")).await;
     for text in ["one", "two", "six"] {
         assert_eq!(client.answer().await.2, text);
     }
@@ -90,13 +84,11 @@ async fn sends_a_long_http2_answer_whole() {
     let length = text.len();
     let served = Served::start(&patient());
     let socket = TcpStream::connect(served.address).await.unwrap();
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(socket))
-        .await
-        .unwrap();
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
     tokio::spawn(connection);
-    let request = Request::post("http://localhost/echo")
-        .body(Full::<Bytes>::from(text.clone()))
-        .unwrap();
+    let request =
+        Request::post("http://localhost/echo").body(Full::<Bytes>::from(text.clone())).unwrap();
     let answer = sender.send_request(request).await.unwrap();
     assert_eq!(answer.headers()["content-length"], length.to_string());
     assert!(answer.into_body().collect().await.unwrap().to_bytes() == text);
@@ -108,19 +100,12 @@ async fn refuses_more_headers_than_anybody_needs() {
     for headers in [65, 101] {
         let mut client = served.connect().await;
         let fields: String = (1..headers).map(|at| format!("x-{at}: 1\r\n")).collect();
-        client
-            .send(format!("GET /echo HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
-            .await;
-        assert_eq!(
-            client.answer().await.0,
-            "HTTP/1.1 431 Request Header Fields Too Large"
-        );
+        client.send(format!("GET /echo HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).await;
+        assert_eq!(client.answer().await.0, "HTTP/1.1 431 Request Header Fields Too Large");
     }
     let mut client = served.connect().await;
     let fields: String = (1..64).map(|at| format!("x-{at}: 1\r\n")).collect();
-    client
-        .send(format!("GET /echo HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
-        .await;
+    client.send(format!("GET /echo HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).await;
     assert_eq!(client.answer().await.0, "HTTP/1.1 200 OK");
 }
 
@@ -129,13 +114,8 @@ async fn refuses_a_head_that_never_ends_without_losing_the_answer() {
     let served = Served::start(&patient());
     let mut client = served.connect().await;
     let long = "a".repeat(100 * 1024);
-    client
-        .send(format!("GET /echo HTTP/1.1\r\nHost: a\r\nx-long: {long}"))
-        .await;
-    assert_eq!(
-        client.answer().await.0,
-        "HTTP/1.1 431 Request Header Fields Too Large"
-    );
+    client.send(format!("GET /echo HTTP/1.1\r\nHost: a\r\nx-long: {long}")).await;
+    assert_eq!(client.answer().await.0, "HTTP/1.1 431 Request Header Fields Too Large");
     assert_eq!(client.end().await, b"");
     drop(client);
     assert!(Served::counted(&served.stop().await, "error", 1));
@@ -158,10 +138,7 @@ async fn refuses_more_http2_headers_than_anybody_needs() {
 
 #[tokio::test]
 async fn turns_connections_above_the_cap_away_and_says_when_to_come_back() {
-    let served = Served::start(&HttpPlan {
-        connections_max: 1,
-        ..patient()
-    });
+    let served = Served::start(&HttpPlan { connections_max: 1, ..patient() });
     let mut inside = served.connect().await;
     inside.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
     inside.answer().await;
@@ -210,35 +187,21 @@ async fn a_panic_ends_its_own_connection_only() {
 #[tokio::test]
 async fn says_which_key_to_change_when_the_port_is_taken() {
     let first = Listener::bind("public".into(), &patient()).unwrap();
-    let plan = HttpPlan {
-        bind: first.local_addr(),
-        ..patient()
-    };
-    let Err(error) = Listener::bind("second".into(), &plan) else {
-        panic!("bound twice")
-    };
+    let plan = HttpPlan { bind: first.local_addr(), ..patient() };
+    let Err(error) = Listener::bind("second".into(), &plan) else { panic!("bound twice") };
     assert!(matches!(error, BindError::AddressInUse { .. }));
     let text = error.to_string();
-    assert!(text.starts_with(&format!(
-        "listen.second.http.bind: {} is in use",
-        first.local_addr()
-    )));
+    assert!(
+        text.starts_with(&format!("listen.second.http.bind: {} is in use", first.local_addr()))
+    );
 }
 
 #[tokio::test]
 async fn says_which_key_to_change_when_the_address_is_not_ours() {
     // TEST-NET-1 (RFC 5737): never an address of an interface.
-    let plan = HttpPlan {
-        bind: SocketAddr::from(([192, 0, 2, 1], 0)),
-        ..patient()
-    };
-    let Err(error) = Listener::bind("public".into(), &plan) else {
-        panic!("bound")
-    };
-    assert!(
-        matches!(error, BindError::AddressNotAvailable { .. }),
-        "{error}"
-    );
+    let plan = HttpPlan { bind: SocketAddr::from(([192, 0, 2, 1], 0)), ..patient() };
+    let Err(error) = Listener::bind("public".into(), &plan) else { panic!("bound") };
+    assert!(matches!(error, BindError::AddressNotAvailable { .. }), "{error}");
 }
 
 #[cfg(target_os = "linux")]
@@ -249,8 +212,5 @@ async fn accepted_connections_find_out_that_their_peer_is_dead() {
     let (accepted, _) = listener.socket.accept().await.unwrap();
     let socket = socket2::SockRef::from(&accepted);
     assert!(socket.keepalive().unwrap());
-    assert_eq!(
-        socket.tcp_user_timeout().unwrap(),
-        Some(Duration::from_secs(30))
-    );
+    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(30)));
 }

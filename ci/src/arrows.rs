@@ -1,0 +1,81 @@
+//! Every arrow points down, and each is drawn here: what a crate of ours may depend on.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::Outcome;
+use crate::run;
+
+/// Each crate and the crates of ours that it may name. Floors from the bottom up.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("plugin-abi", &[]),
+    ("plugin-macros", &[]),
+    ("protocol", &[]),
+    ("telemetry", &["protocol"]),
+    ("middleware", &["protocol", "telemetry"]),
+    ("profile", &["middleware"]),
+    ("plugin-host", &["plugin-abi", "protocol"]),
+    ("stack", &["middleware", "plugin-host", "profile", "protocol", "telemetry"]),
+    ("runtime", &["plugin-host", "profile", "protocol", "stack"]),
+    ("transport", &["plugin-host", "profile", "protocol", "runtime"]),
+    ("control", &["profile", "protocol", "runtime"]),
+    (
+        "toolrack",
+        &[
+            "control",
+            "middleware",
+            "plugin-host",
+            "profile",
+            "protocol",
+            "runtime",
+            "stack",
+            "telemetry",
+            "transport",
+        ],
+    ),
+    ("plugin-sdk", &["plugin-abi", "plugin-macros"]),
+    ("echo", &["plugin-sdk"]),
+    ("time", &["plugin-sdk"]),
+    ("filesystem", &["plugin-sdk"]),
+    ("conformance", &["plugin-sdk"]),
+    ("misbehave", &["plugin-sdk"]),
+    ("ci", &["profile"]),
+];
+
+/// Crates that may contain unsafe code.
+const UNSAFE: [&str; 3] = ["plugin-abi", "plugin-host", "plugin-sdk"];
+
+/// Compares the workspace with the drawing.
+pub(crate) fn run() -> Outcome {
+    let text = run::output("cargo", &["metadata", "--format-version", "1", "--no-deps"])?;
+    let metadata: Value =
+        serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
+    let drawn: BTreeMap<_, _> = ARROWS.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for package in metadata["packages"].as_array().into_iter().flatten() {
+        let name = package["name"].as_str().unwrap_or_default();
+        let Some(allowed) = drawn.get(name) else {
+            wrong.push(format!(
+                "{name} is not drawn; add it to ci/src/arrows.rs and ARCHITECTURE.md"
+            ));
+            continue;
+        };
+        for dependency in package["dependencies"].as_array().into_iter().flatten() {
+            let is_ours = dependency["path"].is_string();
+            let is_shipped = dependency["kind"].is_null();
+            let to = dependency["name"].as_str().unwrap_or_default();
+            if is_ours && is_shipped && !allowed.contains(&to) {
+                wrong.push(format!("{name} -> {to} is not drawn"));
+            }
+        }
+        let manifest = package["manifest_path"].as_str().unwrap_or_default();
+        let lints = std::fs::read_to_string(manifest).unwrap_or_default();
+        let is_fenced =
+            lints.contains("[lints]\nworkspace = true") || lints.contains("unsafe_code = \"deny\"");
+        if !is_fenced && !UNSAFE.contains(&name) {
+            wrong.push(format!("{name} may contain unsafe code; take the workspace's lints"));
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+}

@@ -1,0 +1,23 @@
+//! `cargo dev`: from a clone to a running appliance.
+
+use std::os::unix::process::CommandExt;
+
+use crate::Outcome;
+use crate::run;
+
+/// The plugins that the built-in profiles name.
+pub(crate) const PLUGINS: [&str; 3] = ["echo", "time", "filesystem"];
+
+/// Builds, then becomes the appliance.
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    let mut build = vec!["build", "--release", "--package", "toolrack"];
+    for plugin in PLUGINS {
+        build.extend(["--package", plugin]);
+    }
+    run::must("cargo", &build)?;
+    let program = run::root().join("target/release/toolrack");
+    let mut serve = std::process::Command::new(&program);
+    serve.args(["serve", "--profile", "dev"]).args(arguments);
+    // Returns only when the program cannot be started.
+    Err(format!("cannot start {}: {}", program.display(), serve.exec()))
+}

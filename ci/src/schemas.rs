@@ -1,0 +1,28 @@
+//! Generated files: the profile's JSON Schema and its reference.
+
+use std::fs;
+
+use crate::Outcome;
+use crate::run;
+
+/// Writes them, or checks that they are what would be written.
+pub(crate) fn run(check: bool) -> Outcome {
+    let files = [
+        ("schemas/profile.schema.json", profile::schema()),
+        ("profiles/REFERENCE.md", profile::reference()),
+    ];
+    for (path, text) in files {
+        let place = run::root().join(path);
+        if fs::read_to_string(&place).is_ok_and(|found| found == text) {
+            continue;
+        }
+        if check {
+            return Err(format!(
+                "{path} is not what the program generates; run `cargo ci schemas` and commit it"
+            ));
+        }
+        fs::write(&place, text).map_err(|error| format!("cannot write {path}: {error}"))?;
+        run::say(&format!("wrote {path}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! The real program, started for a check and stopped after it.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+
+use crate::run;
+
+/// A running appliance.
+pub(crate) struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    /// Starts the debug build with `profile`, a path from the root, and waits until it says where it listens.
+    pub(crate) fn start(profile: &str) -> Result<Self, String> {
+        let program = run::root().join("target/debug/toolrack");
+        let mut child = run::program(&program.to_string_lossy(), &["serve", "--profile", profile])
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
+        let stderr = child.stderr.take().ok_or("no standard error to read")?;
+        let mut lines = BufReader::new(stderr).lines();
+        let mut said = Vec::new();
+        while let Some(Ok(line)) = lines.next() {
+            let fields: Value = serde_json::from_str(&line).unwrap_or_default();
+            said.push(line);
+            if fields["message"] == "Listening." {
+                let url = fields["url"].as_str().unwrap_or_default().to_owned();
+                // Keeps the pipe empty for as long as the program writes to it.
+                std::thread::spawn(move || lines.for_each(drop));
+                return Ok(Self { child, url });
+            }
+        }
+        child.wait().ok();
+        Err(format!("the appliance did not start:\n{}", said.join("\n")))
+    }
+
+    /// Its endpoint.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

@@ -1,0 +1,40 @@
+//! Everything that must hold before a change lands, in the order of what it costs.
+
+use std::time::Instant;
+
+use crate::Outcome;
+use crate::run;
+use crate::{arrows, conformance, schemas, tidy};
+
+type Step = (&'static str, fn() -> Outcome);
+
+const STEPS: &[Step] = &[
+    ("formatting", || run::must("cargo", &["fmt", "--all", "--check"])),
+    ("tidy", tidy::run),
+    ("arrows", arrows::run),
+    ("generated files", || schemas::run(true)),
+    ("clippy", || {
+        run::must(
+            "cargo",
+            &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        )
+    }),
+    ("plugins and program for the tests", || {
+        run::must("cargo", &["build", "--quiet", "--workspace"])
+    }),
+    ("tests", || run::must("cargo", &["test", "--workspace"])),
+    ("conformance", conformance::run),
+];
+
+/// Runs every step; stops at the first that fails.
+pub(crate) fn run() -> Outcome {
+    let begun = Instant::now();
+    for (name, step) in STEPS {
+        run::say(&format!("== {name}"));
+        let started = Instant::now();
+        step().map_err(|message| format!("{name}: {message}"))?;
+        run::say(&format!("== {name}: good, {} s", started.elapsed().as_secs()));
+    }
+    run::say(&format!("Everything holds, {} s.", begun.elapsed().as_secs()));
+    Ok(())
+}
