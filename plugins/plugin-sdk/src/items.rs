@@ -41,8 +41,10 @@ pub trait Author: Sized + Send + Sync + 'static {
 
 /// What a call of an async item becomes.
 pub type Running = Pin<Box<dyn Future<Output = Result<Output>> + Send>>;
-type Here<P> = fn(&P, &Context, &str, &mut Output) -> Result<()>;
-type Later<P> = fn(Arc<P>, Context, String, Output) -> Running;
+/// Runs where it is called: the plugin, the call, its parameters or URI, and where the result goes.
+pub type Here<P> = fn(&P, &Context, &str, &mut Output) -> Result<()>;
+/// Runs on the event loop.
+pub type Later<P> = fn(Arc<P>, Context, String, Output) -> Running;
 
 /// How an item is called.
 pub enum Handler<P> {
@@ -123,7 +125,7 @@ pub struct Items<P> {
     /// Lists resources at run time, after the fixed ones.
     pub list: Option<fn(&P) -> Vec<ResourceEntry>>,
     /// Reads a resource that `list` gave.
-    pub read: Option<fn(&P, &Context, &str, &mut Output) -> Result<()>>,
+    pub read: Option<Here<P>>,
     /// A client began or ended to follow a resource.
     pub watch: Option<fn(&P, &str, bool)>,
     /// What every client is told of this plugin.

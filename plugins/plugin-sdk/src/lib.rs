@@ -44,7 +44,9 @@ pub use content::{Completion, CompletionRequest, PromptMessage, ResourceEntry, T
 pub use context::{Context, Level};
 pub use error::{Error, Result};
 pub use host::Host;
-pub use items::{Author, Handler, Items, NoConfig, PromptItem, ResourceItem, Running, ToolItem};
+pub use items::{
+    Author, Handler, Here, Items, Later, NoConfig, PromptItem, ResourceItem, Running, ToolItem,
+};
 pub use output::{Blob, IntoOutput, Json, Output, Text};
 pub use plugin_macros::plugin;
 pub use questions::{Answers, Elicited, Questions, Sampled};

@@ -249,15 +249,14 @@ fn header_param(
 /// A header anywhere else in the schema would make clients drop the tool silently.
 fn refuse_stray_headers(schema: Raw<'_>, expected: usize) -> Result<(), String> {
     fn count(value: Raw<'_>) -> usize {
-        let inside = match value.kind() {
+        match value.kind() {
             Kind::Object => value
                 .members()
                 .map(|(key, value)| usize::from(key == HEADER_KEY) + count(value))
                 .sum(),
             Kind::Array => value.items().map(count).sum(),
             Kind::String | Kind::Number | Kind::Bool | Kind::Null => 0,
-        };
-        inside
+        }
     }
     if count(schema) == expected {
         return Ok(());

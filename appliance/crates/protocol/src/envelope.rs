@@ -33,6 +33,8 @@ pub struct Envelope {
 
 /// What arrived: one message, or a batch (2025-03-26 only; the transport decides).
 #[derive(Debug)]
+// The large one is the common one: boxing it would cost every call an allocation.
+#[allow(clippy::large_enum_variant)]
 pub enum Message {
     /// One message.
     One(Envelope),

@@ -11,6 +11,7 @@ use protocol::{CacheScope, Era, META_PREFIX, Revision};
 
 /// Which features have something behind them; the others are not declared.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools)] // One for each feature of the protocol.
 pub(super) struct Offers {
     pub(super) tools: bool,
     pub(super) prompts: bool,

@@ -1,0 +1,152 @@
+//! What the commands print, and how they end.
+
+use std::io::Write;
+use std::net::TcpListener;
+
+use crate::program::{Program, plugins, profile, run};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn file(toml: &str) -> tempfile::TempPath {
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a file");
+    file.write_all(toml.as_bytes()).expect("written");
+    file.into_temp_path()
+}
+
+fn checked(toml: &str) -> (Option<i32>, String) {
+    let file = file(toml);
+    let output = run(&["check", "--profile", file.to_str().expect("UTF-8")]);
+    (output.status.code(), text(&output.stderr))
+}
+
+#[test]
+fn every_built_in_profile_is_good() {
+    let listed = text(&run(&["profiles", "list"]).stdout);
+    for name in ["dev", "desktop"] {
+        assert!(listed.contains(name), "{listed}");
+        assert_eq!(run(&["check", "--profile", name]).status.code(), Some(0), "{name}");
+        assert!(text(&run(&["profiles", "show", name]).stdout).starts_with("#:schema "));
+    }
+    assert_eq!(run(&["profiles", "show", "none"]).status.code(), Some(64));
+    assert!(text(&run(&["profiles", "recommend"]).stdout).contains("cores"));
+}
+
+#[test]
+fn names_every_problem_at_once_with_its_place_and_a_way_out() {
+    let (code, said) = checked(
+        "format = 1\nextends = \"dev\"\n[layer.timeout]\ndeadline_msec = 5\n[layer.concurrency]\ncalls_max = \"many\"\n[listn.x]\nhttp = {}\n",
+    );
+    assert_eq!(code, Some(78));
+    assert!(
+        said.contains(
+            ":4:1: layer.timeout.deadline_msec: unknown key; did you mean `deadline_ms`?"
+        ),
+        "{said}"
+    );
+    assert!(said.contains(":6:1: layer.concurrency.calls_max:"), "{said}");
+    assert!(said.contains(":7:2: listn: unknown key; did you mean `listen`?"), "{said}");
+}
+
+#[test]
+fn refuses_profiles_that_cannot_be_meant() {
+    for (toml, part) in [
+        ("format = 2\nextends = \"dev\"\n", "this version reads format 1"),
+        ("format = 1\n", "nobody can come in"),
+        ("format = 1\nextends = \"nowhere\"\n", "cannot read this profile"),
+        (
+            "format = 1\nextends = \"dev\"\n[listen.public]\nhttp = { bind = \"0.0.0.0:1\" }\n",
+            "allowed_hosts is empty",
+        ),
+        (
+            "format = 1\nextends = \"dev\"\n[control]\nbind = \"0.0.0.0:1\"\n",
+            "control.allow_remote",
+        ),
+        (
+            "format = 1\nextends = \"dev\"\n[plugin.echo]\nisolation = \"process\"\n",
+            "plugin.echo.isolation",
+        ),
+        (
+            "format = 1\nextends = \"dev\"\n[layer.timeout]\ndeadline_ms = 0\n",
+            "layer.timeout.deadline_ms",
+        ),
+        ("format = = 1\n", "not TOML"),
+    ] {
+        let (code, said) = checked(toml);
+        assert_eq!(code, Some(78), "{toml}");
+        assert!(said.contains(part), "{toml}\n{said}");
+    }
+}
+
+#[test]
+fn explains_each_value_and_where_it_came_from() {
+    let file = file("format = 1\nextends = \"dev\"\n[layer.timeout]\ndeadline_ms = 5000\n");
+    let path = file.to_str().expect("UTF-8");
+    let said = text(&run(&["explain", "--profile", path, "--set", "server.name=mine"]).stdout);
+    let row = |key: &str| {
+        said.lines()
+            .find(|line| line.trim_start().starts_with(&format!("{key} ")))
+            .unwrap_or_default()
+            .to_owned()
+    };
+    assert!(row("layer.timeout.deadline_ms").ends_with(&format!("{path}:4:1")), "{said}");
+    assert!(row("server.name").ends_with("--set server.name=mine"), "{said}");
+    assert!(row("layer.concurrency.calls_max").contains("built-in `dev`"), "{said}");
+    assert!(row("session.sessions_max").ends_with("default"), "{said}");
+    let one = text(&run(&["explain", "--profile", "dev", "layer.timeout.deadline_ms"]).stdout);
+    assert!(one.starts_with("Milliseconds"), "{one}");
+    assert_eq!(run(&["explain", "nothing.like.it"]).status.code(), Some(64));
+}
+
+#[test]
+fn prints_the_schema_the_version_and_a_manifest() {
+    assert!(text(&run(&["schema"]).stdout).contains("\"deadline_ms\""));
+    assert!(text(&run(&["version"]).stdout).contains("2026-07-28"));
+    let echo = plugins().join("libecho.so");
+    let manifest = text(&run(&["plugin", "inspect", echo.to_str().expect("UTF-8")]).stdout);
+    assert!(manifest.contains("toolrack.echo"), "{manifest}");
+    let refused = run(&["plugin", "inspect", "/bin/sh"]);
+    assert_eq!(refused.status.code(), Some(78));
+    assert!(text(&refused.stderr).contains("is not a plugin"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn says_what_to_do_about_a_port_in_use_and_a_missing_library() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let bind = format!("listen.public.http.bind={}", taken.local_addr().expect("an address"));
+    let profile = profile("");
+    let path = profile.to_str().expect("UTF-8");
+    let output = run(&["serve", "--profile", path, "--set", &bind]);
+    assert_eq!(output.status.code(), Some(75));
+    assert!(text(&output.stderr).contains("in use"), "{}", text(&output.stderr));
+    let output = run(&["serve", "--profile", path, "--set", "plugin.echo.library=libnothing.so"]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(
+        text(&output.stderr).contains("`libnothing.so` was not found in"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn two_plugins_may_not_offer_the_same_tool() {
+    let profile = profile("[plugin.twin]\nlibrary = \"libecho.so\"\n");
+    let output = run(&["serve", "--profile", profile.to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(
+        text(&output.stderr).contains("the tool `echo` is already offered by"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn stops_in_order_on_each_signal() {
+    for signal in ["TERM", "INT"] {
+        let mut program = Program::start(&profile(""), &[]);
+        program.signal(signal);
+        program.wait_for(|_, line| line["message"] == "Stopped; every call was answered.");
+        assert_eq!(program.wait(), Some(0));
+    }
+}

@@ -1,0 +1,6 @@
+//! The real program, real sockets, real plugins.
+
+mod cli;
+mod http;
+mod program;
+mod stdio;

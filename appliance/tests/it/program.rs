@@ -1,0 +1,281 @@
+//! Starts the program and speaks to it as clients do.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+use serde_json::{Value, json};
+
+/// The program as it was built for this test, with no setting of its environment.
+pub(crate) fn toolrack() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_toolrack"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TOOLRACK_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    toolrack().args(arguments).stdin(Stdio::null()).output().expect("the program runs")
+}
+
+/// Where the plugins are: beside the program.
+pub(crate) fn plugins() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_toolrack")).parent().expect("a folder").to_owned()
+}
+
+/// A profile with every layer, the echo and conformance plugins, and `more`.
+pub(crate) fn profile(more: &str) -> tempfile::TempPath {
+    let text = format!(
+        "format = 1\n[listen.public]\nhttp = {{ bind = \"127.0.0.1:0\" }}\n[control]\nbind = \"127.0.0.1:0\"\n\
+         [layer.origin]\n[layer.payload]\n[layer.concurrency]\n[layer.timeout]\n\
+         [plugin.echo]\nlibrary = \"libecho.so\"\n[plugin.conformance]\nlibrary = \"libconformance.so\"\n{more}"
+    );
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a file");
+    file.write_all(text.as_bytes()).expect("written");
+    file.into_temp_path()
+}
+
+/// A running program.
+pub(crate) struct Program {
+    child: Child,
+    lines: Receiver<Value>,
+    pub(crate) address: String,
+    pub(crate) control: String,
+}
+
+/// One HTTP answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+impl Program {
+    /// Starts it and waits until it serves.
+    pub(crate) fn start(profile: &Path, more: &[&str]) -> Self {
+        let mut command = toolrack();
+        command.args(["serve", "--profile"]).arg(profile).args(more);
+        command.args(["--set", "log.format=json"]);
+        let mut child =
+            command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                sender.send(serde_json::from_str(&line).unwrap_or(Value::String(line))).ok();
+            }
+        });
+        let mut program = Self { child, lines, address: String::new(), control: String::new() };
+        let host = |url: &Value| {
+            url.as_str().and_then(|url| url.split('/').nth(2)).unwrap_or_default().to_owned()
+        };
+        program.wait_for(|program, line| {
+            match line["message"].as_str() {
+                Some("Listening.") => program.address = host(&line["url"]),
+                Some("Control listening.") => program.control = host(&line["url"]),
+                Some(message) => return message.starts_with("Serving"),
+                None => {}
+            }
+            false
+        });
+        program
+    }
+
+    /// Reads the log until a line is the one.
+    pub(crate) fn wait_for(&mut self, mut is_it: impl FnMut(&mut Self, &Value) -> bool) -> Value {
+        let mut said = Vec::new();
+        while let Ok(line) = self.lines.recv() {
+            if is_it(self, &line) {
+                return line;
+            }
+            said.push(line);
+        }
+        panic!("the program ended; it said {said:#?}");
+    }
+
+    /// Sends one request on a connection of its own and reads the answer to its end.
+    pub(crate) fn request(&self, head: &str, body: &str) -> Answer {
+        exchange(&self.address, head, body)
+    }
+
+    /// POSTs a message with what every client sends.
+    pub(crate) fn post(&self, headers: &str, message: &Value) -> Answer {
+        self.post_text(headers, &message.to_string())
+    }
+
+    pub(crate) fn post_text(&self, headers: &str, body: &str) -> Answer {
+        let head = format!(
+            "POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+             Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n{headers}",
+            self.address,
+            body.len()
+        );
+        self.request(&head, body)
+    }
+
+    /// Shakes hands and returns the headers of the session.
+    pub(crate) fn session(&self, revision: &str, capabilities: Value) -> String {
+        let params = json!({ "protocolVersion": revision, "capabilities": capabilities,
+            "clientInfo": { "name": "test", "version": "1" } });
+        let answer = self.post(
+            "",
+            &json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params }),
+        );
+        assert_eq!(answer.json()["result"]["protocolVersion"], revision);
+        let session =
+            format!("Mcp-Session-Id: {}\r\n", answer.header("mcp-session-id").expect("an id"));
+        let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+        assert_eq!(self.post(&session, &initialized).status, 202);
+        session
+    }
+
+    /// A modern call of a tool.
+    pub(crate) fn call(&self, tool: &str, arguments: &Value) -> Answer {
+        self.post(&modern_headers("tools/call", Some(tool)), &modern_call(tool, arguments))
+    }
+
+    /// Reads a path of the control listener.
+    pub(crate) fn control(&self, path: &str) -> Answer {
+        exchange(&self.control, &format!("GET {path} HTTP/1.1\r\nHost: {}\r\n", self.control), "")
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// Waits for the end; the exit code.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        self.child.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Headers of a modern request.
+pub(crate) fn modern_headers(method: &str, name: Option<&str>) -> String {
+    let name = name.map_or_else(String::new, |name| format!("Mcp-Name: {name}\r\n"));
+    format!("MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n{name}")
+}
+
+/// `params` of a modern request.
+pub(crate) fn modern_params(mut params: Value, capabilities: &Value) -> Value {
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": capabilities,
+    });
+    params
+}
+
+/// A modern call of a tool, with id 7.
+pub(crate) fn modern_call(tool: &str, arguments: &Value) -> Value {
+    let params = modern_params(json!({ "name": tool, "arguments": arguments }), &json!({}));
+    json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params })
+}
+
+/// One request on a connection that closes after it.
+fn exchange(address: &str, head: &str, body: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let request = format!("{head}Connection: close\r\n\r\n{body}");
+    // A refusal may come before all of a large body is written.
+    stream.write_all(request.as_bytes()).ok();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).ok();
+    let text = String::from_utf8(bytes).expect("text");
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head in {text:?}"));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    let body = if head.to_lowercase().contains("transfer-encoding: chunked") {
+        unchunk(body)
+    } else {
+        body.to_owned()
+    };
+    Answer { status, head: head.to_owned(), body }
+}
+
+fn unchunk(mut body: &str) -> String {
+    let mut out = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        out.push_str(&rest[..size]);
+        body = rest[size..].trim_start_matches("\r\n");
+        if size == 0 {
+            break;
+        }
+    }
+    out
+}
+
+/// A program that speaks over its standard input and output.
+pub(crate) struct Piped {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    _profile: tempfile::TempPath,
+}
+
+impl Piped {
+    pub(crate) fn start() -> Self {
+        let text = "format = 1\n[listen.desktop]\nstdio = {}\n[layer.payload]\nrequest_bytes_max = \"64KiB\"\n\
+            [layer.timeout]\n[plugin.echo]\nlibrary = \"libecho.so\"\n[plugin.conformance]\nlibrary = \"libconformance.so\"\n\
+            [log]\nfilter = \"warn\"\n";
+        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a file");
+        file.write_all(text.as_bytes()).expect("written");
+        let profile = file.into_temp_path();
+        let mut child = toolrack()
+            .args(["serve", "--profile"])
+            .arg(&profile)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        Self { child, input, output, _profile: profile }
+    }
+
+    pub(crate) fn send(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("open");
+        writeln!(input, "{line}").and_then(|()| input.flush()).expect("it reads");
+    }
+
+    pub(crate) fn receive(&mut self) -> Value {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("it writes");
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("not a message: {line:?}"))
+    }
+
+    pub(crate) fn ask(&mut self, message: &Value) -> Value {
+        self.send(&message.to_string());
+        self.receive()
+    }
+
+    /// Closes the input; everything that is still said, and the exit code.
+    pub(crate) fn close(mut self) -> (String, Option<i32>) {
+        self.input.take();
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).expect("text");
+        (rest, self.child.wait().expect("it ends").code())
+    }
+}
