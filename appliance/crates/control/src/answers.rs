@@ -65,12 +65,7 @@ const INDEX: &str = "\
 
 impl Answers {
     pub(crate) fn new(sources: Sources, dead_after: Duration, checks_host: bool) -> Self {
-        Self {
-            sources,
-            dead_after,
-            checks_host,
-            rendered: RefCell::default(),
-        }
+        Self { sources, dead_after, checks_host, rendered: RefCell::default() }
     }
 
     pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
@@ -126,11 +121,7 @@ impl Answers {
             "uptime_ms": vitals.uptime().as_millis() as u64,
             "plugins": plugins,
         });
-        let status = if is_ready {
-            StatusCode::OK
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
-        };
+        let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         with_type(status, JSON, body.to_string().into())
     }
 
@@ -204,9 +195,8 @@ mod tests {
     #[test]
     fn only_loopback_names_are_this_machine() {
         let named = |hosts: &[&str]| {
-            let builder = hosts.iter().fold(Request::builder(), |builder, host| {
-                builder.header(HOST, *host)
-            });
+            let builder =
+                hosts.iter().fold(Request::builder(), |builder, host| builder.header(HOST, *host));
             names_this_machine(&builder.body(()).expect("a request"))
         };
         for host in ["localhost", "LocalHost:9090", "127.0.0.1:1", "127.8.0.5", "[::1]:9090"] {

@@ -68,8 +68,119 @@ impl fmt::Display for ControlAddress {
     }
 }
 
-/// A listener that no runtime knows yet.
-pub(crate) enum Socket_ {
+/// An open listener that no runtime knows yet.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) socket: OpenSocket,
+    pub(crate) address: ControlAddress,
+    /// What is to be removed in the end.
+    pub(crate) file: Option<SocketFile>,
+}
+
+/// The socket of a listener.
+#[derive(Debug)]
+pub(crate) enum OpenSocket {
     Tcp(std::net::TcpListener),
     Unix(std::os::unix::net::UnixListener),
+}
+
+impl Listener {
+    pub(crate) fn open(bind: &ControlBind) -> Result<Self, StartError> {
+        match bind {
+            ControlBind::Tcp(wanted) => open_tcp(*wanted),
+            ControlBind::Unix(path) => open_unix(path),
+        }
+    }
+}
+
+fn open_tcp(wanted: SocketAddr) -> Result<Listener, StartError> {
+    let open = || {
+        let socket = std::net::TcpListener::bind(wanted)?;
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        Ok((socket, address))
+    };
+    let (socket, address) = open().map_err(|error| refused(wanted.to_string(), error))?;
+    Ok(Listener {
+        socket: OpenSocket::Tcp(socket),
+        address: ControlAddress::Tcp(address),
+        file: None,
+    })
+}
+
+fn open_unix(path: &Path) -> Result<Listener, StartError> {
+    let label = || ControlAddress::Unix(path.to_owned()).to_string();
+    remove_stale(path)?;
+    let open = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // Before `bind`, which gives the file the mode of the socket: it is never open to others.
+        fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+        socket.bind(&SockAddr::unix(path)?)?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok((socket, SocketFile::at(path)?))
+    };
+    let (socket, file) = open().map_err(|error| refused(label(), error))?;
+    Ok(Listener {
+        socket: OpenSocket::Unix(socket.into()),
+        address: ControlAddress::Unix(path.to_owned()),
+        file: Some(file),
+    })
+}
+
+fn refused(address: String, source: io::Error) -> StartError {
+    match source.kind() {
+        ErrorKind::AddrInUse => StartError::InUse(address),
+        _ => StartError::Refused { address, source },
+    }
+}
+
+/// Removes a socket file that a process left when it died: one that nobody listens on.
+fn remove_stale(path: &Path) -> Result<(), StartError> {
+    let label = || ControlAddress::Unix(path.to_owned()).to_string();
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(refused(label(), error)),
+        Ok(file) if !file.file_type().is_socket() => {
+            return Err(StartError::Occupied(path.to_owned()));
+        }
+        Ok(_) => {}
+    }
+    let connected = Socket::new(Domain::UNIX, Type::STREAM, None).and_then(|probe| {
+        // A listener with a full backlog would make a blocking `connect` wait.
+        probe.set_nonblocking(true)?;
+        probe.connect(&SockAddr::unix(path)?)
+    });
+    match connected {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(|error| refused(label(), error))
+        }
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(refused(label(), error)),
+        Ok(()) | Err(_) => Err(StartError::InUse(label())),
+    }
+}
+
+/// The file of a Unix socket.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    /// Device and number, which tell it from a file that takes its place later.
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn at(path: &Path) -> io::Result<Self> {
+        let file = fs::symlink_metadata(path)?;
+        Ok(Self { path: path.to_owned(), identity: (file.dev(), file.ino()) })
+    }
+
+    /// Removes the file, unless another process has put its own there.
+    pub(crate) fn remove(self) {
+        let found = Self::at(&self.path);
+        if found.is_ok_and(|found| found.identity == self.identity)
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::warn!(%error, "The control listener's socket file stays behind.");
+        }
+    }
 }

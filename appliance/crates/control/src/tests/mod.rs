@@ -1,0 +1,99 @@
+//! The control listener over real sockets.
+
+mod answers;
+mod connections;
+mod start;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use profile::plan::{ControlBind, ControlPlan};
+use runtime::{Phase, Vitals};
+
+use crate::answers::{PluginReport, Sources};
+use crate::connection::Deadlines;
+use crate::listener::ControlAddress;
+use crate::thread::{Control, Limits, start_within};
+
+/// Longer than any test takes: a test that waits for ever must fail.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// So long that no test meets it.
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// Limits that no test meets by accident.
+const WIDE: Limits = Limits {
+    connections: 64,
+    deadlines: Deadlines { head: NEVER, idle: NEVER },
+    dead_after: NEVER,
+};
+
+/// A process that serves, with one plugin that is ready.
+fn sources() -> Sources {
+    let vitals = Arc::new(Vitals::new());
+    vitals.set_generation(3);
+    vitals.enter(Phase::Ready);
+    Sources {
+        vitals,
+        plugins: Arc::new(|| vec![plugin("echo", true)]),
+        metrics: Arc::new(|| "some_total 1\n".to_owned()),
+        plan: Arc::new(|| Bytes::from_static(b"{\"profile\":\"dev\"}")),
+    }
+}
+
+fn plugin(name: &str, is_ready: bool) -> PluginReport {
+    let state = if is_ready { "ready" } else { "stopped" };
+    PluginReport { name: name.into(), state, is_ready }
+}
+
+fn loopback() -> ControlPlan {
+    ControlPlan { bind: ControlBind::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))) }
+}
+
+/// A control listener on a free port.
+fn started(sources: Sources, limits: Limits) -> (Control, SocketAddr) {
+    let control = start_within(&loopback(), sources, limits).expect("starts");
+    let ControlAddress::Tcp(address) = *control.address() else {
+        panic!("asked for TCP");
+    };
+    (control, address)
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("connects");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream
+}
+
+/// An answer as it came.
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+/// Asks once, on a connection of its own.
+fn ask(address: SocketAddr, line: &str, host: &str) -> Answer {
+    ask_on(connect(address), line, host)
+}
+
+fn ask_on(mut stream: impl Read + Write, line: &str, host: &str) -> Answer {
+    let request = format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("sends");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("answers");
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Answer {
+        status: status.expect("a status"),
+        head: head.to_ascii_lowercase(),
+        body: body.to_owned(),
+    }
+}
+
+fn get(address: SocketAddr, path: &str) -> Answer {
+    ask(address, &format!("GET {path}"), "localhost")
+}

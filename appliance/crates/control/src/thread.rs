@@ -1,0 +1,198 @@
+//! The control thread: its runtime, its accept loop, its beginning and its end.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use profile::plan::ControlPlan;
+use protocol::Bound;
+use runtime::Vitals;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+
+use crate::answers::{Answers, Sources};
+use crate::connection::{Deadlines, serve};
+use crate::listener::{ControlAddress, Listener, OpenSocket, SocketFile, StartError};
+use crate::reserve::Reserve;
+
+/// What bounds the control listener. Not in a profile: probes must work however it is tuned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Connections at once: probes and scrapers of a whole cluster, and a person.
+    pub(crate) connections: usize,
+    pub(crate) deadlines: Deadlines,
+    /// From which age of its last beat on the data plane counts as dead.
+    pub(crate) dead_after: Duration,
+}
+
+impl Limits {
+    pub(crate) const DEFAULT: Self =
+        Self { connections: 64, deadlines: Deadlines::DEFAULT, dead_after: Vitals::DEAD_AFTER };
+}
+
+/// The running control thread.
+#[derive(Debug)]
+pub struct Control {
+    address: ControlAddress,
+    file: Option<SocketFile>,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Control {
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> &ControlAddress {
+        &self.address
+    }
+
+    /// Ends the thread and waits for it. Open connections are cut.
+    pub fn stop(self) {
+        // Nobody to tell: the thread has ended by itself.
+        self.stop.send(()).ok();
+        if self.thread.join().is_err() {
+            tracing::error!("The control thread ended with a panic.");
+        }
+        if let Some(file) = self.file {
+            file.remove();
+        }
+    }
+}
+
+/// Opens the listener and starts its thread.
+///
+/// # Errors
+/// When it cannot listen, or there is no thread.
+pub fn start(plan: &ControlPlan, sources: Sources) -> Result<Control, StartError> {
+    start_within(plan, sources, Limits::DEFAULT)
+}
+
+pub(crate) fn start_within(
+    plan: &ControlPlan,
+    sources: Sources,
+    limits: Limits,
+) -> Result<Control, StartError> {
+    let Listener { socket, address, file } = Listener::open(&plan.bind)?;
+    // Whoever reaches a Unix socket was let in by its mode; whoever asked for a remote address has
+    // names of its own.
+    let checks_host = matches!(&address, ControlAddress::Tcp(tcp) if tcp.ip().is_loopback());
+    let (stop, stopping) = oneshot::channel();
+    let (ready, is_ready) = mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new()
+        .name("control".to_owned())
+        .spawn(move || {
+            let answers = Answers::new(sources, limits.dead_after, checks_host);
+            run(socket, answers, limits, &ready, stopping);
+        })
+        .map_err(StartError::NoThread)?;
+    match is_ready.recv() {
+        Ok(Ok(())) => Ok(Control { address, file, stop, thread }),
+        Ok(Err(error)) => Err(StartError::NoThread(error)),
+        Err(error) => Err(StartError::NoThread(io::Error::other(error))),
+    }
+}
+
+/// The whole life of the thread. Tells `ready` once whether it will serve.
+fn run(
+    socket: OpenSocket,
+    answers: Answers,
+    limits: Limits,
+    ready: &mpsc::SyncSender<io::Result<()>>,
+    stopping: oneshot::Receiver<()>,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let opened = runtime.and_then(|runtime| {
+        let entered = runtime.enter();
+        let accepting = Accepting::new(socket)?;
+        drop(entered);
+        Ok((runtime, accepting))
+    });
+    // `start` waits for this, and cannot have gone.
+    let (told, opened) = match opened {
+        Ok(opened) => (Ok(()), Some(opened)),
+        Err(error) => (Err(error), None),
+    };
+    ready.send(told).ok();
+    let Some((runtime, accepting)) = opened else { return };
+    let tasks = LocalSet::new();
+    tasks.block_on(&runtime, async {
+        tokio::select! {
+            () = accept(accepting, Rc::new(answers), limits) => {}
+            _ = stopping => {}
+        }
+    });
+}
+
+/// A socket that the runtime knows.
+enum Accepting {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Accepting {
+    fn new(socket: OpenSocket) -> io::Result<Self> {
+        match socket {
+            OpenSocket::Tcp(socket) => TcpListener::from_std(socket).map(Self::Tcp),
+            OpenSocket::Unix(socket) => UnixListener::from_std(socket).map(Self::Unix),
+        }
+    }
+}
+
+/// Accepts for ever.
+async fn accept(accepting: Accepting, answers: Rc<Answers>, limits: Limits) {
+    /// Between two failures to accept: waiting longer delays probes, not at all keeps a core busy.
+    const PAUSE: Duration = Duration::from_millis(50);
+    let crew = Crew {
+        answers,
+        bound: Bound::new("control_connections", limits.connections),
+        deadlines: limits.deadlines,
+    };
+    let mut reserve = Reserve::new(limits.connections);
+    let mut is_failing = false;
+    loop {
+        let accepted = match &accepting {
+            Accepting::Tcp(socket) => socket.accept().await.map(|(stream, _)| crew.take(stream)),
+            Accepting::Unix(socket) => socket.accept().await.map(|(stream, _)| crew.take(stream)),
+        };
+        match accepted {
+            Ok(()) => {
+                reserve.refill();
+                is_failing = false;
+            }
+            Err(error) if reserve.release(&error) => {}
+            Err(error) => {
+                // Once for each time of trouble: the log must not drown in it.
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!(%error, "The control listener cannot accept.");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Takes connections in.
+struct Crew {
+    answers: Rc<Answers>,
+    bound: Arc<Bound>,
+    deadlines: Deadlines,
+}
+
+impl Crew {
+    /// Serves a connection beside the others; above the bound it is closed at once.
+    fn take(&self, stream: impl AsyncRead + AsyncWrite + Unpin + 'static) {
+        let Some(permit) = self.bound.try_take() else {
+            return;
+        };
+        let serving = serve(stream, Rc::clone(&self.answers), self.deadlines);
+        tokio::task::spawn_local(async move {
+            serving.await;
+            drop(permit);
+        });
+    }
+}
