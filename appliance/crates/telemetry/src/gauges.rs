@@ -12,22 +12,7 @@ pub fn render_bound(out: &mut String, bound: &Bound) {
     if limit != usize::MAX {
         writeln!(out, "toolrack_bound_limit{{bound=\"{name}\"}} {limit}").ok();
     }
-    writeln!(
-        out,
-        "toolrack_bound_used{{bound=\"{name}\"}} {}",
-        bound.used()
-    )
-    .ok();
-    writeln!(
-        out,
-        "toolrack_bound_peak{{bound=\"{name}\"}} {}",
-        bound.peak()
-    )
-    .ok();
-    writeln!(
-        out,
-        "toolrack_bound_refused_total{{bound=\"{name}\"}} {}",
-        bound.refused()
-    )
-    .ok();
+    writeln!(out, "toolrack_bound_used{{bound=\"{name}\"}} {}", bound.used()).ok();
+    writeln!(out, "toolrack_bound_peak{{bound=\"{name}\"}} {}", bound.peak()).ok();
+    writeln!(out, "toolrack_bound_refused_total{{bound=\"{name}\"}} {}", bound.refused()).ok();
 }

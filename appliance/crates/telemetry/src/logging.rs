@@ -33,9 +33,7 @@ pub fn start_logging(filter: &str, shape: LogShape, colours: bool) -> Result<(),
         LogShape::Json => true,
     };
     let filter = EnvFilter::builder().parse(filter)?;
-    lines(filter, is_json, is_terminal && colours, stderr)
-        .try_init()
-        .ok();
+    lines(filter, is_json, is_terminal && colours, stderr).try_init().ok();
     Ok(())
 }
 
@@ -50,18 +48,10 @@ fn lines<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let lines = lines.with_target(false);
     if is_json {
-        Box::new(
-            lines
-                .json()
-                .flatten_event(true)
-                .with_span_list(false)
-                .finish(),
-        )
+        Box::new(lines.json().flatten_event(true).with_span_list(false).finish())
     } else {
         Box::new(lines.with_ansi(colours).finish())
     }
@@ -104,10 +94,7 @@ mod tests {
     #[test]
     fn text_has_the_message_and_its_fields_on_one_line() {
         let text = log("info", false, false);
-        assert!(
-            text.ends_with(" INFO Plugin ready. plugin=\"echo\" calls=3\n"),
-            "{text}"
-        );
+        assert!(text.ends_with(" INFO Plugin ready. plugin=\"echo\" calls=3\n"), "{text}");
         assert_eq!(text.lines().count(), 1);
     }
 

@@ -174,11 +174,8 @@ pub fn reference() -> String {
          | Metric | Kind | Labels | Meaning |\n|---|---|---|---|\n",
     );
     for metric in Metric::ALL {
-        let labels: Vec<String> = metric
-            .labels()
-            .iter()
-            .map(|label| format!("`{label}`"))
-            .collect();
+        let labels: Vec<String> =
+            metric.labels().iter().map(|label| format!("`{label}`")).collect();
         let (name, kind, labels) = (metric.name(), metric.kind().as_str(), labels.join(", "));
         writeln!(out, "| `{name}` | {kind} | {labels} | {} |", metric.help()).ok();
     }
@@ -197,10 +194,7 @@ mod tests {
         assert_eq!(names.len(), Metric::ALL.len());
         for metric in Metric::ALL {
             let help = metric.help();
-            assert!(
-                help.ends_with('.') && !help.contains(['\n', '\\', '|']),
-                "{metric:?}: {help}"
-            );
+            assert!(help.ends_with('.') && !help.contains(['\n', '\\', '|']), "{metric:?}: {help}");
         }
     }
 

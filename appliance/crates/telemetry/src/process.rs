@@ -65,9 +65,7 @@ mod tests {
     #[test]
     fn counts_the_files_that_are_open() {
         let before = open_fds().expect("Linux has /proc");
-        let files: Vec<_> = (0..64)
-            .map(|_| fs::File::open("/dev/null").expect("opens"))
-            .collect();
+        let files: Vec<_> = (0..64).map(|_| fs::File::open("/dev/null").expect("opens")).collect();
         let after = open_fds().expect("Linux has /proc");
         drop(files);
         // Other tests of this process open and close files as well, but not tens of them.
@@ -80,14 +78,8 @@ mod tests {
         samples.process();
         let mut out = String::new();
         samples.render(&mut out);
-        for metric in Metric::ALL
-            .iter()
-            .filter(|metric| metric.name().starts_with("process_"))
-        {
-            assert!(
-                out.contains(&format!("\n{} ", metric.name())),
-                "{metric:?} is not in {out}"
-            );
+        for metric in Metric::ALL.iter().filter(|metric| metric.name().starts_with("process_")) {
+            assert!(out.contains(&format!("\n{} ", metric.name())), "{metric:?} is not in {out}");
         }
     }
 }

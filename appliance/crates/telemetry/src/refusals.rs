@@ -20,10 +20,7 @@ impl RefusalCounter {
             let name = Metric::Refusals.name();
             counter!(name, "layer" => layer, "kind" => kind.as_str(), "mode" => mode)
         };
-        Self {
-            enforced: of("enforce"),
-            shadowed: of("shadow"),
-        }
+        Self { enforced: of("enforce"), shadowed: of("shadow") }
     }
 
     /// Counts one refusal. A shadowed one is logged as well: nobody else will hear of it.

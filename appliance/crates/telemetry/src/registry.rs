@@ -62,9 +62,6 @@ mod tests {
                 "{out}"
             );
         }
-        assert!(
-            Registry::install().is_err(),
-            "a second recorder would split the counts"
-        );
+        assert!(Registry::install().is_err(), "a second recorder would split the counts");
     }
 }

@@ -23,9 +23,7 @@ impl Samples {
     /// No samples.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            lines: vec![String::new(); Metric::ALL.len()],
-        }
+        Self { lines: vec![String::new(); Metric::ALL.len()] }
     }
 
     /// Adds one sample. `labels` are the values of [`Metric::labels`], in that order; an empty one
@@ -35,11 +33,7 @@ impl Samples {
         debug_assert_eq!(labels.len(), metric.labels().len(), "{metric:?}");
         let line = &mut self.lines[metric as usize];
         line.push_str(metric.name());
-        let given = metric
-            .labels()
-            .iter()
-            .zip(labels)
-            .filter(|(_, value)| !value.is_empty());
+        let given = metric.labels().iter().zip(labels).filter(|(_, value)| !value.is_empty());
         let mut before = '{';
         for (name, value) in given {
             write!(line, "{before}{name}=\"{}\"", Escaped(value)).ok();
@@ -122,10 +116,7 @@ mod tests {
         samples.set(Metric::BuildInfo, &["a\"b\\c\nd"], 1);
         let mut out = String::new();
         samples.render(&mut out);
-        assert!(
-            out.ends_with("toolrack_build_info{version=\"a\\\"b\\\\c\\nd\"} 1\n"),
-            "{out}"
-        );
+        assert!(out.ends_with("toolrack_build_info{version=\"a\\\"b\\\\c\\nd\"} 1\n"), "{out}");
     }
 
     #[test]
@@ -148,9 +139,6 @@ mod tests {
         ] {
             assert!(out.contains(line), "{line} is not in {out}");
         }
-        assert!(
-            !out.contains("toolrack_bound_limit{bound=\"endless\"}"),
-            "{out}"
-        );
+        assert!(!out.contains("toolrack_bound_limit{bound=\"endless\"}"), "{out}");
     }
 }

@@ -36,14 +36,7 @@ enum End {
 }
 
 /// The values of the label `result`, in the order of [`End`].
-const ENDS: [&str; 6] = [
-    "result",
-    "tool_error",
-    "input_required",
-    "error",
-    "refused",
-    "dropped",
-];
+const ENDS: [&str; 6] = ["result", "tool_error", "input_required", "error", "refused", "dropped"];
 
 /// The values of the label `era`.
 const ERAS: [&str; 2] = ["legacy", "modern"];
@@ -82,21 +75,13 @@ impl CallMeter {
         let shards = threads.next_power_of_two().min(SHARDS_MAX);
         // `ALL` holds the variants in their order, and `Unknown` comes after them.
         let methods = || (0..=Method::ALL.len()).map(|_| Series::default()).collect();
-        Self {
-            shards: (0..shards).map(|_| [methods(), methods()]).collect(),
-        }
+        Self { shards: (0..shards).map(|_| [methods(), methods()]).collect() }
     }
 
     /// Begins to time a call.
     #[must_use]
     pub fn start(&self, method: Method, era: Era) -> Measured<'_> {
-        Measured {
-            meter: self,
-            method,
-            era,
-            begun: Instant::now(),
-            end: End::Dropped,
-        }
+        Measured { meter: self, method, era, begun: Instant::now(), end: End::Dropped }
     }
 
     /// The series of this thread.
@@ -227,8 +212,7 @@ impl Measured<'_> {
 
 impl Drop for Measured<'_> {
     fn drop(&mut self) {
-        self.meter
-            .count(self.method, self.era, self.end, self.begun.elapsed());
+        self.meter.count(self.method, self.era, self.end, self.begun.elapsed());
     }
 }
 

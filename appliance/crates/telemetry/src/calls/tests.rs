@@ -49,10 +49,8 @@ fn ends_are_told_apart() {
         let meter = CallMeter::new();
         meter.start(Method::ToolsCall, Era::Modern).end(&result);
         let out = rendered(&meter);
-        let counted: Vec<_> = out
-            .lines()
-            .filter(|line| line.starts_with("toolrack_calls_total"))
-            .collect();
+        let counted: Vec<_> =
+            out.lines().filter(|line| line.starts_with("toolrack_calls_total")).collect();
         let labels = format!("era=\"modern\",method=\"tools/call\",result=\"{name}\"");
         assert_eq!(counted, [format!("toolrack_calls_total{{{labels}}} 1")]);
     }
@@ -100,9 +98,6 @@ fn counts_of_many_threads_add_up() {
         }
     });
     let labels = "era=\"legacy\",method=\"ping\"";
-    let line = format!(
-        "toolrack_call_seconds_count{{{labels}}} {}\n",
-        threads * calls
-    );
+    let line = format!("toolrack_call_seconds_count{{{labels}}} {}\n", threads * calls);
     assert!(rendered(&meter).contains(&line));
 }
