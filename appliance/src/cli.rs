@@ -5,12 +5,68 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Variables that begin with the prefix of profile keys and mean something else.
+use crate::exit;
+
+/// What the variables of profile keys begin with.
+const PREFIX: &str = "TOOLRACK_";
+
+/// Variables that begin with the prefix and mean something else.
 const RESERVED: [&str; 1] = ["TOOLRACK_PROFILE"];
+
+const ABOUT_ALL: &str = "\
+Begin with:
+  toolrack serve                     serve the built-in profile `dev` on this machine
+  toolrack profiles show dev         see what it is made of
+  toolrack explain                   see every value, and where it came from
+
+Every key of a profile can also be set by an environment variable, with two underscores between
+tables: TOOLRACK_LAYER__TIMEOUT__DEADLINE_MS=5000.
+
+Exit codes:
+  0 as asked   64 wrong command line   70 internal fault   75 not now, for example a port in use
+  78 something is wrong with the profile or with what it names";
+
+const ABOUT_SERVE: &str = "\
+Examples:
+  toolrack serve
+  toolrack serve --profile my.toml
+  toolrack serve --set listen.public.http.bind=127.0.0.1:0
+  toolrack serve --profile desktop --set plugin.filesystem.config.root=/srv/docs";
+
+const ABOUT_CHECK: &str = "\
+Examples:
+  toolrack check --profile my.toml
+  toolrack check --profile my.toml --set layer.timeout.deadline_ms=5000";
+
+const ABOUT_EXPLAIN: &str = "\
+Examples:
+  toolrack explain
+  toolrack explain layer.timeout
+  toolrack explain --profile my.toml plugin.files";
+
+const ABOUT_SHOW: &str = "\
+Example:
+  toolrack profiles show dev > my.toml";
+
+const ABOUT_SCHEMA: &str = "\
+Example:
+  toolrack schema > profile.schema.json
+and as the first line of a profile:
+  #:schema ./profile.schema.json";
+
+const ABOUT_INSPECT: &str = "\
+Example:
+  toolrack plugin inspect ./libweather.so";
 
 /// The MCP appliance that people configure instead of code.
 #[derive(Parser)]
-#[command(name = "toolrack", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "toolrack",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = ABOUT_ALL
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -20,16 +76,13 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Serve a profile until SIGTERM or Ctrl-C.
-    #[command(
-        after_help = "Examples:\n  toolrack serve\n  toolrack serve --profile my.toml\n  toolrack serve --profile dev --set listen.public.http.bind=127.0.0.1:0"
-    )]
+    #[command(after_help = ABOUT_SERVE)]
     Serve(ProfileOptions),
     /// Say everything that is wrong with a profile, without starting anything.
+    #[command(after_help = ABOUT_CHECK)]
     Check(ProfileOptions),
     /// Show the layers in their order, and every value with where it came from.
-    #[command(
-        after_help = "Examples:\n  toolrack explain\n  toolrack explain layer.timeout\n  toolrack explain --profile my.toml plugin.files"
-    )]
+    #[command(after_help = ABOUT_EXPLAIN)]
     Explain {
         #[command(flatten)]
         options: ProfileOptions,
@@ -40,11 +93,12 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Profiles(Profiles),
     /// Print the JSON Schema of a profile, for editors.
+    #[command(after_help = ABOUT_SCHEMA)]
     Schema,
     /// Look at plugins.
     #[command(subcommand)]
     Plugin(PluginCommand),
-    /// Print the version, and what it speaks.
+    /// Print the version, and the revisions of MCP that it speaks.
     Version,
 }
 
@@ -52,9 +106,16 @@ pub(crate) enum Command {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ProfileOptions {
     /// A profile file, or the name of a built-in profile.
-    #[arg(long, short, env = "TOOLRACK_PROFILE", default_value = "dev", value_name = "PATH|NAME")]
+    #[arg(
+        long,
+        short,
+        env = "TOOLRACK_PROFILE",
+        hide_env_values = true,
+        default_value = "dev",
+        value_name = "PATH|NAME"
+    )]
     pub(crate) profile: String,
-    /// Change one value; may be given more than once. The last word, after the file and the environment.
+    /// Change one value; may be given more than once. Wins over the file and the environment.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
 }
@@ -65,11 +126,12 @@ pub(crate) enum Profiles {
     /// Name them all.
     List,
     /// Print one.
+    #[command(after_help = ABOUT_SHOW)]
     Show {
         /// Its name.
         name: String,
     },
-    /// Look at this machine and say which to begin with.
+    /// Look at this machine and say what to begin with.
     Recommend,
 }
 
@@ -77,21 +139,35 @@ pub(crate) enum Profiles {
 #[derive(Subcommand)]
 pub(crate) enum PluginCommand {
     /// Print what a library says of itself, without running any of it.
+    #[command(after_help = ABOUT_INSPECT)]
     Inspect {
         /// The library.
         file: PathBuf,
     },
 }
 
-/// Reads the command line; prints help and errors itself.
+/// Reads the command line. Help and mistakes are printed, and end the program.
+#[expect(
+    clippy::exit,
+    clippy::disallowed_methods,
+    reason = "nothing has been made yet that would have to be unmade; clap's own exit has code 2"
+)]
 pub(crate) fn parse() -> Cli {
-    Cli::parse()
+    Cli::try_parse().unwrap_or_else(|error| {
+        // Whoever does not read it any more has gone.
+        error.print().ok();
+        let code = if error.use_stderr() { exit::USAGE } else { exit::OK };
+        std::process::exit(code.into())
+    })
 }
 
-/// Environment variables that are keys of a profile.
+/// Environment variables that are keys of a profile. What is not UTF-8 in a value is replaced, so
+/// that the value is complained of where it is used.
 pub(crate) fn profile_environment() -> Vec<(String, String)> {
-    std::env::vars()
-        .filter(|(name, _)| name.starts_with("TOOLRACK_") && !RESERVED.contains(&name.as_str()))
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, _)| name.starts_with(PREFIX) && !RESERVED.contains(&name.as_str()))
+        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
         .collect()
 }
 
@@ -100,9 +176,10 @@ pub(crate) fn secret_from_environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Whether log lines may be coloured.
+/// Whether log lines may be coloured (no-color.org: an empty variable says nothing).
 pub(crate) fn wants_colours() -> bool {
-    std::env::var_os("NO_COLOR").is_none() && std::io::stderr().is_terminal()
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::io::stderr().is_terminal()
 }
 
 /// Where bare library names are looked for: around the program.
@@ -112,4 +189,16 @@ pub(crate) fn library_search() -> Vec<PathBuf> {
         return Vec::new();
     };
     vec![folder.clone(), folder.join("../lib/toolrack/plugins"), folder.join("plugins")]
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
 }

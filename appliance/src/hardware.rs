@@ -1,87 +1,208 @@
 //! How many cores and how much memory this process may use: limits of its container come first.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::thread::sched_getaffinity;
+
 /// What this process may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hardware {
     /// Cores, rounded up.
     pub(crate) cores: usize,
-    /// What limits them.
-    pub(crate) cores_from: &'static str,
-    /// Bytes.
+    pub(crate) cores_from: Limit,
+    /// Bytes; 0 when the kernel does not tell.
     pub(crate) memory_bytes: u64,
-    /// What limits them.
-    pub(crate) memory_from: &'static str,
+    pub(crate) memory_from: Limit,
 }
 
-/// Limits of version 1 that mean none are written as numbers near the largest.
-const NO_LIMIT: u64 = 1 << 60;
+/// What limits the use of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// A control group: the container, or the service manager.
+    Group,
+    /// The processors that this process may run on.
+    Affinity,
+    /// What there is.
+    Machine,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Group => "limit of the control group",
+            Self::Affinity => "processors that this process may run on",
+            Self::Machine => "memory of the machine",
+        })
+    }
+}
 
 impl Hardware {
-    /// Looks at the kernel's files.
+    /// Asks the kernel.
     pub(crate) fn read() -> Self {
-        let available = std::thread::available_parallelism().map_or(1, usize::from);
-        let (cores, cores_from) = match quota_cores() {
-            Some(quota) if quota < available => (quota, "control group"),
-            _ => (available, "processor affinity"),
+        // Not `available_parallelism`: it counts quotas in and does not say so.
+        let processors = sched_getaffinity(None).map(|set| set.count() as usize);
+        Self::below(Path::new("/"), processors.unwrap_or(1))
+    }
+
+    /// The same from the files below `root`, for a process that may run on so many processors.
+    fn below(root: &Path, processors: usize) -> Self {
+        let (cores, cores_from) = match quota_cores(root) {
+            Some(quota) if quota < processors => (quota, Limit::Group),
+            _ => (processors.max(1), Limit::Affinity),
         };
-        let total = meminfo_total().unwrap_or(0);
-        let (memory_bytes, memory_from) = match memory_limit() {
-            Some(limit) if total == 0 || limit < total => (limit, "control group"),
-            _ => (total, "machine"),
+        let total = total_memory(root).unwrap_or(0);
+        let (memory_bytes, memory_from) = match memory_limit(root) {
+            Some(limit) if total == 0 || limit < total => (limit, Limit::Group),
+            _ => (total, Limit::Machine),
         };
         Self { cores, cores_from, memory_bytes, memory_from }
     }
 }
 
-/// The folders of this process's control group and all around it, innermost first.
-fn groups(controller: &str, root: &str) -> Vec<PathBuf> {
-    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+/// The folders of this process's control group and of all around it, each of which limits it.
+/// Version 2 of control groups has one hierarchy with no controller's name; version 1 has one for
+/// each controller. In a container without a name space of its own, the path is that of the host
+/// and only the outermost folder is there, which is then the container's.
+fn groups(root: &Path, controller: &str, mount: &str) -> Vec<PathBuf> {
+    let own = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let path = own.lines().find_map(|line| {
+        // For example `4:cpu,cpuacct:/user.slice`.
         let mut parts = line.splitn(3, ':').skip(1);
         let (controllers, path) = (parts.next()?, parts.next()?);
-        (controllers.split(',').any(|found| found == controller)).then(|| path.to_owned())
+        controllers.split(',').any(|found| found == controller).then_some(path)
     });
     let Some(path) = path else { return Vec::new() };
     let relative = Path::new(path.trim_start_matches('/'));
-    relative.ancestors().map(|part| Path::new(root).join(part)).collect()
+    relative.ancestors().map(|part| root.join("sys/fs/cgroup").join(mount).join(part)).collect()
 }
 
 fn number(path: &Path) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-fn memory_limit() -> Option<u64> {
-    let second = groups("", "/sys/fs/cgroup")
-        .into_iter()
-        .filter_map(|group| number(&group.join("memory.max")));
-    let first = groups("memory", "/sys/fs/cgroup/memory")
-        .into_iter()
-        .filter_map(|group| number(&group.join("memory.limit_in_bytes")));
-    second.chain(first).filter(|limit| *limit < NO_LIMIT).min()
+/// The narrowest limit on memory.
+fn memory_limit(root: &Path) -> Option<u64> {
+    let second = groups(root, "", "").into_iter().map(|group| group.join("memory.max"));
+    let first = groups(root, "memory", "memory");
+    let first = first.into_iter().map(|group| group.join("memory.limit_in_bytes"));
+    // No limit is no number in version 2 (`max`), and a number near the largest in version 1: the
+    // caller takes what the machine has when that is less.
+    second.chain(first).filter_map(|file| number(&file)).min()
 }
 
-fn quota_cores() -> Option<usize> {
-    let second = groups("", "/sys/fs/cgroup").into_iter().filter_map(|group| {
+/// The narrowest quota of processor time, in cores, rounded up.
+fn quota_cores(root: &Path) -> Option<usize> {
+    let second = groups(root, "", "").into_iter().filter_map(|group| {
+        // `150000 100000`, or `max 100000`.
         let text = fs::read_to_string(group.join("cpu.max")).ok()?;
         let (quota, period) = text.trim().split_once(' ')?;
-        Some((quota.parse::<u64>().ok()?, period.parse::<u64>().ok()?))
+        Some((quota.parse().ok()?, period.parse().ok()?))
     });
-    let first = groups("cpu", "/sys/fs/cgroup/cpu").into_iter().filter_map(|group| {
-        // Minus one is no number here: no quota.
-        Some((number(&group.join("cpu.cfs_quota_us"))?, number(&group.join("cpu.cfs_period_us"))?))
+    let first = groups(root, "cpu", "cpu").into_iter().filter_map(|group| {
+        // No quota is -1, which is no number here.
+        let quota = number(&group.join("cpu.cfs_quota_us"))?;
+        Some((quota, number(&group.join("cpu.cfs_period_us"))?))
     });
-    let cores = second
-        .chain(first)
-        .filter(|(_, period)| *period > 0)
-        .map(|(quota, period)| quota.div_ceil(period));
-    cores.min().and_then(|cores| usize::try_from(cores.max(1)).ok())
+    let cores = second.chain(first).filter(|(_, period)| *period > 0);
+    let cores = cores.map(|(quota, period): (u64, u64)| quota.div_ceil(period)).min()?;
+    usize::try_from(cores.max(1)).ok()
 }
 
-fn meminfo_total() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
-    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib << 10)
+fn total_memory(root: &Path) -> Option<u64> {
+    let text = fs::read_to_string(root.join("proc/meminfo")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    /// What is read from these files by a process that may run on eight processors.
+    fn read(files: &[(&str, &str)]) -> Hardware {
+        let root = tempfile::tempdir().expect("a folder");
+        let memory = ("proc/meminfo", "MemTotal:       16777216 kB\nMemFree: 1 kB\n");
+        for (path, text) in files.iter().chain([&memory]) {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            fs::write(path, text).expect("written");
+        }
+        Hardware::below(root.path(), 8)
+    }
+
+    #[test]
+    fn without_control_groups_the_machine_is_the_limit() {
+        let expected = Hardware {
+            cores: 8,
+            cores_from: Limit::Affinity,
+            memory_bytes: 16 * GIB,
+            memory_from: Limit::Machine,
+        };
+        assert_eq!(read(&[]), expected);
+    }
+
+    #[test]
+    fn the_narrowest_group_around_the_process_is_the_limit() {
+        let hardware = read(&[
+            ("proc/self/cgroup", "0::/service/worker\n"),
+            ("sys/fs/cgroup/service/worker/memory.max", "max\n"),
+            ("sys/fs/cgroup/service/worker/cpu.max", "400000 100000\n"),
+            ("sys/fs/cgroup/service/memory.max", "2147483648\n"),
+            ("sys/fs/cgroup/service/cpu.max", "150000 100000\n"),
+            ("sys/fs/cgroup/cpu.max", "max 100000\n"),
+        ]);
+        let expected = Hardware {
+            cores: 2,
+            cores_from: Limit::Group,
+            memory_bytes: 2 * GIB,
+            memory_from: Limit::Group,
+        };
+        assert_eq!(hardware, expected);
+    }
+
+    #[test]
+    fn reads_control_groups_of_version_1() {
+        let groups = "5:memory:/docker/1\n3:cpu,cpuacct:/docker/1\n0::/\n";
+        let hardware = read(&[
+            ("proc/self/cgroup", groups),
+            // The container sees its own group as the outermost.
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "1073741824\n"),
+            ("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "300000\n"),
+            ("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n"),
+        ]);
+        assert_eq!((hardware.cores, hardware.cores_from), (3, Limit::Group));
+        assert_eq!((hardware.memory_bytes, hardware.memory_from), (GIB, Limit::Group));
+    }
+
+    #[test]
+    fn limits_that_mean_none_do_not_count() {
+        let hardware = read(&[
+            ("proc/self/cgroup", "5:memory:/\n3:cpu:/\n"),
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n"),
+            ("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n"),
+        ]);
+        assert_eq!(hardware, read(&[]));
+    }
+
+    #[test]
+    fn what_is_malformed_is_as_if_it_were_not_there() {
+        let hardware = read(&[
+            ("proc/self/cgroup", "0\n::\n0::/\nx"),
+            ("sys/fs/cgroup/memory.max", "a lot"),
+            ("sys/fs/cgroup/cpu.max", "100000 0"),
+        ]);
+        assert_eq!(hardware, read(&[]));
+    }
+
+    #[test]
+    fn this_machine_has_a_core_and_memory() {
+        let hardware = Hardware::read();
+        assert!(hardware.cores > 0 && hardware.memory_bytes > 0, "{hardware:?}");
+    }
 }

@@ -39,7 +39,6 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("time", &["plugin-sdk"]),
     ("filesystem", &["plugin-sdk"]),
     ("conformance", &["plugin-sdk"]),
-    ("misbehave", &["plugin-sdk"]),
     ("ci", &["profile"]),
 ];
 

@@ -15,10 +15,11 @@ pub(crate) fn run(options: &ProfileOptions) -> ExitCode {
         writeln!(std::io::stderr(), "warning: {warning}").ok();
     }
     let plan = &loaded.plan;
-    super::say(&format!(
-        "profile `{}` is good: {} listeners, {} plugins\n",
-        plan.name,
-        plan.listeners.len(),
-        plan.plugins.len()
-    ))
+    let listeners = counted(plan.listeners.len(), "listener");
+    let plugins = counted(plan.plugins.len(), "plugin");
+    super::say(&format!("profile `{}` is good: {listeners}, {plugins}\n", plan.name))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

@@ -3,11 +3,13 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use middleware::Mode;
 use profile::{Loaded, Row};
 
 use crate::cli::ProfileOptions;
 use crate::exit;
+
+/// Longest key or value that the others are aligned to; longer ones stand out.
+const COLUMN_MAX: usize = 60;
 
 /// Shows the layers in their order, and every value with where it came from.
 pub(crate) fn run(options: &ProfileOptions, key: Option<&str>) -> ExitCode {
@@ -18,7 +20,7 @@ pub(crate) fn run(options: &ProfileOptions, key: Option<&str>) -> ExitCode {
     let rows = loaded.rows(key);
     let mut out = String::new();
     match key {
-        None => stack(&loaded, &mut out),
+        None => layers(&loaded, &mut out),
         Some(key) => {
             let meaning = loaded.meaning(key);
             if rows.is_empty() && meaning.is_none() {
@@ -30,35 +32,31 @@ pub(crate) fn run(options: &ProfileOptions, key: Option<&str>) -> ExitCode {
             if let Some(meaning) = meaning {
                 writeln!(out, "{meaning}\n").ok();
             }
+            if rows.is_empty() {
+                writeln!(out, "  {key} is not set, and has no default.").ok();
+            }
         }
     }
     table(&rows, &mut out);
     super::say(&out)
 }
 
-fn stack(loaded: &Loaded, out: &mut String) {
-    let layers = &loaded.plan.layers;
+fn layers(loaded: &Loaded, out: &mut String) {
     writeln!(out, "Layers, the first meets a request first:").ok();
     for (layer, stage) in stack::ORDER {
-        let mode = match *layer {
-            "origin" => layers.origin.mode,
-            "payload" => layers.payload.mode,
-            "concurrency" => layers.concurrency.mode,
-            _ => layers.timeout.mode,
-        };
-        let mode = match mode {
-            Mode::Enforce => "enforce",
-            Mode::Shadow => "shadow",
-            Mode::Off => "off",
-        };
+        // An absent table has no rows: the layer is off.
+        let rows = loaded.rows(Some(&format!("layer.{layer}.mode")));
+        let mode = rows.first().map_or("off", |row| row.value.trim_matches('"'));
         writeln!(out, "  {stage:<7} {layer:<12} {mode}").ok();
     }
     writeln!(out, "\nValues, and where each came from:").ok();
 }
 
 fn table(rows: &[Row], out: &mut String) {
-    let width = |length: fn(&Row) -> usize| rows.iter().map(length).max().unwrap_or(0).min(60);
-    let (keys, values) = (width(|row| row.key.len()), width(|row| row.value.len()));
+    let width = |text: fn(&Row) -> &str| {
+        rows.iter().map(|row| text(row).chars().count().min(COLUMN_MAX)).max().unwrap_or(0)
+    };
+    let (keys, values) = (width(|row| &row.key), width(|row| &row.value));
     for Row { key, value, origin } in rows {
         writeln!(out, "  {key:<keys$}  {value:<values$}  {origin}").ok();
     }

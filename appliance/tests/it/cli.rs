@@ -106,7 +106,8 @@ fn prints_the_schema_the_version_and_a_manifest() {
     let echo = plugins().join("libecho.so");
     let manifest = text(&run(&["plugin", "inspect", echo.to_str().expect("UTF-8")]).stdout);
     assert!(manifest.contains("toolrack.echo"), "{manifest}");
-    let refused = run(&["plugin", "inspect", "/bin/sh"]);
+    let no_library = file("hello");
+    let refused = run(&["plugin", "inspect", no_library.to_str().expect("UTF-8")]);
     assert_eq!(refused.status.code(), Some(78));
     assert!(text(&refused.stderr).contains("is not a plugin"), "{}", text(&refused.stderr));
 }

@@ -130,6 +130,7 @@ impl Program {
     }
 
     /// Shakes hands and returns the headers of the session.
+    #[allow(clippy::needless_pass_by_value)] // Tests read better with values.
     pub(crate) fn session(&self, revision: &str, capabilities: Value) -> String {
         let params = json!({ "protocolVersion": revision, "capabilities": capabilities,
             "clientInfo": { "name": "test", "version": "1" } });

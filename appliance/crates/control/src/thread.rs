@@ -1,11 +1,12 @@
 //! The control thread: its runtime, its accept loop, its beginning and its end.
 
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use profile::plan::ControlPlan;
 use protocol::Bound;
@@ -141,37 +142,50 @@ impl Accepting {
             OpenSocket::Unix(socket) => UnixListener::from_std(socket).map(Self::Unix),
         }
     }
+
+    /// Waits for the next connection and hands it to the crew.
+    async fn next(&self, crew: &Rc<Crew>) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => crew.take(socket.accept().await?.0),
+            Self::Unix(socket) => crew.take(socket.accept().await?.0),
+        }
+        Ok(())
+    }
 }
 
 /// Accepts for ever.
 async fn accept(accepting: Accepting, answers: Rc<Answers>, limits: Limits) {
-    /// Between two failures to accept: waiting longer delays probes, not at all keeps a core busy.
+    /// Between two failures to accept: longer delays probes, none at all keeps a core busy.
     const PAUSE: Duration = Duration::from_millis(50);
-    let crew = Crew {
+    /// Between two log lines about them.
+    const LOG_INTERVAL: Duration = Duration::from_secs(1);
+    let crew = Rc::new(Crew {
         answers,
         bound: Bound::new("control_connections", limits.connections),
         deadlines: limits.deadlines,
-    };
-    let mut reserve = Reserve::new(limits.connections);
-    let mut is_failing = false;
+        reserve: RefCell::new(Reserve::new(limits.connections)),
+    });
+    let mut has_released = false;
+    let mut logged_at: Option<Instant> = None;
     loop {
-        let accepted = match &accepting {
-            Accepting::Tcp(socket) => socket.accept().await.map(|(stream, _)| crew.take(stream)),
-            Accepting::Unix(socket) => socket.accept().await.map(|(stream, _)| crew.take(stream)),
+        let accepted = tokio::select! {
+            biased;
+            accepted = accepting.next(&crew) => accepted,
+            // Linux says that descriptors are wanting before it looks whether anybody waits for
+            // one. What was given free for nobody is taken back before the data plane does.
+            () = std::future::ready(()), if std::mem::take(&mut has_released) => {
+                crew.reserve.borrow_mut().refill();
+                continue;
+            }
         };
-        match accepted {
-            Ok(()) => {
-                reserve.refill();
-                is_failing = false;
+        let Err(error) = accepted else { continue };
+        has_released = crew.reserve.borrow_mut().release(&error);
+        if !has_released {
+            if logged_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
+                tracing::warn!(%error, "The control listener cannot accept.");
+                logged_at = Some(Instant::now());
             }
-            Err(error) if reserve.release(&error) => {}
-            Err(error) => {
-                // Once for each time of trouble: the log must not drown in it.
-                if !std::mem::replace(&mut is_failing, true) {
-                    tracing::warn!(%error, "The control listener cannot accept.");
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }
@@ -181,18 +195,22 @@ struct Crew {
     answers: Rc<Answers>,
     bound: Arc<Bound>,
     deadlines: Deadlines,
+    reserve: RefCell<Reserve>,
 }
 
 impl Crew {
     /// Serves a connection beside the others; above the bound it is closed at once.
-    fn take(&self, stream: impl AsyncRead + AsyncWrite + Unpin + 'static) {
+    fn take(self: &Rc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin + 'static) {
         let Some(permit) = self.bound.try_take() else {
             return;
         };
         let serving = serve(stream, Rc::clone(&self.answers), self.deadlines);
+        let crew = Rc::clone(self);
         tokio::task::spawn_local(async move {
             serving.await;
             drop(permit);
+            // At once: the data plane may be waiting for the descriptor that this was.
+            crew.reserve.borrow_mut().refill();
         });
     }
 }

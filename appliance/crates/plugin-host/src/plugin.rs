@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -29,6 +29,9 @@ use crate::threads::{Control, ControlThread, Pool, monotonic_ns};
 
 /// From when on a control thread that does not come back counts as lost.
 const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(2);
+
+/// Within this time `overruns_max` overruns break a tool's promise not to block.
+const OVERRUN_WINDOW: Duration = Duration::from_secs(1);
 
 /// What of a plugin is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +80,8 @@ impl PluginState {
 #[derive(Default)]
 struct Promise {
     overruns: AtomicU32,
+    /// When the first of them was: nanoseconds of the monotonic clock.
+    since_ns: AtomicU64,
     is_broken: AtomicBool,
 }
 
@@ -366,6 +371,11 @@ impl Plugin {
         let Some(promise) = self.promises.get(*index as usize) else {
             return;
         };
+        // A thread that had to wait for a core overruns too: only overruns close to one another are the tool's own.
+        if begun.saturating_sub(promise.since_ns.load(Relaxed)) > OVERRUN_WINDOW.as_nanos() as u64 {
+            promise.since_ns.store(begun, Relaxed);
+            promise.overruns.store(0, Relaxed);
+        }
         let overruns = promise.overruns.fetch_add(1, Relaxed) + 1;
         if overruns >= self.settings.limits.inline_overruns_max
             && !promise.is_broken.swap(true, Relaxed)

@@ -72,10 +72,15 @@ impl Seal {
     pub fn random(ttl: Duration) -> Result<Self, KeyError> {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(KeyError::NoRandom)?;
-        Self::from_secret(&key, ttl)
+        Ok(Self::from_key(key, ttl))
     }
 
-    /// A seal from a shared secret of any form, at least 32 bytes long.
+    fn from_key(key: [u8; 32], ttl: Duration) -> Self {
+        Self { cipher: XChaCha20Poly1305::new(&key.into()), ttl }
+    }
+
+    /// A seal from a shared secret of any form, at least 32 bytes long. Space around it does not count: files end in
+    /// line ends.
     ///
     /// # Errors
     /// When the secret is too short.
@@ -84,8 +89,7 @@ impl Seal {
         if secret.len() < 32 {
             return Err(KeyError::TooShort(secret.len()));
         }
-        let key: [u8; 32] = Sha256::digest(secret).into();
-        Ok(Self { cipher: XChaCha20Poly1305::new(&key.into()), ttl })
+        Ok(Self::from_key(Sha256::digest(secret).into(), ttl))
     }
 
     /// Seals `state`, given with the questions of `round`. `None` when the operating system gives no random bytes.

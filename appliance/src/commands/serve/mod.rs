@@ -62,7 +62,7 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     let registry = Registry::install().map_err(|error| Failed::new(exit::INTERNAL, error))?;
     let vitals = Arc::new(Vitals::new());
     let (notice_sink, notices) = tokio::sync::mpsc::channel(NOTICES_MAX);
-    let switch = first_generation(&plan, notice_sink)?;
+    let switch = first_generation(&plan, &notice_sink)?;
     vitals.set_generation(1);
     let runtime = data_plane(&plan).map_err(|error| Failed::new(exit::INTERNAL, error))?;
     let changes = Changes::new();
@@ -98,10 +98,10 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
 /// Starts the plugins and builds the stack around them.
 fn first_generation(
     plan: &Arc<Plan>,
-    notices: plugin_host::NoticeSink,
+    notices: &plugin_host::NoticeSink,
 ) -> Result<Arc<Switch>, Failed> {
     let seal = key::seal(plan).map_err(|error| Failed::new(exit::CONFIG, error))?;
-    let plugins = stack::start_plugins(plan, &notices).map_err(|errors| Failed {
+    let plugins = stack::start_plugins(plan, notices).map_err(|errors| Failed {
         code: exit::CONFIG,
         lines: errors.iter().map(ToString::to_string).collect(),
     })?;

@@ -1,6 +1,7 @@
 //! What one client on stdio has going: its legacy session, its running requests, its subscriptions.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +27,15 @@ use crate::session::Session;
 use crate::subscription::{Heard, Subscription};
 
 /// Modern requests that run, to be stopped by their id.
-type Running = Arc<Mutex<HashMap<Id, Option<AbortHandle>>>>;
+type Running = Arc<Mutex<HashMap<Id, Request>>>;
+
+/// A modern request that runs.
+struct Request {
+    /// How to stop it, once it has a task.
+    handle: Option<AbortHandle>,
+    /// Whether it ends by itself; a subscription does not.
+    is_call: bool,
+}
 
 /// The one client.
 pub(super) struct Conversation {
@@ -71,12 +80,13 @@ impl Conversation {
     /// No more input: nothing new starts, and running calls may finish.
     pub(super) fn close(&mut self) {
         self.messages = None;
-        for handle in lock(&self.running).values_mut() {
-            // Subscriptions would never end by themselves.
-            if let Some(handle) = handle.take() {
+        for request in lock(&self.running).values().filter(|request| !request.is_call) {
+            if let Some(handle) = &request.handle {
                 handle.abort();
             }
         }
+        // What the session still has running may finish; nothing keeps it longer than that.
+        self.session = None;
     }
 
     /// Waits for a change that a legacy client is told of.
@@ -130,7 +140,9 @@ impl Conversation {
         };
         let mut running = lock(&self.running);
         let found = running.keys().find(|running| running.text() == id.text()).cloned();
-        if let Some(Some(handle)) = found.and_then(|id| running.remove(&id)) {
+        if let Some(handle) =
+            found.and_then(|id| running.remove(&id)).and_then(|request| request.handle)
+        {
             handle.abort();
         }
     }
@@ -138,7 +150,7 @@ impl Conversation {
     /// Runs a modern call beside the others; its messages go out as they come.
     fn spawn_modern(&mut self, generation: &Arc<Generation>, mut call: Call) -> Option<Bytes> {
         let to = outcome::reply_to(&call);
-        let permit = match self.claim(&to.id) {
+        let permit = match self.claim(&to.id, true) {
             Ok(permit) => permit,
             Err(answer) => return Some(answer.encode(&to.id, generation.number())),
         };
@@ -184,7 +196,7 @@ impl Conversation {
             Err(fault) => return Some(encode::fault(&id, &fault)),
         };
         let permits = self.endpoint.take_stream().map_err(Answer::Refused);
-        let permits = permits.and_then(|stream| Ok((stream, self.claim(&id)?)));
+        let permits = permits.and_then(|stream| Ok((stream, self.claim(&id, false)?)));
         let permits = match permits {
             Ok(permits) => permits,
             Err(answer) => return Some(answer.encode(&id, generation.number())),
@@ -216,7 +228,7 @@ impl Conversation {
     }
 
     /// Takes a place for a request that runs beside the others.
-    fn claim(&self, id: &Id) -> Result<Permit, Answer> {
+    fn claim(&self, id: &Id, is_call: bool) -> Result<Permit, Answer> {
         let Some(permit) = self.calls.try_take() else {
             let message = "Too many requests at once on this connection; try again later.";
             let refusal = Refusal::new(RefusalKind::Overloaded, "listen", "connection", message)
@@ -224,16 +236,19 @@ impl Conversation {
                 .with_retry_after(Duration::from_secs(1));
             return Err(Answer::Refused(refusal));
         };
-        if lock(&self.running).insert(id.clone(), None).is_some() {
-            return Err(Answer::Failed(legacy::duplicate_id()));
+        match lock(&self.running).entry(id.clone()) {
+            Entry::Occupied(_) => Err(Answer::Failed(legacy::duplicate_id())),
+            Entry::Vacant(place) => {
+                place.insert(Request { handle: None, is_call });
+                Ok(permit)
+            }
         }
-        Ok(permit)
     }
 
     /// Remembers how to stop a request, unless it has ended already.
     fn note(&self, id: &Id, handle: &AbortHandle) {
-        if let Some(slot) = lock(&self.running).get_mut(id) {
-            *slot = Some(handle.clone());
+        if let Some(request) = lock(&self.running).get_mut(id) {
+            request.handle = Some(handle.clone());
         }
     }
 
@@ -388,6 +403,6 @@ fn before_handshake(envelope: &Envelope) -> Bytes {
     encode::fault(&id, &Fault::new(codes::INVALID_REQUEST, message))
 }
 
-fn lock(running: &Running) -> std::sync::MutexGuard<'_, HashMap<Id, Option<AbortHandle>>> {
+fn lock(running: &Running) -> std::sync::MutexGuard<'_, HashMap<Id, Request>> {
     running.lock().unwrap_or_else(PoisonError::into_inner)
 }

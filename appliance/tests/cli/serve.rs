@@ -1,0 +1,122 @@
+//! The control listener of a program that serves.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use telemetry::Metric;
+
+use super::*;
+
+/// Longer than any test takes: a test that waits for ever must fail.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const PROFILE: &str = "\
+format = 1
+[listen.public]
+http = { bind = \"127.0.0.1:0\", first_byte_ms = 3600000 }
+[control]
+bind = \"127.0.0.1:0\"
+[layer.origin]
+[layer.concurrency]
+[log]
+format = \"json\"
+";
+
+/// A running program.
+struct Serving {
+    child: Child,
+    data: String,
+    control: String,
+}
+
+impl Serving {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut log = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let mut addresses = [String::new(), String::new()];
+        for line in log.by_ref() {
+            let line: serde_json::Value =
+                serde_json::from_str(&line.expect("text")).expect("one object a line");
+            let address = || {
+                line["url"]
+                    .as_str()
+                    .and_then(|url| url.split('/').nth(2))
+                    .expect("a URL")
+                    .to_owned()
+            };
+            match line["message"].as_str().expect("a message") {
+                "Listening." => addresses[0] = address(),
+                "Control listening." => addresses[1] = address(),
+                message if message.starts_with("Serving.") => break,
+                _ => {}
+            }
+        }
+        // Somebody must read on, or the program would wait for room in the pipe.
+        std::thread::spawn(move || log.count());
+        let [data, control] = addresses;
+        Self { child, data, control }
+    }
+
+    /// Asks the control listener, on a connection of its own.
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.control).expect("connects");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("sends");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answers");
+        answer
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn every_metric_of_a_scrape_is_in_the_reference_and_no_series_is_there_twice() {
+    let file = profile(PROFILE);
+    let mut command = toolrack();
+    command.args(["serve", "--profile"]).arg(&file);
+    let serving = Serving::start(command);
+    let answer = serving.get("/metrics");
+    let known: BTreeSet<_> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+    let mut seen = BTreeSet::new();
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+    for line in body.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (series, _) = line.rsplit_once(' ').expect("a value");
+        let name = series.split('{').next().expect("a name");
+        assert!(known.contains(name), "{name} is not in the reference");
+        assert!(seen.insert(series.to_owned()), "{series} is there twice");
+    }
+    assert!(seen.contains("toolrack_generation"), "{body}");
+}
+
+#[test]
+fn probes_get_in_when_clients_have_used_up_every_descriptor() {
+    let file = profile(PROFILE);
+    // A shell, because a limit is inherited.
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 160; exec \"$0\" serve --profile \"$1\""]);
+    command.arg(env!("CARGO_BIN_EXE_toolrack")).arg(&file);
+    let serving = Serving::start(command);
+    let clients: Vec<_> =
+        (0..160).map(|_| TcpStream::connect(&serving.data).expect("connects")).collect();
+    let folder = format!("/proc/{}/fd", serving.child.id());
+    let begun = Instant::now();
+    while std::fs::read_dir(&folder).expect("the program runs").count() < 160 {
+        assert!(begun.elapsed() < PATIENCE, "the program has descriptors enough");
+    }
+    // More often than there are descriptors in reserve: each goes back to it.
+    for _ in 0..200 {
+        assert!(serving.get("/livez").ends_with("\r\n\r\nok\n"));
+    }
+    drop(clients);
+}

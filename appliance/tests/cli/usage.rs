@@ -1,0 +1,105 @@
+//! Help, mistakes, and where text goes.
+
+use super::*;
+
+#[test]
+fn help_goes_to_stdout_and_says_how_to_begin() {
+    for arguments in [&["--help"][..], &["-h"], &["help"]] {
+        let ended = run(arguments);
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+        for part in ["Usage: toolrack", "toolrack serve ", "Exit codes:", "78 something is wrong"] {
+            assert!(ended.stdout.contains(part), "{part} is not in {}", ended.stdout);
+        }
+    }
+}
+
+#[test]
+fn every_command_that_takes_a_profile_names_the_default_and_the_variable() {
+    for command in ["serve", "check", "explain"] {
+        let help = run(&[command, "--help"]).stdout;
+        for part in
+            ["--profile <PATH|NAME>", "--set <KEY=VALUE>", "default: dev", "TOOLRACK_PROFILE"]
+        {
+            // clap breaks lines where they end.
+            let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(help.contains(part), "{part} is not in {help}");
+        }
+        assert!(help.contains("Examples:"), "{help}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_64_and_says_so_on_stderr() {
+    for (arguments, part) in [
+        (&[][..], "Usage: toolrack"),
+        (&["srve"], "a similar subcommand exists: 'serve'"),
+        (&["serve", "--porfile", "dev"], "a similar argument exists: '--profile'"),
+        (&["serve", "dev"], "unexpected argument 'dev'"),
+        (&["profiles", "show"], "<NAME>"),
+        (&["plugin", "inspect"], "<FILE>"),
+    ] {
+        let ended = run(arguments);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(64), ""), "{arguments:?}");
+        assert!(ended.stderr.contains(part), "{part} is not in {}", ended.stderr);
+    }
+}
+
+#[test]
+fn an_argument_that_is_no_text_is_a_mistake_and_no_fault() {
+    use std::os::unix::ffi::OsStrExt;
+    let ended =
+        end(toolrack().arg("serve").arg("--profile").arg(std::ffi::OsStr::from_bytes(b"\xff")));
+    assert_eq!(ended.code, Some(64), "{}", ended.stderr);
+}
+
+#[test]
+fn a_variable_that_is_no_text_does_not_matter_to_others() {
+    use std::os::unix::ffi::OsStrExt;
+    let rubbish = std::ffi::OsStr::from_bytes(b"\xff");
+    let ended = end(toolrack().arg("check").env("UNRELATED", rubbish).env(rubbish, "x"));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let ended = end(toolrack().arg("check").env("TOOLRACK_CONTROL__BIND", rubbish));
+    assert_eq!(ended.code, Some(78));
+    assert!(ended.stderr.contains("TOOLRACK_CONTROL__BIND"), "{}", ended.stderr);
+}
+
+#[test]
+fn nothing_is_coloured_where_there_is_no_terminal() {
+    for arguments in [&["--help"][..], &["srve"], &["explain"], &["check", "--set", "x=1"]] {
+        let ended = run(arguments);
+        assert!(!ended.stdout.contains('\x1b') && !ended.stderr.contains('\x1b'), "{ended:?}");
+    }
+}
+
+#[test]
+fn version_names_the_program_and_every_revision() {
+    let ended = run(&["version"]);
+    assert_eq!(ended.code, Some(0));
+    let expected = format!("toolrack {}\n", env!("CARGO_PKG_VERSION"));
+    assert!(ended.stdout.starts_with(&expected), "{}", ended.stdout);
+    for revision in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"] {
+        assert!(ended.stdout.contains(revision), "{}", ended.stdout);
+    }
+    assert_eq!(run(&["--version"]).stdout, expected);
+}
+
+#[test]
+fn the_schema_is_json_and_ends_in_a_line() {
+    let ended = run(&["schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert!(schema["properties"]["layer"]["properties"]["timeout"].is_object());
+    assert!(ended.stdout.ends_with("}\n"));
+}
+
+#[test]
+fn a_file_that_is_no_plugin_is_refused_with_its_reason() {
+    let file = profile("not a library");
+    let path = file.to_str().expect("UTF-8");
+    let ended = run(&["plugin", "inspect", path]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""));
+    let expected = format!("error: `{path}` is not a plugin");
+    assert!(ended.stderr.starts_with(&expected), "{}", ended.stderr);
+    let missing = run(&["plugin", "inspect", "/nothing/here.so"]);
+    assert_eq!(missing.code, Some(78));
+    assert!(missing.stderr.contains("/nothing/here.so"), "{}", missing.stderr);
+}
