@@ -1,7 +1,7 @@
 //! Health, metrics and the effective plan, on a thread and a listener of their own.
 //!
-//! Nothing in here waits for the data plane: an answer is a look at atomics, or a text that was made
-//! a moment ago.
+//! Nothing in here waits for the data plane: an answer is a look at atomics, or a text that was
+//! made a moment ago.
 
 mod answers;
 mod connection;
