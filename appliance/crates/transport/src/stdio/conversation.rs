@@ -70,6 +70,10 @@ impl Conversation {
         match Envelope::parse(line, &Limits::DEFAULT) {
             Err(error) => Some(malformed(error)),
             Ok(Message::Batch(items)) => self.batch(&generation, items).await,
+            Ok(Message::One(envelope)) if envelope.method() == Method::Cancelled => {
+                self.cancel(&envelope);
+                None
+            }
             Ok(Message::One(envelope)) => match classify::era_of_body(&envelope) {
                 Era::Modern => self.modern(&generation, envelope).await,
                 Era::Legacy => self.legacy(&generation, envelope).await,
@@ -107,11 +111,7 @@ impl Conversation {
     async fn modern(&mut self, generation: &Arc<Generation>, envelope: Envelope) -> Option<Bytes> {
         let id = envelope.id().unwrap_or_default();
         match envelope.shape() {
-            Shape::Notification => {
-                self.modern_notification(&envelope);
-                return None;
-            }
-            Shape::Response | Shape::ErrorResponse => return None,
+            Shape::Notification | Shape::Response | Shape::ErrorResponse => return None,
             Shape::Request => {}
         }
         let declared = match modern::check_body(&envelope) {
@@ -131,18 +131,16 @@ impl Conversation {
         self.spawn_modern(generation, call)
     }
 
-    fn modern_notification(&self, envelope: &Envelope) {
-        if envelope.method() != Method::Cancelled {
-            return;
+    /// The client gave up on a request, of either era: the notification itself need not say which.
+    fn cancel(&self, envelope: &Envelope) {
+        let Some(id) = envelope.param(Param::RequestId) else { return };
+        if let Some(session) = &self.session {
+            session.cancel(id.text());
         }
-        let Some(id) = envelope.param(Param::RequestId) else {
-            return;
-        };
         let mut running = lock(&self.running);
         let found = running.keys().find(|running| running.text() == id.text()).cloned();
-        if let Some(handle) =
-            found.and_then(|id| running.remove(&id)).and_then(|request| request.handle)
-        {
+        let request = found.and_then(|id| running.remove(&id));
+        if let Some(handle) = request.and_then(|request| request.handle) {
             handle.abort();
         }
     }
