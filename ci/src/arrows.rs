@@ -39,7 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("time", &["plugin-sdk"]),
     ("filesystem", &["plugin-sdk"]),
     ("conformance", &["plugin-sdk"]),
-    ("ci", &["profile"]),
+    ("ci", &["profile", "telemetry"]),
 ];
 
 /// Crates that may contain unsafe code.

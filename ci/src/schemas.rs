@@ -1,4 +1,4 @@
-//! Generated files: the profile's JSON Schema and its reference.
+//! Generated files: the profile's JSON Schema, its reference, and that of the metrics.
 
 use std::fs;
 
@@ -10,6 +10,7 @@ pub(crate) fn run(check: bool) -> Outcome {
     let files = [
         ("schemas/profile.schema.json", profile::schema()),
         ("profiles/REFERENCE.md", profile::reference()),
+        ("appliance/crates/telemetry/METRICS.md", telemetry::reference()),
     ];
     for (path, text) in files {
         let place = run::root().join(path);

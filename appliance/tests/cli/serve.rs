@@ -81,22 +81,32 @@ impl Drop for Serving {
 }
 
 #[test]
-fn every_metric_of_a_scrape_is_in_the_reference_and_no_series_is_there_twice() {
-    let file = profile(PROFILE);
+fn a_scrape_shows_each_series_once_under_the_head_of_its_metric() {
+    let more = "[listen.second]\nhttp = { bind = \"127.0.0.1:0\" }\n";
+    let file = profile(&format!("{PROFILE}{more}"));
     let mut command = toolrack();
     command.args(["serve", "--profile"]).arg(&file);
     let serving = Serving::start(command);
     let answer = serving.get("/metrics");
-    let known: BTreeSet<_> = Metric::ALL.iter().map(|metric| metric.name()).collect();
-    let mut seen = BTreeSet::new();
     let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-    for line in body.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    let known: BTreeSet<_> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+    let (mut heads, mut seen, mut head) = (BTreeSet::new(), BTreeSet::new(), "");
+    for line in body.lines().filter(|line| !line.is_empty() && !line.starts_with("# HELP ")) {
+        if let Some(of_type) = line.strip_prefix("# TYPE ") {
+            head = of_type.split(' ').next().expect("a name");
+            assert!(known.contains(head), "{head} is not in the reference");
+            assert!(heads.insert(head), "{head} is there twice");
+            continue;
+        }
         let (series, _) = line.rsplit_once(' ').expect("a value");
-        let name = series.split('{').next().expect("a name");
-        assert!(known.contains(name), "{name} is not in the reference");
-        assert!(seen.insert(series.to_owned()), "{series} is there twice");
+        assert_eq!(series.split('{').next(), Some(head), "under the head of another");
+        assert!(seen.insert(series), "{series} is there twice");
     }
-    assert!(seen.contains("toolrack_generation"), "{body}");
+    for series in
+        ["toolrack_generation", "toolrack_bound_limit{bound=\"connections\",scope=\"second\"}"]
+    {
+        assert!(seen.contains(series), "{series} is not in {body}");
+    }
 }
 
 #[test]

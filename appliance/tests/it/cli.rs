@@ -100,6 +100,16 @@ fn explains_each_value_and_where_it_came_from() {
 }
 
 #[test]
+fn hides_what_a_plugin_calls_a_secret() {
+    let file = file(
+        "format = 1\nextends = \"dev\"\n[plugin.time]\nconfig = { api_token = \"hush\", zone = \"UTC\" }\n",
+    );
+    let said = text(&run(&["explain", "--profile", file.to_str().expect("UTF-8")]).stdout);
+    assert!(said.contains("plugin.time.config.api_token") && !said.contains("hush"), "{said}");
+    assert!(said.contains("\"UTC\""), "{said}");
+}
+
+#[test]
 fn prints_the_schema_the_version_and_a_manifest() {
     assert!(text(&run(&["schema"]).stdout).contains("\"deadline_ms\""));
     assert!(text(&run(&["version"]).stdout).contains("2026-07-28"));

@@ -44,11 +44,10 @@ impl Loaded {
                     self.collect(value, &path, rows);
                 }
             }
-            _ => rows.push(Row {
-                key: path.to_owned(),
-                value: written(value),
-                origin: self.origin(path),
-            }),
+            _ => {
+                let value = if is_secret(path) { "\"***\"".to_owned() } else { written(value) };
+                rows.push(Row { key: path.to_owned(), value, origin: self.origin(path) });
+            }
         }
     }
 
@@ -69,7 +68,7 @@ impl Loaded {
         schema::all().into_iter().find(|known| fits(&known.path)).map(|known| known.description)
     }
 
-    /// The whole plan with the origin of each value, as JSON. A profile holds no secrets, so neither does this.
+    /// The whole plan with the origin of each value, as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
         let values: Map<String, Value> = self
@@ -79,6 +78,17 @@ impl Loaded {
             .collect();
         json!({ "profile": &*self.plan.name, "values": values }).to_string()
     }
+}
+
+/// Parts of names that settings of plugins give to what nobody should read.
+const SECRET_NAMES: [&str; 5] = ["secret", "token", "password", "credential", "key"];
+
+/// Whether a value is hidden. A profile has no place for secrets of its own; a plugin's settings are free-form, so their
+/// names have to tell.
+fn is_secret(path: &str) -> bool {
+    let is_config = path.starts_with("plugin.") && path.contains(".config.");
+    let name = path.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    is_config && SECRET_NAMES.iter().any(|part| name.contains(part))
 }
 
 fn written(value: &Value) -> String {

@@ -1,7 +1,6 @@
 //! Every metric name and log event, and how they leave the process.
 
 mod calls;
-mod gauges;
 mod logging;
 mod metric;
 mod process;
@@ -10,7 +9,6 @@ mod registry;
 mod samples;
 
 pub use calls::{CallMeter, Measured};
-pub use gauges::render_bound;
 pub use logging::{LogShape, start_logging};
 pub use metric::{Kind, Metric, reference};
 pub use refusals::RefusalCounter;

@@ -169,6 +169,7 @@ impl Metric {
 pub fn reference() -> String {
     let mut out = String::from(
         "# Metrics\n\n\
+         Generated from the program by `cargo ci schemas`; change the table in `src/metric.rs` instead.\n\n\
          What `/metrics` of the control listener shows.\n\
          The names that begin with `process_` are those that every Prometheus dashboard knows.\n\n\
          | Metric | Kind | Labels | Meaning |\n|---|---|---|---|\n",

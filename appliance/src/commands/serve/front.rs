@@ -78,9 +78,10 @@ impl Front {
         self.stdio.is_some()
     }
 
-    /// The bounds on connections, for their metrics.
-    pub(super) fn bounds(&self) -> Vec<Arc<Bound>> {
-        self.http.iter().map(|http| Arc::clone(http.listener.connections())).collect()
+    /// The bounds on connections, by the names of their listeners.
+    pub(super) fn bounds(&self) -> Vec<(Arc<str>, Arc<Bound>)> {
+        let named = |http: &Http| (Arc::clone(&http.name), Arc::clone(http.listener.connections()));
+        self.http.iter().map(named).collect()
     }
 
     /// Serves until a signal, or until the one client on stdio leaves. Returns the exit code.

@@ -8,12 +8,14 @@ mod stop;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use control::StartError;
 use profile::Plan;
 use profile::plan::LogFormat;
 use runtime::{Changes, Generation, NOTICES_MAX, Phase, Switch, Vitals, Watches, follow_notices};
 use stack::Kit;
 use telemetry::{CallMeter, LogShape, Registry};
 use transport::Endpoint;
+use transport::accept::BindError;
 use transport::session::Sessions;
 
 use crate::cli::ProfileOptions;
@@ -75,10 +77,16 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
         ending: tokio::sync::watch::Sender::new(false),
     });
     let code = runtime.block_on(async {
-        let front =
-            Front::open(&plan, &endpoint).map_err(|error| Failed::new(exit::TEMPORARY, error))?;
-        let control = report::start_control(&plan, &loaded, registry, &front, &endpoint)
-            .map_err(|error| Failed::new(exit::TEMPORARY, error))?;
+        let front = Front::open(&plan, &endpoint).map_err(|error| {
+            let code = later_or_never(matches!(error, BindError::AddressInUse { .. }));
+            Failed::new(code, error)
+        })?;
+        let control = report::start_control(&plan, &loaded, registry, &front, &endpoint).map_err(
+            |error| {
+                let code = later_or_never(matches!(error, StartError::InUse(_)));
+                Failed::new(code, error)
+            },
+        )?;
         report::say_what_is_served(&plan, &switch, &front, control.as_ref());
         tokio::spawn(follow_notices(notices, Arc::clone(&switch), changes, Arc::clone(&vitals)));
         tokio::spawn(beat(Arc::clone(&vitals)));
@@ -93,6 +101,11 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     stop::stop_plugins(&switch, &plan);
     runtime.shutdown_background();
     Ok(code)
+}
+
+/// An address in use may be free later; every other reason not to listen is in the profile.
+const fn later_or_never(is_in_use: bool) -> u8 {
+    if is_in_use { exit::TEMPORARY } else { exit::CONFIG }
 }
 
 /// Starts the plugins and builds the stack around them.

@@ -1,6 +1,5 @@
 //! What an operator sees of a running appliance: the first lines of the log, and the control listener.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +8,7 @@ use plugin_host::{Plugin, PluginState};
 use profile::{Loaded, Plan};
 use protocol::Bound;
 use runtime::Switch;
-use telemetry::{Registry, render_bound};
+use telemetry::{Metric, Registry, Samples};
 use transport::Endpoint;
 
 use super::front::Front;
@@ -51,46 +50,52 @@ fn plugins(switch: &Switch) -> Vec<PluginReport> {
     generation.stack().kit().plugins.iter().map(report).collect()
 }
 
-fn metrics(registry: &Registry, bounds: &[Arc<Bound>], endpoint: &Endpoint) -> String {
-    let mut out = registry.render();
+fn metrics(
+    registry: &Registry,
+    connections: &[(Arc<str>, Arc<Bound>)],
+    endpoint: &Endpoint,
+) -> String {
     let generation = endpoint.switch.load();
     let kit = generation.stack().kit();
-    kit.meter.render(&mut out);
-    out.push_str("# HELP toolrack_bound_used How much of a named bound is in use.\n# TYPE toolrack_bound_used gauge\n");
+    let mut samples = Samples::new();
+    for (listener, bound) in connections {
+        samples.bound(bound, listener);
+    }
     let of_sessions = endpoint.sessions.bounds();
-    for bound in bounds.iter().chain(of_sessions).chain([kit.concurrency.bound()]) {
-        render_bound(&mut out, bound);
+    for bound in of_sessions.into_iter().chain([kit.concurrency.bound(), generation.in_flight()]) {
+        samples.bound(bound, "");
     }
-    writeln!(out, "toolrack_generation {}", generation.number()).ok();
-    writeln!(out, "toolrack_uptime_seconds {:.3}", endpoint.vitals.uptime().as_secs_f64()).ok();
-    writeln!(out, "toolrack_watched_resources {}", endpoint.watches.count()).ok();
-    writeln!(out, "toolrack_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")).ok();
+    samples.set(Metric::WatchedResources, &[], endpoint.watches.count());
     for plugin in &kit.plugins {
-        plugin_metrics(&mut out, plugin);
+        plugin_metrics(&mut samples, plugin);
     }
+    samples.set(Metric::Generation, &[], generation.number());
+    let uptime = endpoint.vitals.uptime().as_secs_f64();
+    samples.set(Metric::UptimeSeconds, &[], format_args!("{uptime:.3}"));
+    samples.set(Metric::BuildInfo, &[env!("CARGO_PKG_VERSION")], 1);
+    samples.process();
+    let mut out = registry.render();
+    kit.meter.render(&mut out);
+    samples.render(&mut out);
     out
 }
 
-fn plugin_metrics(out: &mut String, plugin: &Plugin) {
+fn plugin_metrics(samples: &mut Samples, plugin: &Plugin) {
     let counted = plugin.counted();
-    let name = plugin.name();
-    let is_ready = u8::from(plugin.state() == PluginState::Ready);
-    let mut line = |metric: &str, value: u64| {
-        writeln!(out, "toolrack_plugin_{metric}{{plugin=\"{name}\"}} {value}").ok();
-    };
-    line("ready", u64::from(is_ready));
-    line("calls_total", counted.calls);
-    line("calls_in_flight", counted.in_flight as u64);
-    line("calls_abandoned", counted.abandoned as u64);
-    line("calls_limit", plugin.calls_max() as u64);
-    line("busy_total", counted.busy);
-    line("timeouts_total", counted.timeouts);
-    line("stale_completions_total", counted.stale_completions);
-    line("rejected_results_total", counted.rejected_results);
-    line("dropped_events_total", counted.dropped_events);
-    line("dropped_notices_total", counted.dropped_notices);
-    line("overruns_total", counted.overruns);
-    line("demoted_tools_total", counted.demoted_tools);
+    let mut set = |metric, value: u64| samples.set(metric, &[plugin.name()], value);
+    set(Metric::PluginReady, u64::from(plugin.state() == PluginState::Ready));
+    set(Metric::PluginCalls, counted.calls);
+    set(Metric::PluginCallsInFlight, counted.in_flight as u64);
+    set(Metric::PluginCallsAbandoned, counted.abandoned as u64);
+    set(Metric::PluginCallsLimit, plugin.calls_max() as u64);
+    set(Metric::PluginBusy, counted.busy);
+    set(Metric::PluginTimeouts, counted.timeouts);
+    set(Metric::PluginStaleCompletions, counted.stale_completions);
+    set(Metric::PluginRejectedResults, counted.rejected_results);
+    set(Metric::PluginDroppedEvents, counted.dropped_events);
+    set(Metric::PluginDroppedNotices, counted.dropped_notices);
+    set(Metric::PluginOverruns, counted.overruns);
+    set(Metric::PluginDemotedTools, counted.demoted_tools);
 }
 
 /// One line for each fact that an operator needs.
