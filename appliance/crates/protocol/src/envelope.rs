@@ -12,7 +12,7 @@ use crate::method::Method;
 /// Most bytes of an id that is a string.
 const ID_BYTES_MAX: usize = 128;
 /// Largest integer that every client reads back exactly (RFC 8259, section 6).
-const SAFE_INTEGER: i64 = 9_007_199_254_740_991;
+const SAFE_INTEGER: u64 = 9_007_199_254_740_991;
 /// Most messages of one batch: each is judged and charged for itself.
 const BATCH_MESSAGES_MAX: usize = 100;
 
@@ -174,7 +174,8 @@ impl Envelope {
             let error = JsonError { at: error.valid_up_to(), what: "invalid UTF-8" };
             EnvelopeError::of_json(error, None)
         })?;
-        let mut scanner = Scanner::of_text(&text, limits);
+        let mut scanner =
+            Scanner::of_text(&text, limits).map_err(|error| EnvelopeError::of_json(error, None))?;
         if scanner.peek() == Some(b'[') {
             return parse_batch(&mut scanner, &text).map(Message::Batch);
         }
@@ -322,7 +323,7 @@ impl<'s, 't> Reader<'s, 't> {
             let (span, kind) = self.scanner.value()?;
             let slot = match (&*name, kind) {
                 ("jsonrpc", Kind::String) => &mut self.version,
-                ("id", Kind::String | Kind::Number) => &mut self.id,
+                ("id", Kind::String | Kind::Number) if self.is_fit_for_id(span) => &mut self.id,
                 ("method", Kind::String) => &mut self.method,
                 ("result", _) => &mut self.result,
                 ("error", Kind::Object) => &mut self.error,
@@ -331,7 +332,7 @@ impl<'s, 't> Reader<'s, 't> {
                     continue;
                 }
                 ("id", _) => {
-                    self.fault.get_or_insert("id must be a string or an integer");
+                    self.fault.get_or_insert("id must be a short string or a safe integer");
                     continue;
                 }
                 _ => {
@@ -341,7 +342,6 @@ impl<'s, 't> Reader<'s, 't> {
             };
             *slot = Slot(span);
         }
-        self.check_id();
         Ok(self.finish(text))
     }
 
@@ -386,16 +386,13 @@ impl<'s, 't> Reader<'s, 't> {
         slot.get().map(|span| self.scanner.raw(span))
     }
 
-    fn check_id(&mut self) {
-        let Some(id) = self.raw(self.id) else { return };
-        let is_fit = match id.kind() {
+    /// Judged as soon as it is read: an id that is echoed beside a later syntax error is a checked one too.
+    fn is_fit_for_id(&self, span: Span) -> bool {
+        let id = self.scanner.raw(span);
+        match id.kind() {
             Kind::String => id.text().len() <= ID_BYTES_MAX + 2,
             // Only plain integers: `1.0` would have to come back as `1.0`, and no client sends it.
-            _ => id.text().parse::<i64>().is_ok_and(|value| value.abs() <= SAFE_INTEGER),
-        };
-        if !is_fit {
-            self.id = Slot::ABSENT;
-            self.fault.get_or_insert("id must be a short string or a safe integer");
+            _ => id.text().parse::<i64>().is_ok_and(|value| value.unsigned_abs() <= SAFE_INTEGER),
         }
     }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::call::ClientCapabilities;
 use crate::envelope::Id;
-use crate::json::{Kind, Raw, write_string_to};
+use crate::json::{Kind, Raw, write_utf8_to};
 use crate::method::Method;
 use crate::refusal::Refusal;
 use crate::reply::{Fault, Outcome};
@@ -78,7 +78,7 @@ fn error(id: &Id, code: i32, message: &str, data: Option<&str>) -> Bytes {
     let mut out = Vec::with_capacity(128 + message.len() + data.map_or(0, str::len));
     open(&mut out, id);
     out.extend_from_slice(format!(",\"error\":{{\"code\":{code},\"message\":").as_bytes());
-    write_string_to(&mut out, message);
+    write_utf8_to(&mut out, message.as_bytes());
     if let Some(data) = data {
         out.extend_from_slice(b",\"data\":");
         out.extend_from_slice(data.as_bytes());

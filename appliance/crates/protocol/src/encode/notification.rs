@@ -6,7 +6,8 @@ use crate::event::LogLevel;
 use crate::json::{Raw, write_string};
 use crate::revision::Revision;
 
-/// `notifications/progress`. `message` exists since 2025-03-26. Numbers that are not finite count as zero.
+/// `notifications/progress`. `message` exists since 2025-03-26. Numbers that are not finite, and
+/// those too small to show, count as zero.
 #[must_use]
 pub fn progress(
     token: Raw<'_>,
@@ -15,11 +16,10 @@ pub fn progress(
     total: Option<f64>,
     message: Option<&str>,
 ) -> Bytes {
-    let finite = |value: f64| if value.is_finite() { value } else { 0.0 };
     let mut params =
-        format!("{{\"progressToken\":{},\"progress\":{}", token.text(), finite(progress));
+        format!("{{\"progressToken\":{},\"progress\":{}", token.text(), number(progress));
     if let Some(total) = total {
-        params.push_str(&format!(",\"total\":{}", finite(total)));
+        params.push_str(&format!(",\"total\":{}", number(total)));
     }
     if let Some(message) = message.filter(|_| revision >= Revision::V2025_03_26) {
         params.push_str(",\"message\":");
@@ -27,6 +27,15 @@ pub fn progress(
     }
     params.push('}');
     notification("notifications/progress", &params)
+}
+
+/// A number in few characters: `1e300`, not three hundred digits.
+fn number(value: f64) -> String {
+    match value.abs() {
+        1e15.. if value.is_finite() => format!("{value:e}"),
+        1e-6..1e15 => value.to_string(),
+        _ => "0".to_owned(),
+    }
 }
 
 /// `notifications/message`; `data` is the text of one value.

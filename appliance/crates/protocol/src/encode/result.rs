@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{ReplyTo, ServerInfo};
 use crate::META_PREFIX;
-use crate::json::{Span, write_string_to};
+use crate::json::{Span, write_utf8_to};
 use crate::method::Method;
 use crate::reply::{CacheHint, Content, InputRequired};
 use crate::revision::{Era, Revision};
@@ -113,7 +113,8 @@ impl Members<'_> {
         }
         self.open(cache);
         // The host checked that this is one object: what stands between its braces is its members.
-        let inner = json[1..json.len() - 1].trim_ascii();
+        let inner = json.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
+        let inner = inner.unwrap_or_default().trim_ascii();
         if inner.is_empty() {
             // No member to follow the comma that `open` wrote.
             self.out.pop();
@@ -135,24 +136,22 @@ impl Members<'_> {
     }
 
     fn text(&mut self, text: &[u8], is_error: bool, mime: Option<&str>, cache: CacheHint) {
-        // The host checked the text as UTF-8.
-        let text = String::from_utf8_lossy(text);
         self.open(cache);
         match self.to.method {
             Method::ResourcesRead => {
                 self.open_contents(mime);
                 self.push(",\"text\":");
-                write_string_to(self.out, &text);
+                write_utf8_to(self.out, text);
                 self.push("}]");
             }
             Method::PromptsGet => {
                 self.push("\"messages\":[{\"role\":\"user\",\"content\":");
-                self.text_block(&text);
+                self.text_block(text);
                 self.push("}]");
             }
             _ => {
                 self.push("\"content\":[");
-                self.text_block(&text);
+                self.text_block(text);
                 self.push("]");
                 self.error_flag(is_error);
             }
@@ -163,7 +162,7 @@ impl Members<'_> {
     fn structured(&mut self, json: &[u8], is_object: bool, is_error: bool) {
         self.open(CacheHint::NONE);
         self.push("\"content\":[");
-        self.text_block(&String::from_utf8_lossy(json));
+        self.text_block(json);
         self.push("]");
         let is_known = self.to.revision >= Revision::V2025_06_18;
         if self.is_modern || (is_object && is_known) {
@@ -205,11 +204,11 @@ impl Members<'_> {
             self.push(&format!("{{\"type\":\"{kind}\",\"data\":"));
             self.base64(data);
             self.push(",\"mimeType\":");
-            write_string_to(self.out, mime);
+            write_utf8_to(self.out, mime.as_bytes());
             self.push("}");
         } else {
             self.push("{\"type\":\"resource\",\"resource\":{\"uri\":\"data:\",\"mimeType\":");
-            write_string_to(self.out, mime);
+            write_utf8_to(self.out, mime.as_bytes());
             self.push(",\"blob\":");
             self.base64(data);
             self.push("}}");
@@ -221,7 +220,7 @@ impl Members<'_> {
         self.out.extend_from_slice(&input.requests);
         if let Some(state) = &input.state {
             self.push(",\"requestState\":");
-            write_string_to(self.out, &String::from_utf8_lossy(state));
+            write_utf8_to(self.out, state);
         }
         self.close();
     }
@@ -231,13 +230,13 @@ impl Members<'_> {
         self.out.extend_from_slice(&self.to.uri);
         if let Some(mime) = mime {
             self.push(",\"mimeType\":");
-            write_string_to(self.out, mime);
+            write_utf8_to(self.out, mime.as_bytes());
         }
     }
 
-    fn text_block(&mut self, text: &str) {
+    fn text_block(&mut self, text: &[u8]) {
         self.push("{\"type\":\"text\",\"text\":");
-        write_string_to(self.out, text);
+        write_utf8_to(self.out, text);
         self.push("}");
     }
 

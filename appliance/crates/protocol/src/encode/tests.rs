@@ -208,3 +208,21 @@ fn progress_has_a_message_only_where_it_exists() {
     );
     assert_eq!(read(Revision::V2024_11_05)["params"].get("message"), None);
 }
+
+#[test]
+fn progress_numbers_take_few_characters() {
+    let token = check(b"7", &Limits::DEFAULT).expect("JSON");
+    for (value, text) in [
+        (0.0, "0"),
+        (-0.25, "-0.25"),
+        (3.0, "3"),
+        (1e300, "1e300"),
+        (f64::MAX, "1.7976931348623157e308"),
+        (1e-300, "0"),
+        (f64::INFINITY, "0"),
+    ] {
+        let written = progress(token, Revision::MODERN, value, None, None);
+        let expected = format!("\"progress\":{text}}}");
+        assert!(String::from_utf8_lossy(&written).contains(&expected), "{value}: {written:?}");
+    }
+}

@@ -93,6 +93,22 @@ fn tells_broken_json_from_repeated_keys() {
 }
 
 #[test]
+fn echoes_no_id_that_would_be_refused() {
+    let long = format!("\"{}\"", "x".repeat(129));
+    for id in ["1.5", "9007199254740992", "-9223372036854775808", "1e3", "null", "[]", &long] {
+        let whole = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"x"}}"#);
+        assert_eq!(refused(&whole), (-32600, None), "{id}");
+        let broken = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"x""#);
+        assert_eq!(refused(&broken), (-32700, None), "{id}");
+    }
+    let longest = format!("\"{}\"", "x".repeat(128));
+    for id in ["0", "-9007199254740991", "9007199254740991", "\"\"", &longest] {
+        let broken = format!(r#"{{"id":{id},"method":"x""#);
+        assert_eq!(refused(&broken), (-32700, Some(id.to_owned())), "{id}");
+    }
+}
+
+#[test]
 fn judges_each_message_of_a_batch_for_itself() {
     let text = r#"[{"jsonrpc":"2.0","id":1,"method":"ping"},1,{"jsonrpc":"2.0","id":2},{"jsonrpc":"2.0","method":"n"}]"#;
     let Ok(Message::Batch(items)) = parse(text) else { panic!("a batch") };

@@ -2,6 +2,8 @@
 //!
 //! One pass over the bytes checks everything (syntax, UTF-8, depth, size, duplicate keys) and builds nothing.
 
+mod clean;
+mod integer;
 mod raw;
 mod scan;
 #[cfg(test)]
@@ -10,7 +12,7 @@ mod write;
 
 pub use raw::Raw;
 pub(crate) use scan::{DUPLICATE_KEY, Scanner};
-pub use write::{write_string, write_string_to};
+pub use write::{write_string, write_utf8_to};
 
 /// Where a value stands in its text: byte offsets, end exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// The span of `start..end`. Texts are limited to far less than 4 GiB before they are scanned.
+    /// The span of `start..end`. The scanner takes no text of 4 GiB or more.
     pub(crate) fn new(start: usize, end: usize) -> Self {
         Self { start: start as u32, end: end as u32 }
     }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use super::Kind;
+use super::clean::clean_run;
+use super::integer::integer;
 
 /// One JSON value as text that has been checked already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,17 +40,10 @@ impl<'a> Raw<'a> {
         (self.kind() == Kind::String).then(|| decode(&self.0[1..self.0.len() - 1]))
     }
 
-    /// The integer, when this is one within `i64` (also `42.0` and `1e3`).
+    /// The integer, when this is one within `i64` (also `42.0` and `1e3`): exact, never rounded.
     #[must_use]
     pub fn as_i64(self) -> Option<i64> {
-        if self.kind() != Kind::Number {
-            return None;
-        }
-        self.0.parse().ok().or_else(|| {
-            let value: f64 = self.0.parse().ok()?;
-            // Beyond 2^53 a float no longer tells neighbours apart.
-            (value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0).then_some(value as i64)
-        })
+        if self.kind() == Kind::Number { integer(self.0) } else { None }
     }
 
     /// The number, when this is one.
@@ -148,10 +143,10 @@ fn length(bytes: &[u8]) -> usize {
 fn string_length(bytes: &[u8]) -> usize {
     let mut at = 1;
     loop {
+        at += clean_run(bytes.get(at..).unwrap_or_default());
         match bytes.get(at) {
             Some(b'\\') => at += 2,
-            Some(b'"') => return at + 1,
-            Some(_) => at += 1,
+            Some(_) => return at + 1,
             None => return bytes.len(),
         }
     }

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use foldhash::fast::RandomState;
+use smallvec::SmallVec;
 
+use super::clean::clean_run;
 use super::raw::decode;
 use super::{JsonError, Kind, Limits, Raw, Span};
 
@@ -36,7 +38,7 @@ pub(crate) struct Scanner<'t> {
     nodes: u32,
     limits: Limits,
     /// Keys of every open object.
-    keys: Vec<Text>,
+    keys: SmallVec<[Text; FEW_KEYS]>,
 }
 
 impl<'t> Scanner<'t> {
@@ -46,16 +48,20 @@ impl<'t> Scanner<'t> {
             let at = std::str::from_utf8(bytes).err().map_or(0, |error| error.valid_up_to());
             JsonError { at, what: "invalid UTF-8" }
         })?;
-        Ok(Self::of_text(text, limits))
+        Self::of_text(text, limits)
     }
 
     /// Begins with text that is known to be UTF-8.
-    pub(crate) fn of_text(text: &'t str, limits: &Limits) -> Self {
-        let keys = Vec::with_capacity(FEW_KEYS);
+    pub(crate) fn of_text(text: &'t str, limits: &Limits) -> Result<Self, JsonError> {
+        // What a span can hold; `payload` allows far less.
+        if u32::try_from(text.len()).is_err() {
+            return Err(JsonError { at: 0, what: "longer than 4 GiB" });
+        }
+        let keys = SmallVec::new();
         let bytes = text.as_bytes();
         let mut scanner = Self { text, bytes, at: 0, depth: 0, nodes: 0, limits: *limits, keys };
         scanner.skip_space();
-        scanner
+        Ok(scanner)
     }
 
     /// The checked text of a value.
@@ -397,21 +403,3 @@ impl<'t> Scanner<'t> {
 
 /// What a repeated key is called in a [`JsonError`].
 pub(crate) const DUPLICATE_KEY: &str = "duplicate key";
-
-const fn is_special(byte: u8) -> bool {
-    byte == b'"' || byte == b'\\' || byte < 0x20
-}
-
-/// How many bytes stand for themselves in a string. Whole blocks first, which compile to vector comparisons.
-pub(super) fn clean_run(bytes: &[u8]) -> usize {
-    const BLOCK: usize = 32;
-    let mut clean = 0;
-    for block in bytes.chunks_exact(BLOCK) {
-        if block.iter().fold(false, |found, byte| found | is_special(*byte)) {
-            break;
-        }
-        clean += BLOCK;
-    }
-    let rest = &bytes[clean..];
-    clean + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
-}

@@ -207,7 +207,7 @@ proptest! {
         let mut out = String::new();
         write_string(&mut out, &text);
         let mut bytes = Vec::new();
-        write_string_to(&mut bytes, &text);
+        write_utf8_to(&mut bytes, text.as_bytes());
         prop_assert_eq!(out.as_bytes(), &bytes[..]);
         prop_assert_eq!(serde_json::from_str::<String>(&out).expect("a string"), text.clone());
         prop_assert_eq!(check(&bytes, &Limits::DEFAULT).expect("valid").as_str().expect("a string"), text);

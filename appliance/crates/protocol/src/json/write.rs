@@ -1,6 +1,6 @@
 //! Writing strings.
 
-use super::scan::clean_run;
+use super::clean::clean_run;
 
 /// Appends `text` as a JSON string, with its quotes.
 pub fn write_string(out: &mut String, text: &str) {
@@ -20,10 +20,10 @@ pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Appends `text` as a JSON string, with its quotes.
-pub fn write_string_to(out: &mut Vec<u8>, text: &str) {
+/// Appends `utf8` as a JSON string, with its quotes. The caller has checked that it is UTF-8.
+pub fn write_utf8_to(out: &mut Vec<u8>, utf8: &[u8]) {
     out.push(b'"');
-    let mut rest = text.as_bytes();
+    let mut rest = utf8;
     loop {
         let clean = clean_run(rest);
         out.extend_from_slice(&rest[..clean]);

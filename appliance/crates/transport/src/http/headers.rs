@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use plugin_host::HeaderParam;
-use protocol::json::{Kind, Raw};
+use protocol::json::{self, Kind, Limits, Raw};
 use protocol::{Envelope, Fault, Method, Param, codes};
 
 use crate::classify::VERSION_HEADER;
@@ -102,10 +102,10 @@ fn equals(argument: Raw<'_>, header: &str) -> bool {
     match argument.kind() {
         Kind::String => argument.as_str().is_some_and(|text| text == header),
         Kind::Bool => argument.text() == header,
-        Kind::Number => match (argument.as_i64(), header.parse::<f64>()) {
-            (Some(value), Ok(header)) => header == value as f64,
-            _ => false,
-        },
+        Kind::Number => argument.as_i64().is_some_and(|value| {
+            let header = json::check(header.as_bytes(), &Limits::DEFAULT);
+            header.ok().and_then(Raw::as_i64) == Some(value)
+        }),
         Kind::Object | Kind::Array | Kind::Null => false,
     }
 }
