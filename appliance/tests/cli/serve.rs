@@ -30,34 +30,35 @@ struct Serving {
     child: Child,
     data: String,
     control: String,
+    /// What the log said before it served.
+    said: Vec<String>,
 }
 
 impl Serving {
     fn start(mut command: Command) -> Self {
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
-        let mut log = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let mut addresses = [String::new(), String::new()];
+        let child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+        // Whole before the first thing that may fail, so that the program is ended in any case.
+        let mut serving =
+            Self { child, data: String::new(), control: String::new(), said: Vec::new() };
+        let mut log = BufReader::new(serving.child.stderr.take().expect("piped")).lines();
         for line in log.by_ref() {
+            let line = line.expect("text");
             let line: serde_json::Value =
-                serde_json::from_str(&line.expect("text")).expect("one object a line");
+                serde_json::from_str(&line).unwrap_or_else(|_| panic!("one object a line: {line}"));
             let address = || {
-                line["url"]
-                    .as_str()
-                    .and_then(|url| url.split('/').nth(2))
-                    .expect("a URL")
-                    .to_owned()
+                let url = line["url"].as_str();
+                url.and_then(|url| url.split('/').nth(2)).expect("a URL").to_owned()
             };
             match line["message"].as_str().expect("a message") {
-                "Listening." => addresses[0] = address(),
-                "Control listening." => addresses[1] = address(),
+                "Listening." => serving.data = address(),
+                "Control listening." => serving.control = address(),
                 message if message.starts_with("Serving.") => break,
-                _ => {}
+                message => serving.said.push(message.to_owned()),
             }
         }
         // Somebody must read on, or the program would wait for room in the pipe.
         std::thread::spawn(move || log.count());
-        let [data, control] = addresses;
-        Self { child, data, control }
+        serving
     }
 
     /// Asks the control listener, on a connection of its own.
@@ -129,4 +130,26 @@ fn probes_get_in_when_clients_have_used_up_every_descriptor() {
         assert!(serving.get("/livez").ends_with("\r\n\r\nok\n"));
     }
     drop(clients);
+}
+
+#[test]
+fn takes_all_the_descriptors_it_may_and_says_when_connections_need_more() {
+    let file = profile(PROFILE);
+    for (connections_max, warns) in [("244", false), ("245", true)] {
+        let mut command = Command::new("sh");
+        let set = format!("listen.public.http.connections_max={connections_max}");
+        command.args(["-c", "ulimit -Sn 64; ulimit -Hn 500; exec \"$@\"", "sh"]);
+        command.args([env!("CARGO_BIN_EXE_toolrack"), "serve", "--set", &set, "--profile"]);
+        let serving = Serving::start({
+            command.arg(&file);
+            command
+        });
+        let limits = format!("/proc/{}/limits", serving.child.id());
+        let limits = std::fs::read_to_string(limits).expect("the program runs");
+        let files = limits.lines().find(|line| line.starts_with("Max open files"));
+        let soft = files.and_then(|line| line.split_whitespace().nth(3));
+        assert_eq!(soft, Some("500"), "{limits}");
+        let warned = serving.said.iter().any(|line| line.contains("may open only 500 files"));
+        assert_eq!(warned, warns, "{:?}", serving.said);
+    }
 }

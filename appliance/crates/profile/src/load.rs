@@ -72,15 +72,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     for source in &all {
         origins.extend(source.origins.clone());
     }
-    let merged: Value =
-        figment.extract().map_err(|error| Problems(vec![of_figment(&error, &origins)]))?;
-    let problems = check::check(&merged, &origins);
-    if !problems.is_empty() {
-        return Err(Problems(sorted(problems)));
-    }
-    let profile: Profile = figment.extract().map_err(|error| {
-        Problems(error.into_iter().map(|error| of_figment(&error, &origins)).collect())
-    })?;
+    let profile: Profile =
+        figment.extract().map_err(|error| Problems(misfits(&figment, &error, &origins)))?;
     let values = serde_json::to_value(&profile).unwrap_or_default();
     let context = Context {
         name: file.name(),
@@ -93,6 +86,23 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
         return Err(Problems(sorted(problems)));
     }
     Ok(Loaded { plan, warnings: sorted(warnings), values, origins })
+}
+
+/// Everything that is wrong with values that are no profile. The types refuse at the first misfit, the schema names
+/// them all; it is asked only now, because a good profile need not pay for its validator.
+fn misfits(
+    figment: &Figment,
+    error: &figment::Error,
+    origins: &BTreeMap<String, Origin>,
+) -> Vec<Problem> {
+    let problems = match figment.extract::<Value>() {
+        Ok(merged) => check::check(&merged, origins),
+        Err(_) => Vec::new(),
+    };
+    if problems.is_empty() {
+        return error.clone().into_iter().map(|error| of_figment(&error, origins)).collect();
+    }
+    sorted(problems)
 }
 
 fn of_figment(error: &figment::Error, origins: &BTreeMap<String, Origin>) -> Problem {

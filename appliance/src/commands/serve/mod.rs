@@ -1,5 +1,6 @@
 //! `toolrack serve`: the only place that sees every room.
 
+mod descriptors;
 mod front;
 mod key;
 mod report;
@@ -58,7 +59,8 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     };
     telemetry::start_logging(&plan.log.filter, shape, crate::cli::wants_colours())
         .map_err(|error| Failed::new(exit::CONFIG, format!("log.filter: {error}")))?;
-    for warning in &loaded.warnings {
+    let warnings = loaded.warnings.iter().map(ToString::to_string);
+    for warning in warnings.chain(descriptors::raise_limit(&plan)) {
         tracing::warn!("{warning}");
     }
     let registry = Registry::install().map_err(|error| Failed::new(exit::INTERNAL, error))?;

@@ -302,7 +302,7 @@ impl<'t> Scanner<'t> {
         if left.is_escaped || right.is_escaped {
             return self.decoded(left) == self.decoded(right);
         }
-        self.written(left) == self.written(right)
+        self.bytes[left.span.range()] == self.bytes[right.span.range()]
     }
 
     /// Passes over a string.
