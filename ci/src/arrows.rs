@@ -9,14 +9,15 @@ use crate::run;
 
 /// Each crate and the crates of ours that it may name. Floors from the bottom up.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("json-schema", &[]),
     ("plugin-abi", &[]),
     ("plugin-macros", &[]),
     ("protocol", &[]),
     ("telemetry", &["protocol"]),
     ("middleware", &["protocol", "telemetry"]),
-    ("profile", &["middleware"]),
+    ("profile", &["json-schema", "middleware"]),
     ("plugin-host", &["plugin-abi", "protocol"]),
-    ("stack", &["middleware", "plugin-host", "profile", "protocol", "telemetry"]),
+    ("stack", &["json-schema", "middleware", "plugin-host", "profile", "protocol", "telemetry"]),
     ("runtime", &["plugin-host", "profile", "protocol", "stack"]),
     ("transport", &["plugin-host", "profile", "protocol", "runtime"]),
     ("control", &["profile", "protocol", "runtime"]),

@@ -11,6 +11,8 @@ mod create;
 mod describe;
 mod descriptor;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod host_functions;
 mod load;
 mod manifest;

@@ -2,46 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use jsonschema::Validator;
-use jsonschema::error::ValidationErrorKind;
+use json_schema::{Schema, What};
 use serde_json::Value;
-use std::sync::LazyLock;
 
 use crate::origin::Origin;
 use crate::problem::{Place, Problem};
 use crate::schema::{SCHEMA, essence};
 
-static VALIDATOR: LazyLock<Option<Validator>> = LazyLock::new(|| {
-    jsonschema::options().with_draft(jsonschema::Draft::Draft202012).build(&SCHEMA).ok()
-});
+/// More than anybody mends at once.
+const MISFITS_MAX: usize = 100;
 
 /// Everything that does not fit the schema.
 pub(crate) fn check(values: &Value, origins: &BTreeMap<String, Origin>) -> Vec<Problem> {
     let mut problems = Vec::new();
     unknown_keys(values, &SCHEMA, "", origins, &mut problems);
-    let Some(validator) = &*VALIDATOR else {
+    let Ok(schema) = Schema::compile(&SCHEMA) else {
         return problems;
     };
-    for error in validator.iter_errors(values) {
-        if matches!(error.kind(), ValidationErrorKind::AdditionalProperties { .. }) {
+    for misfit in schema.misfits(values, MISFITS_MAX) {
+        let path = misfit.pointer.trim_start_matches('/').replace('/', ".");
+        let (key, message) = match misfit.what {
             // Named above, with the nearest known key.
-            continue;
-        }
-        let path = error.instance_path().as_str().trim_start_matches('/').replace('/', ".");
-        let (key, message) = match error.kind() {
-            ValidationErrorKind::Required { property } => {
-                let property = property.as_str().unwrap_or_default();
-                let key = if path.is_empty() {
-                    property.to_owned()
-                } else {
-                    format!("{path}.{property}")
-                };
-                (key, "this key is missing".to_owned())
+            What::Unknown => continue,
+            What::Missing(member) if path.is_empty() => (member, "this key is missing".to_owned()),
+            What::Missing(member) => (format!("{path}.{member}"), "this key is missing".to_owned()),
+            What::Shape => {
+                let value = values.pointer(&misfit.pointer).unwrap_or(values);
+                (path.clone(), format!("{value} does not fit; {}", expected(&path)))
             }
-            ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => {
-                (path.clone(), format!("{} does not fit; {}", error.instance(), expected(&path)))
-            }
-            _ => (path.clone(), format!("{error}; {}", expected(&path))),
+            What::Other => (path.clone(), format!("{}; {}", misfit.message, expected(&path))),
         };
         problems.push(Problem { place: place(&key, origins), key, message });
     }

@@ -4,6 +4,8 @@ pub mod accept;
 mod body;
 mod classify;
 mod endpoint;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod http;
 mod legacy;
 mod modern;

@@ -1,23 +1,19 @@
 //! Checks a call's arguments against its tool's input schema, for tools that do not check their own.
 
-use jsonschema::Validator;
+use json_schema::Schema;
 use serde_json::Value;
 
 /// A compiled input schema.
-pub(crate) struct Arguments(Validator);
+pub(crate) struct Arguments(Schema);
 
 /// How many faults one answer names: enough to mend a call in one go.
 const FAULTS_MAX: usize = 5;
 
 impl Arguments {
-    /// Compiles the `inputSchema` of a tool. JSON Schema 2020-12 unless `$schema` says otherwise; a `$ref` that
-    /// leaves the schema is an error, since nothing is ever fetched.
+    /// Compiles the `inputSchema` of a tool.
     pub(crate) fn new(tool_json: &str) -> Result<Self, String> {
         let tool: Value = serde_json::from_str(tool_json).map_err(|error| error.to_string())?;
-        jsonschema::options()
-            .with_draft(jsonschema::Draft::Draft202012)
-            .should_validate_formats(false)
-            .build(&tool["inputSchema"])
+        Schema::compile(&tool["inputSchema"])
             .map(Self)
             .map_err(|error| format!("its inputSchema cannot be used: {error}"))
     }
@@ -25,14 +21,10 @@ impl Arguments {
     /// What is wrong with `arguments`, for the model to mend.
     pub(crate) fn check(&self, arguments: &str) -> Result<(), String> {
         let value: Value = serde_json::from_str(arguments).map_err(|error| error.to_string())?;
-        let faults: Vec<_> = self
-            .0
-            .iter_errors(&value)
-            .take(FAULTS_MAX)
-            .map(|error| match error.instance_path().as_str() {
-                "" => format!("arguments: {error}"),
-                path => format!("arguments{path}: {error}"),
-            })
+        let misfits = self.0.misfits(&value, FAULTS_MAX);
+        let faults: Vec<_> = misfits
+            .iter()
+            .map(|misfit| format!("arguments{}: {}", misfit.pointer, misfit.message))
             .collect();
         if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
     }

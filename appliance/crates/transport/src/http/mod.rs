@@ -8,6 +8,9 @@ mod modern;
 mod read;
 mod streams;
 
+#[cfg(fuzzing)]
+pub(crate) use modern::check_mirrors;
+
 use std::sync::Arc;
 use std::time::Duration;
 

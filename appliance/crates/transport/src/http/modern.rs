@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, Response, StatusCode};
+use plugin_host::HeaderParam;
 use protocol::encode::{self, ReplyTo};
 use protocol::json::Raw;
 use protocol::{
@@ -108,7 +109,17 @@ impl HttpEndpoint {
 }
 
 fn judge(admitted: &Admitted, envelope: &Envelope) -> Result<Declared, Fault> {
-    let head: &HeaderMap = &admitted.headers;
+    let catalogue = admitted.generation.stack().catalogue();
+    check_mirrors(&admitted.headers, envelope, |tool| catalogue.tool_headers(tool))?;
+    modern::declared(envelope)
+}
+
+/// Checks that the head says what the body says. `tool_headers` names the arguments that a tool wants as headers.
+pub(crate) fn check_mirrors<'d>(
+    head: &HeaderMap,
+    envelope: &Envelope,
+    tool_headers: impl FnOnce(&str) -> &'d [HeaderParam],
+) -> Result<(), Fault> {
     let version = headers::check_version_present(head)?;
     let declared_version = modern::declared_version(envelope)?;
     headers::check_version_equal(version, &declared_version)?;
@@ -119,10 +130,9 @@ fn judge(admitted: &Admitted, envelope: &Envelope) -> Result<Declared, Fault> {
     if envelope.method() == Method::ToolsCall
         && let Some(name) = envelope.param(Param::Name).and_then(Raw::as_str)
     {
-        let declared = admitted.generation.stack().catalogue().tool_headers(&name);
-        headers::check_params(head, envelope, declared)?;
+        headers::check_params(head, envelope, tool_headers(&name))?;
     }
-    modern::declared(envelope)
+    Ok(())
 }
 
 fn answer_once(
