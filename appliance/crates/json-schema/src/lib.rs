@@ -78,7 +78,7 @@ mod tests {
     fn names_the_place_and_the_kind_of_each_misfit() {
         let schema = Schema::compile(&json!({
             "type": "object",
-            "properties": { "n": { "type": "integer" }, "u": { "anyOf": [{ "type": "null" }] } },
+            "properties": { "m": {}, "n": { "type": "integer" }, "u": { "anyOf": [{ "type": "null" }] } },
             "required": ["m"],
             "additionalProperties": false,
         }))
