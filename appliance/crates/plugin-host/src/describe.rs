@@ -26,6 +26,18 @@ pub enum ExecMode {
     Nonblocking,
 }
 
+/// Whether the calls of a tool may run as tasks (2026-07-28, extension `io.modelcontextprotocol/tasks`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TaskSupport {
+    /// Never.
+    #[default]
+    Forbidden,
+    /// For every client that knows tasks; for the others its calls run as ever.
+    Optional,
+    /// Always: a client that does not know tasks cannot call it.
+    Required,
+}
+
 /// How the calls of an item run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exec {
@@ -33,6 +45,10 @@ pub struct Exec {
     pub mode: ExecMode,
     /// Whether the plugin checks arguments against the input schema by itself.
     pub checked: bool,
+    /// Whether they may run as tasks; tools only.
+    pub task: TaskSupport,
+    /// Whether the first questions are asked before there is a task: it begins with their answers.
+    pub questions_first: bool,
 }
 
 /// The kind of argument that a header may mirror (2026-07-28, `x-mcp-header`).
@@ -166,7 +182,12 @@ fn item(raw: Raw<'_>, key: &str, is_tool: bool) -> Result<ItemDescription, Strin
 
 fn exec(raw: Raw<'_>) -> Result<Exec, String> {
     let Some(exec) = raw.get("_exec") else {
-        return Ok(Exec { mode: ExecMode::Blocking, checked: false });
+        return Ok(Exec {
+            mode: ExecMode::Blocking,
+            checked: false,
+            task: TaskSupport::Forbidden,
+            questions_first: false,
+        });
     };
     let mode = exec.get("mode").and_then(Raw::as_str);
     let mode = match mode.as_deref() {
@@ -175,7 +196,28 @@ fn exec(raw: Raw<'_>) -> Result<Exec, String> {
         Some("nonblocking") => ExecMode::Nonblocking,
         Some(other) => return Err(format!("unknown _exec mode `{other}`")),
     };
-    Ok(Exec { mode, checked: exec.get("checked").and_then(Raw::as_bool) == Some(true) })
+    let is_set = |key| exec.get(key).and_then(Raw::as_bool) == Some(true);
+    let task = task_support(exec, mode)?;
+    Ok(Exec {
+        mode,
+        checked: is_set("checked"),
+        task,
+        questions_first: is_set("questions_first"),
+    })
+}
+
+fn task_support(exec: Raw<'_>, mode: ExecMode) -> Result<TaskSupport, String> {
+    let task = exec.get("task").and_then(Raw::as_str);
+    let support = match task.as_deref() {
+        None | Some("forbidden") => return Ok(TaskSupport::Forbidden),
+        Some("optional") => TaskSupport::Optional,
+        Some("required") => TaskSupport::Required,
+        Some(other) => return Err(format!("unknown _exec task `{other}`")),
+    };
+    if mode == ExecMode::Nonblocking {
+        return Err("what is answered at once (nonblocking) cannot be a task".to_owned());
+    }
+    Ok(support)
 }
 
 /// The object as the plugin wrote it, member by member, without `_exec`.
@@ -274,14 +316,20 @@ mod tests {
 
     #[test]
     fn reads_items_and_hides_how_they_run() {
-        let json = r#"{"tools":[{"name":"a","_exec":{"mode":"async","checked":true},"inputSchema":{"type":"object", "x":1}}],
+        let json = r#"{"tools":[{"name":"a","_exec":{"mode":"async","checked":true,"task":"optional"},"inputSchema":{"type":"object", "x":1}}],
             "resources":[{"uri":"x://y","name":"y"}],"completions":true,"instructions":"hi"}"#;
         let described = read(json.as_bytes()).expect("valid");
         assert_eq!(
             &*described.tools[0].json,
             r#"{"name":"a","inputSchema":{"type":"object", "x":1}}"#
         );
-        assert_eq!(described.tools[0].exec, Exec { mode: ExecMode::Async, checked: true });
+        let exec = Exec {
+            mode: ExecMode::Async,
+            checked: true,
+            task: TaskSupport::Optional,
+            questions_first: false,
+        };
+        assert_eq!(described.tools[0].exec, exec);
         assert_eq!(described.resources[0].exec.mode, ExecMode::Blocking);
         assert_eq!((described.completions, described.instructions.as_deref()), (true, Some("hi")));
     }
@@ -298,6 +346,8 @@ mod tests {
             "{\"tools\":[{\"name\":\"a\",\"inputSchema\":null}]}",
             "{\"resources\":[{\"uri\":\"x://y\"}]}",
             "{\"prompts\":[{\"name\":\"a\",\"_exec\":{\"mode\":\"later\"}}]}",
+            "{\"prompts\":[{\"name\":\"a\",\"_exec\":{\"task\":\"later\"}}]}",
+            "{\"prompts\":[{\"name\":\"a\",\"_exec\":{\"mode\":\"nonblocking\",\"task\":\"optional\"}}]}",
         ] {
             refused(json);
         }

@@ -23,7 +23,9 @@ mod slots;
 mod threads;
 
 pub use call::{Invocation, PendingCall};
-pub use describe::{Described, Exec, ExecMode, HeaderKind, HeaderParam, ItemDescription};
+pub use describe::{
+    Described, Exec, ExecMode, HeaderKind, HeaderParam, ItemDescription, TaskSupport,
+};
 pub use error::{LoadError, StopError};
 pub use manifest::{Manifest, inspect};
 pub use plugin::{Item, Plugin, PluginState};

@@ -215,7 +215,10 @@ impl Plugin {
     /// Calls an item. Calls of non-blocking tools are made on this very thread and usually come back ready.
     pub fn call(self: &Arc<Self>, item: Item, call: Call) -> Invocation {
         let asked = asked(&call);
-        let own_deadline = Instant::now() + self.settings.limits.deadline;
+        // The plugin's limit is for calls that somebody waits for; a task comes with its own.
+        let task_deadline = call.deadline.filter(|_| call.is_task);
+        let own_deadline =
+            task_deadline.unwrap_or_else(|| Instant::now() + self.settings.limits.deadline);
         let is_sooner = call.deadline.is_none_or(|deadline| own_deadline < deadline);
         let listener = Listener {
             events: call.events.clone(),

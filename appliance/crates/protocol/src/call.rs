@@ -30,6 +30,9 @@ pub struct Call {
     pub answers: Option<Bytes>,
     /// What the plugin gave with its question: its own bytes, authenticated.
     pub state: Option<Bytes>,
+    /// Whether the call runs as a task: its deadline is its own, the house keeps its state, and nobody hears of its
+    /// progress.
+    pub is_task: bool,
 }
 
 impl Call {
@@ -46,6 +49,7 @@ impl Call {
             round: 0,
             answers: None,
             state: None,
+            is_task: false,
         }
     }
 
@@ -64,7 +68,7 @@ impl Call {
     /// Whether the client wants progress.
     #[must_use]
     pub fn wants_progress(&self) -> bool {
-        self.envelope.meta(MetaKey::ProgressToken).is_some()
+        !self.is_task && self.envelope.meta(MetaKey::ProgressToken).is_some()
     }
 }
 

@@ -115,6 +115,7 @@ members! {
         Context = "context",
         InputResponses = "inputResponses",
         RequestState = "requestState",
+        TaskId = "taskId",
         Notifications = "notifications",
         RequestId = "requestId",
         Reason = "reason",
@@ -247,6 +248,18 @@ impl Envelope {
     #[must_use]
     pub fn share(&self, part: Raw<'_>) -> Bytes {
         self.text.as_bytes().slice_ref(part.text().as_bytes())
+    }
+
+    /// The same message in a buffer of its own: what is kept for long must not keep a connection's buffer with it.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { text: ByteString::from(String::from(&*self.text)), ..self.clone() }
+    }
+
+    /// Bytes of the whole message.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.text.len()
     }
 
     fn raw(&self, slot: Slot) -> Option<Raw<'_>> {

@@ -80,6 +80,12 @@ methods! {
     SetLevel = "logging/setLevel", V2024_11_05 ..= V2025_11_25;
     /// Opens a stream of change notifications.
     Listen = "subscriptions/listen", V2026_07_28 ..= V2026_07_28;
+    /// Reads the state of a task (extension `io.modelcontextprotocol/tasks`).
+    TasksGet = "tasks/get", V2026_07_28 ..= V2026_07_28;
+    /// Answers questions of a task.
+    TasksUpdate = "tasks/update", V2026_07_28 ..= V2026_07_28;
+    /// Gives up on a task.
+    TasksCancel = "tasks/cancel", V2026_07_28 ..= V2026_07_28;
     /// The client gave up on a request.
     Cancelled = "notifications/cancelled", V2024_11_05 ..= V2026_07_28;
     /// Progress on a request that the server sent.
@@ -116,6 +122,12 @@ impl Method {
     #[must_use]
     pub const fn may_ask(self) -> bool {
         matches!(self, Self::ToolsCall | Self::PromptsGet | Self::ResourcesRead)
+    }
+
+    /// Whether this method belongs to the extension `io.modelcontextprotocol/tasks`.
+    #[must_use]
+    pub const fn is_of_tasks(self) -> bool {
+        matches!(self, Self::TasksGet | Self::TasksUpdate | Self::TasksCancel)
     }
 
     /// Whether this method exists in any revision of `era`.

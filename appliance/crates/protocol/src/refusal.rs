@@ -18,6 +18,8 @@ pub enum RefusalKind {
     PluginBusy,
     /// The session or stream budget is used up.
     SessionsExhausted,
+    /// The budget of tasks, or of what they keep, is used up.
+    TasksExhausted,
     /// The process is starting, draining or stopping.
     Draining,
     /// A deadline passed; the tool may have run.
@@ -28,13 +30,14 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::OriginForbidden,
         Self::PayloadTooLarge,
         Self::BodyTooSlow,
         Self::Overloaded,
         Self::PluginBusy,
         Self::SessionsExhausted,
+        Self::TasksExhausted,
         Self::Draining,
         Self::TimedOut,
         Self::PluginUnavailable,
@@ -50,6 +53,7 @@ impl RefusalKind {
             Self::Overloaded => "overloaded",
             Self::PluginBusy => "plugin_busy",
             Self::SessionsExhausted => "sessions_exhausted",
+            Self::TasksExhausted => "tasks_exhausted",
             Self::Draining => "draining",
             Self::TimedOut => "timed_out",
             Self::PluginUnavailable => "plugin_unavailable",
@@ -64,7 +68,10 @@ impl RefusalKind {
             Self::OriginForbidden => 403,
             Self::PayloadTooLarge => 413,
             Self::BodyTooSlow => 408,
-            Self::Overloaded | Self::PluginBusy | Self::SessionsExhausted => 429,
+            Self::Overloaded
+            | Self::PluginBusy
+            | Self::SessionsExhausted
+            | Self::TasksExhausted => 429,
             Self::Draining | Self::PluginUnavailable => 503,
             // The protocol answered in time and says that the tool did not: a JSON-RPC error on 200.
             Self::TimedOut => 200,
@@ -78,7 +85,7 @@ impl RefusalKind {
             Self::OriginForbidden | Self::PayloadTooLarge | Self::BodyTooSlow => -32600,
             Self::PluginBusy => -32012,
             Self::Overloaded => -32013,
-            Self::SessionsExhausted => -32014,
+            Self::SessionsExhausted | Self::TasksExhausted => -32014,
             Self::PluginUnavailable => -32016,
             Self::Draining => -32018,
             Self::TimedOut => -32019,

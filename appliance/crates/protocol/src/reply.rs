@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::bound::Held;
+use crate::call::ClientCapabilities;
 use crate::codes;
 use crate::json::Span;
+use crate::refusal::Refusal;
 use crate::revision::Era;
 
 /// The answer of the stack to one call, and the permits it keeps until it has been sent.
@@ -182,6 +184,23 @@ impl Fault {
         crate::json::write_string(&mut data, uri);
         data.push('}');
         Self::new(code, "Resource not found").with_data(data)
+    }
+
+    /// What a refusal says, as the error that ends a task.
+    #[must_use]
+    pub fn of_refusal(refusal: &Refusal, generation: u64) -> Self {
+        let fault = Self::new(refusal.kind.code(), refusal.message.clone());
+        Self { http_status: refusal.kind.http_status(), ..fault }.with_data(refusal.data(generation))
+    }
+
+    /// A capability that the client did not declare: HTTP 400.
+    #[must_use]
+    pub fn missing_capability(
+        message: impl Into<Cow<'static, str>>,
+        missing: ClientCapabilities,
+    ) -> Self {
+        let data = format!("{{\"requiredCapabilities\":{}}}", missing.to_json());
+        Self::new(codes::MISSING_CAPABILITY, message).with_data(data)
     }
 
     /// The same fault with `data`, one JSON value.

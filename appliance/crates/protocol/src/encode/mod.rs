@@ -12,7 +12,7 @@ use crate::envelope::Id;
 use crate::json::{Kind, Raw, write_utf8_to};
 use crate::method::Method;
 use crate::refusal::Refusal;
-use crate::reply::{Fault, Outcome};
+use crate::reply::{Content, Fault, Outcome};
 use crate::revision::Revision;
 
 pub use notification::{log, notification, progress, request};
@@ -54,6 +54,23 @@ pub fn response(to: &ReplyTo, server: &ServerInfo, outcome: &Outcome) -> Bytes {
     out.into()
 }
 
+/// The result object alone, for answers that carry it inside of another; `None` when the revision has no form for it.
+#[must_use]
+pub fn result(to: &ReplyTo, server: &ServerInfo, content: &Content) -> Option<Bytes> {
+    let shape = result::Shape::Content(content);
+    let mut out = Vec::with_capacity(shape.bytes_at_least() + server.0.len() + 128);
+    result::write(&mut out, to, server, shape).ok()?;
+    Some(out.into())
+}
+
+/// The error object alone, for answers that carry it inside of another.
+#[must_use]
+pub fn error_object(fault: &Fault) -> Bytes {
+    let mut out = Vec::with_capacity(64 + fault.message.len());
+    write_error(&mut out, fault.code, &fault.message, fault.data.as_deref());
+    out.into()
+}
+
 /// An error response; `id` is left out when empty (no schema admits null).
 #[must_use]
 pub fn fault(id: &Id, fault: &Fault) -> Bytes {
@@ -77,14 +94,20 @@ fn open(out: &mut Vec<u8>, id: &Id) {
 fn error(id: &Id, code: i32, message: &str, data: Option<&str>) -> Bytes {
     let mut out = Vec::with_capacity(128 + message.len() + data.map_or(0, str::len));
     open(&mut out, id);
-    out.extend_from_slice(format!(",\"error\":{{\"code\":{code},\"message\":").as_bytes());
-    write_utf8_to(&mut out, message.as_bytes());
+    out.extend_from_slice(b",\"error\":");
+    write_error(&mut out, code, message, data);
+    out.push(b'}');
+    out.into()
+}
+
+fn write_error(out: &mut Vec<u8>, code: i32, message: &str, data: Option<&str>) {
+    out.extend_from_slice(format!("{{\"code\":{code},\"message\":").as_bytes());
+    write_utf8_to(out, message.as_bytes());
     if let Some(data) = data {
         out.extend_from_slice(b",\"data\":");
         out.extend_from_slice(data.as_bytes());
     }
-    out.extend_from_slice(b"}}");
-    out.into()
+    out.push(b'}');
 }
 
 /// Reads a `ClientCapabilities` object.

@@ -17,6 +17,7 @@ pub(super) struct Offers {
     pub(super) prompts: bool,
     pub(super) resources: bool,
     pub(super) completions: bool,
+    pub(super) tasks: bool,
 }
 
 /// Ready-made answers about the server.
@@ -83,6 +84,12 @@ impl Identity {
     pub const fn has_completions(&self) -> bool {
         self.offers.completions
     }
+
+    /// Whether the extension `io.modelcontextprotocol/tasks` is declared: some tool may run as a task.
+    #[must_use]
+    pub const fn has_tasks(&self) -> bool {
+        self.offers.tasks
+    }
 }
 
 /// The operator's instructions, then each plugin's own.
@@ -109,10 +116,14 @@ fn implementation(server: &ServerPlan) -> String {
     out
 }
 
-fn capabilities(offers: Offers) -> String {
+fn capabilities(offers: Offers, era: Era) -> String {
     let mut members = vec![r#""logging":{}"#];
     if offers.completions {
         members.push(r#""completions":{}"#);
+    }
+    // Legacy revisions know another kind of task, which is not served.
+    if offers.tasks && era == Era::Modern {
+        members.push(r#""extensions":{"io.modelcontextprotocol/tasks":{}}"#);
     }
     if offers.prompts {
         members.push(r#""prompts":{"listChanged":true}"#);
@@ -145,7 +156,7 @@ fn initialize(
 ) -> String {
     let mut out = format!(
         "{{\"protocolVersion\":\"{revision}\",\"capabilities\":{},\"serverInfo\":{}",
-        capabilities(offers),
+        capabilities(offers, Era::Legacy),
         server_info_text(info)
     );
     push_instructions(&mut out, instructions);
@@ -163,7 +174,7 @@ fn discover(
     let mut out = format!(
         "{{\"resultType\":\"complete\",\"supportedVersions\":[{}],\"capabilities\":{}",
         versions.join(","),
-        capabilities(offers)
+        capabilities(offers, Era::Modern)
     );
     push_instructions(&mut out, instructions);
     push_list_end(&mut out, server, info);

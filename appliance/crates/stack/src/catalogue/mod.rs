@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
-use plugin_host::{Described, ExecMode, HeaderParam, Item, ItemDescription, Plugin};
+use plugin_host::{Described, ExecMode, HeaderParam, Item, ItemDescription, Plugin, TaskSupport};
 use profile::plan::ServerPlan;
 use protocol::encode::ServerInfo;
 
@@ -41,6 +41,8 @@ pub(crate) struct Tool {
     pub(crate) arguments: Option<Arguments>,
     headers: Vec<HeaderParam>,
     is_nonblocking: bool,
+    pub(crate) task: TaskSupport,
+    questions_first: bool,
 }
 
 /// A prompt and where it runs.
@@ -97,6 +99,7 @@ impl Catalogue {
             prompts: !prompts.is_empty(),
             resources: !resources.is_empty() || !templates.is_empty(),
             completions: !completers.is_empty(),
+            tasks: tools.values().any(|tool| tool.task != TaskSupport::Forbidden),
         };
         let instructions = identity::instructions(server, &described);
         let identity = Identity::new(server, offers, instructions.as_deref());
@@ -132,6 +135,15 @@ impl Catalogue {
     #[must_use]
     pub fn is_nonblocking(&self, name: &str) -> bool {
         self.tools.get(name).is_some_and(|tool| tool.is_nonblocking)
+    }
+
+    /// Whether a call of this tool, by a client that knows tasks, runs as one. `has_answers`: it brings answers to
+    /// questions.
+    #[must_use]
+    pub fn runs_as_task(&self, name: &str, has_answers: bool) -> bool {
+        self.tools.get(name).is_some_and(|tool| {
+            tool.task != TaskSupport::Forbidden && (has_answers || !tool.questions_first)
+        })
     }
 
     /// The plugin that answers for a resource, for subscriptions.
@@ -224,6 +236,8 @@ fn collect_tools(
                     arguments,
                     headers: item.headers.clone(),
                     is_nonblocking: item.exec.mode == ExecMode::Nonblocking,
+                    task: item.exec.task,
+                    questions_first: item.exec.questions_first,
                 };
                 claim(&mut tools, "tool", &item.name, tool, |tool| &tool.plugin, problems);
             }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use protocol::json::{Kind, Limits, Raw, check, write_string};
 use protocol::{
-    CacheHint, ClientCapabilities, Content, Era, Fault, InputRequired, Method, Outcome, codes,
+    CacheHint, ClientCapabilities, Content, Era, Fault, InputRequired, Method, Outcome,
 };
 
 use super::Asker;
@@ -40,11 +40,13 @@ pub(super) fn settle(asker: &Asker, input: InputRequired) -> Outcome {
         return cannot_ask(asker, missing);
     }
     let requests = if kept_count == total { input.requests } else { Bytes::from(kept) };
-    match (asker.era, input.state) {
-        // A legacy client never sees the state: the transport asks on its stream and keeps it meanwhile.
-        (Era::Legacy, state) => Outcome::InputRequired(InputRequired { requests, state }),
-        (Era::Modern, None) => Outcome::InputRequired(InputRequired { requests, state: None }),
-        (Era::Modern, Some(state)) => match asker.seal.seal(&asker.binding, asker.round, &state) {
+    if asker.era == Era::Legacy || asker.is_task {
+        // The client never sees the state: who asks on its stream, or keeps the task, has it meanwhile.
+        return Outcome::InputRequired(InputRequired { requests, state: input.state });
+    }
+    match input.state {
+        None => Outcome::InputRequired(InputRequired { requests, state: None }),
+        Some(state) => match asker.seal.seal(&asker.binding, asker.round, &state) {
             Some(sealed) => {
                 let state = Some(Bytes::from(sealed));
                 Outcome::InputRequired(InputRequired { requests, state })
@@ -78,10 +80,7 @@ fn needs(question: Raw<'_>) -> ClientCapabilities {
 fn cannot_ask(asker: &Asker, missing: ClientCapabilities) -> Outcome {
     let message = "This call needs something of the client that it did not declare.";
     match (asker.era, asker.method) {
-        (Era::Modern, _) => {
-            let data = format!("{{\"requiredCapabilities\":{}}}", missing.to_json());
-            Outcome::Failed(Fault::new(codes::MISSING_CAPABILITY, message).with_data(data))
-        }
+        (Era::Modern, _) => Outcome::Failed(Fault::missing_capability(message, missing)),
         (Era::Legacy, Method::ToolsCall) => Outcome::Done(Content::Text {
             text: Bytes::from(format!("{message} Needed: {}", missing.to_json())),
             is_error: true,
