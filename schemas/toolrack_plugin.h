@@ -127,7 +127,10 @@ typedef struct tr_plugin_api {
     tr_rc (*create)(const tr_host *, const tr_create_args *, tr_plugin **out, tr_buf *error) TR_NX; /* [P1] error: text */
     /* [P1] {"tools":[..],"resources":[..],"resourceTemplates":[..],"prompts":[..],"completions":bool,"instructions":".."}
      * Items are MCP objects. Each may carry "_exec": {"mode":"blocking"|"async"|"nonblocking","checked":bool}, removed
-     * before clients see it. Default: blocking. checked: the plugin itself checks arguments against inputSchema. */
+     * before clients see it. Default: blocking. checked: the plugin itself checks arguments against inputSchema.
+     * Tools also: "task":"forbidden"|"optional"|"required" (default forbidden; not with nonblocking): whether a 2026-07-28
+     * client may get a task instead of the result; "questions_first":true: the task begins with the answers to the first
+     * INPUT_REQUIRED, not before. For the plugin a task is a call like every other, with a later deadline. */
     tr_rc (*describe)(tr_plugin *, tr_buf *json) TR_NX;
     tr_rc (*call)(tr_plugin *, const tr_call_args *) TR_NX;   /* [D] TR_OK: accepted, complete() will follow or has; else rejected */
     void  (*cancel)(tr_plugin *, tr_call, int32_t reason) TR_NX; /* [P] optional, advisory, may come after completion; reason: a TR_E_* */

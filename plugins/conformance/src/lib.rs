@@ -5,11 +5,13 @@
 mod asking;
 mod fixtures;
 mod talking;
+mod working;
 
 use plugin_sdk::prelude::*;
 
 use asking::{Color, Name, Topic};
 use fixtures::{JSON_SCHEMA_2020_12, PNG, WAV};
+use working::{ComputeArgs, DeleteArgs};
 
 /// The plugin.
 pub struct Conformance {
@@ -38,6 +40,13 @@ pub struct HeaderArgs {
     region: String,
     /// Not mirrored.
     query: String,
+}
+
+/// Whom to greet.
+#[derive(Deserialize, JsonSchema)]
+pub struct GreetArgs {
+    /// A name.
+    name: String,
 }
 
 /// The variable of the template.
@@ -250,6 +259,50 @@ impl Conformance {
     #[tool]
     fn test_input_required_result_capabilities(&self, ctx: &Context) -> Result<String> {
         asking::what_the_client_can(ctx)
+    }
+
+    /// Answers at once: never a task.
+    #[tool]
+    fn greet(&self, args: GreetArgs) -> Result<String> {
+        Ok(format!("Hello, {}!", args.name))
+    }
+
+    /// Takes as long as it is told.
+    #[tool(task = "optional")]
+    async fn slow_compute(&self, args: ComputeArgs) -> Result<String> {
+        Ok(working::compute(args).await)
+    }
+
+    /// Fails after a while, as tools do.
+    #[tool(task = "required")]
+    async fn failing_job(&self) -> Result<String> {
+        working::fail(Error::tool("This job always fails.")).await
+    }
+
+    /// Fails after a while, as no tool should.
+    #[tool(task = "optional")]
+    async fn protocol_error_job(&self) -> Result<String> {
+        working::fail(Error::internal("This job always breaks.")).await
+    }
+
+    /// Asks before it deletes nothing.
+    #[tool(task = "optional")]
+    async fn confirm_delete(&self, ctx: &Context, args: DeleteArgs) -> Result<String> {
+        working::delete(ctx, &args)
+    }
+
+    /// Asks two things at once.
+    #[tool(task = "optional")]
+    async fn multi_input(&self, ctx: &Context) -> Result<String> {
+        working::two_at_once(ctx)
+    }
+
+    /// Asks for a name, and then works on.
+    #[tool(task = "required", questions_first)]
+    async fn test_tool_with_task(&self, ctx: &Context) -> Result<String> {
+        let name: Elicited<Name> = ctx.elicit("user_name", "What is your name?")?;
+        working::pause().await;
+        Ok(asking::greet(&name))
     }
 
     /// Text that never changes.

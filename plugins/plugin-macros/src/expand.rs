@@ -154,6 +154,21 @@ fn tool(function: &ImplItemFn, mut arguments: Arguments) -> Result<TokenStream> 
             "an async tool is not `nonblocking`: it runs on the event loop",
         ));
     }
+    let task = task_support(arguments.take_text("task")?)?;
+    let questions_first = arguments.take_flag("questions_first")? == Some(true);
+    if is_nonblocking && task.is_some() {
+        return Err(Error::new_spanned(
+            &function.sig,
+            "a `nonblocking` tool is no task: it answers at once",
+        ));
+    }
+    if questions_first && task.is_none() {
+        return Err(Error::new_spanned(
+            &function.sig,
+            "`questions_first` says when the task begins: add `task = \"optional\"` or `\"required\"`",
+        ));
+    }
+    let task = task.unwrap_or_else(|| quote!(Forbidden));
     let mut hints = Vec::new();
     for (argument, hint) in [
         ("read_only", "readOnlyHint"),
@@ -180,7 +195,7 @@ fn tool(function: &ImplItemFn, mut arguments: Arguments) -> Result<TokenStream> 
             || ::plugin_sdk::expansion::serde_json::json!({ "type": "object", "properties": {} })
         ),
     };
-    arguments.finish("name, title, nonblocking, read_only, destructive, idempotent, open_world, input_schema, output")?;
+    arguments.finish("name, title, nonblocking, read_only, destructive, idempotent, open_world, task, questions_first, input_schema, output")?;
     let description = doc(&function.attrs);
     let handler = signature.handler(&function.sig.ident, is_nonblocking);
     Ok(quote! {
@@ -191,9 +206,24 @@ fn tool(function: &ImplItemFn, mut arguments: Arguments) -> Result<TokenStream> 
             hints: &[#(#hints),*],
             input_schema: #input_schema,
             output_schema: #output_schema,
+            task: ::plugin_sdk::TaskSupport::#task,
+            questions_first: #questions_first,
             handler: #handler,
         });
     })
+}
+
+/// The variant of `TaskSupport`, unless it is the one that needs no word.
+fn task_support(text: Option<LitStr>) -> Result<Option<TokenStream>> {
+    let Some(text) = text else { return Ok(None) };
+    match text.value().as_str() {
+        "forbidden" => Ok(None),
+        "optional" => Ok(Some(quote!(Optional))),
+        "required" => Ok(Some(quote!(Required))),
+        _ => {
+            Err(Error::new_spanned(text, "`task` is \"forbidden\", \"optional\" or \"required\""))
+        }
+    }
 }
 
 fn resource(

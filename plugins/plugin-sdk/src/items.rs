@@ -66,6 +66,27 @@ impl<P> Handler<P> {
     }
 }
 
+/// Whether the calls of a tool may run as tasks: the client asks for the result later (2026-07-28).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskSupport {
+    /// Never.
+    Forbidden,
+    /// For clients that know tasks; for the others they run as ever.
+    Optional,
+    /// Always: other clients cannot call the tool.
+    Required,
+}
+
+impl TaskSupport {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Forbidden => "forbidden",
+            Self::Optional => "optional",
+            Self::Required => "required",
+        }
+    }
+}
+
 /// A tool.
 pub struct ToolItem<P> {
     /// Its name.
@@ -80,6 +101,10 @@ pub struct ToolItem<P> {
     pub input_schema: fn() -> Value,
     /// Makes the output schema.
     pub output_schema: Option<fn() -> Value>,
+    /// Whether its calls may run as tasks.
+    pub task: TaskSupport,
+    /// Whether its first questions are asked before there is a task, which begins with their answers.
+    pub questions_first: bool,
     /// How it is called.
     pub handler: Handler<P>,
 }
@@ -190,6 +215,10 @@ fn describe_tool<P>(item: &ToolItem<P>) -> Value {
         "inputSchema": (item.input_schema)(),
         "_exec": { "mode": item.handler.mode(), "checked": true },
     });
+    if item.task != TaskSupport::Forbidden {
+        object["_exec"]["task"] = item.task.as_str().into();
+        object["_exec"]["questions_first"] = item.questions_first.into();
+    }
     set_text(&mut object, "title", item.title.unwrap_or_default());
     set_text(&mut object, "description", item.description);
     if let Some(schema) = item.output_schema {

@@ -45,7 +45,8 @@ pub use context::{Context, Level};
 pub use error::{Error, Result};
 pub use host::Host;
 pub use items::{
-    Author, Handler, Here, Items, Later, NoConfig, PromptItem, ResourceItem, Running, ToolItem,
+    Author, Handler, Here, Items, Later, NoConfig, PromptItem, ResourceItem, Running, TaskSupport,
+    ToolItem,
 };
 pub use output::{Blob, IntoOutput, Json, Output, Text};
 pub use plugin_macros::plugin;

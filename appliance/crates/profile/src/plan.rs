@@ -21,6 +21,8 @@ pub struct Plan {
     pub control: Option<ControlPlan>,
     /// Bounds of legacy sessions and of streams.
     pub session: SessionPlan,
+    /// Bounds of tasks.
+    pub tasks: TasksPlan,
     /// Every layer, present or off.
     pub layers: LayersPlan,
     /// Plugins in the order of their names.
@@ -135,6 +137,21 @@ pub struct SessionPlan {
     pub subscriptions_max: usize,
     /// How long a client has to answer a question.
     pub answer_deadline: Duration,
+}
+
+/// Bounds of tasks.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TasksPlan {
+    /// Tasks at once, finished ones that can still be asked for included.
+    pub count_max: usize,
+    /// Bytes that all tasks keep together.
+    pub bytes_max: usize,
+    /// How long after its creation a task can be asked for.
+    pub ttl: Duration,
+    /// How long after its creation a task must be done; at most `ttl`.
+    pub deadline: Duration,
+    /// What clients are asked to leave between two looks.
+    pub poll: Duration,
 }
 
 /// Every layer of this stack.

@@ -40,6 +40,9 @@ pub(crate) struct Profile {
     /// Bounds of sessions (revisions up to 2025-11-25) and of streams.
     #[serde(default)]
     pub(crate) session: Session,
+    /// Bounds of tasks: calls whose result the client asks for later (revision 2026-07-28).
+    #[serde(default)]
+    pub(crate) tasks: Tasks,
     /// The protections, one table each. An absent table means that the layer is off.
     #[serde(default)]
     pub(crate) layer: Layers,
@@ -135,6 +138,37 @@ impl Default for Session {
             replay_ms: 300_000,
             subscriptions_max: 1_000,
             answer_ms: 300_000,
+        }
+    }
+}
+
+/// Bounds of tasks.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tasks {
+    /// Most tasks at once, finished ones that can still be asked for included. At the limit: 429. Default: 1000.
+    pub(crate) count_max: u64,
+    /// Most bytes that all tasks keep together: requests, questions, answers, results. At the limit: 429, and a result
+    /// that has no room fails its task. Default: 64 MiB.
+    pub(crate) bytes_max: ByteSize,
+    /// Milliseconds after its creation for which a task can be asked for. Default: 3600000, one hour.
+    pub(crate) ttl_ms: u64,
+    /// Milliseconds after its creation by which a task must be done, time for answers included. At the limit: it is
+    /// cancelled and failed. The call timeout and the plugins' deadlines do not apply to tasks. At most `ttl_ms`.
+    /// Default: 600000, ten minutes.
+    pub(crate) deadline_ms: u64,
+    /// Milliseconds that clients are asked to leave between two looks at a task. Default: 1000.
+    pub(crate) poll_ms: u64,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self {
+            count_max: 1_000,
+            bytes_max: ByteSize::mib(64),
+            ttl_ms: 3_600_000,
+            deadline_ms: 600_000,
+            poll_ms: 1_000,
         }
     }
 }

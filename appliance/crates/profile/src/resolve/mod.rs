@@ -13,7 +13,7 @@ use crate::check::place;
 use crate::origin::Origin;
 use crate::plan::{
     LayersPlan, LogPlan, Plan, ProcessPlan, RequestStatePlan, SecretSource, ServerPlan,
-    SessionPlan, ShutdownPlan,
+    SessionPlan, ShutdownPlan, TasksPlan,
 };
 use crate::problem::Problem;
 use crate::profile::{FORMAT, Layers, Profile, RequestState, Secret};
@@ -88,6 +88,7 @@ pub(crate) fn resolve(
         listeners: listeners::listeners(profile.listen, &layers, &mut findings),
         control: listeners::control(profile.control, &mut findings),
         session: session(&profile.session, &mut findings),
+        tasks: tasks(&profile.tasks, &mut findings),
         layers,
         plugins: plugins::plugins(profile.plugin, &mut findings),
         shutdown: ShutdownPlan {
@@ -137,6 +138,27 @@ fn session(session: &crate::profile::Session, findings: &mut Findings<'_>) -> Se
             1..=100_000,
         ),
         answer_deadline: findings.time("session.answer_ms", session.answer_ms, 1..=DAY_MS),
+    }
+}
+
+fn tasks(tasks: &crate::profile::Tasks, findings: &mut Findings<'_>) -> TasksPlan {
+    let ttl = findings.time("tasks.ttl_ms", tasks.ttl_ms, 1_000..=7 * DAY_MS);
+    let deadline = findings.time("tasks.deadline_ms", tasks.deadline_ms, 1..=7 * DAY_MS);
+    if deadline > ttl {
+        findings.problem(
+            "tasks.deadline_ms",
+            format!(
+                "a task that works for {} ms would outlive its ttl_ms of {}; lower this or raise tasks.ttl_ms",
+                tasks.deadline_ms, tasks.ttl_ms
+            ),
+        );
+    }
+    TasksPlan {
+        count_max: findings.number("tasks.count_max", tasks.count_max, 1..=1_000_000),
+        bytes_max: tasks.bytes_max.bytes(),
+        ttl,
+        deadline,
+        poll: findings.time("tasks.poll_ms", tasks.poll_ms, 1..=DAY_MS),
     }
 }
 
