@@ -64,7 +64,6 @@ pub(crate) fn two_at_once(ctx: &Context) -> Result<String> {
     let answers = ctx.ask(&questions)?;
     let name = answers.elicited("name").unwrap_or(Elicited::Cancelled);
     let confirmed = answers.elicited("confirm");
-    let goes_on =
-        matches!(confirmed, Some(Elicited::Accepted(Confirmation { confirm: true })));
+    let goes_on = matches!(confirmed, Some(Elicited::Accepted(Confirmation { confirm: true })));
     Ok(format!("{} Going on: {goes_on}.", asking::greet(&name)))
 }

@@ -220,9 +220,7 @@ fn task_support(text: Option<LitStr>) -> Result<Option<TokenStream>> {
         "forbidden" => Ok(None),
         "optional" => Ok(Some(quote!(Optional))),
         "required" => Ok(Some(quote!(Required))),
-        _ => {
-            Err(Error::new_spanned(text, "`task` is \"forbidden\", \"optional\" or \"required\""))
-        }
+        _ => Err(Error::new_spanned(text, "`task` is \"forbidden\", \"optional\" or \"required\"")),
     }
 }
 

@@ -198,12 +198,7 @@ fn exec(raw: Raw<'_>) -> Result<Exec, String> {
     };
     let is_set = |key| exec.get(key).and_then(Raw::as_bool) == Some(true);
     let task = task_support(exec, mode)?;
-    Ok(Exec {
-        mode,
-        checked: is_set("checked"),
-        task,
-        questions_first: is_set("questions_first"),
-    })
+    Ok(Exec { mode, checked: is_set("checked"), task, questions_first: is_set("questions_first") })
 }
 
 fn task_support(exec: Raw<'_>, mode: ExecMode) -> Result<TaskSupport, String> {

@@ -106,6 +106,47 @@ impl Drop for Permit {
     }
 }
 
+/// As many places under a [`Bound`] as its holder needs at the moment: bytes, mostly. Dropping it gives all back.
+#[derive(Debug)]
+pub struct Share {
+    bound: Arc<Bound>,
+    held: usize,
+}
+
+impl Share {
+    /// No places yet.
+    #[must_use]
+    pub const fn none(bound: Arc<Bound>) -> Self {
+        Self { bound, held: 0 }
+    }
+
+    /// Holds `count` places from now on. `false`, and nothing changes, when the bound has no room for more; less always
+    /// succeeds.
+    #[must_use]
+    pub fn resize(&mut self, count: usize) -> bool {
+        let bound = &self.bound;
+        if let Some(more) = count.checked_sub(self.held).filter(|more| *more > 0) {
+            let limit = bound.limit.load(Relaxed);
+            let grow = |used: usize| used.checked_add(more).filter(|used| *used <= limit);
+            let Ok(before) = bound.used.fetch_update(Relaxed, Relaxed, grow) else {
+                bound.refused.fetch_add(1, Relaxed);
+                return false;
+            };
+            bound.peak.fetch_max(before + more, Relaxed);
+        } else {
+            bound.used.fetch_sub(self.held - count, Relaxed);
+        }
+        self.held = count;
+        true
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.bound.used.fetch_sub(self.held, Relaxed);
+    }
+}
+
 /// The permits that an answer keeps until its last byte has left or its reader is gone.
 ///
 /// They live in the response body, not in the future that made it: a future ends at the head.
@@ -156,6 +197,20 @@ mod tests {
         let (_second, within) = bound.take_anyway();
         assert!(!within);
         assert_eq!(bound.used(), 2);
+    }
+
+    #[test]
+    fn a_share_grows_within_the_bound_and_gives_back_what_it_held() {
+        let bound = Bound::new("test", 10);
+        let mut one = Share::none(Arc::clone(&bound));
+        let mut other = Share::none(Arc::clone(&bound));
+        assert!(one.resize(6) && other.resize(4) && !other.resize(5));
+        assert!(one.resize(1) && other.resize(9) && !one.resize(2));
+        assert_eq!((bound.used(), bound.peak(), bound.refused()), (10, 10, 2));
+        bound.set_limit(0);
+        assert!(other.resize(3) && !other.resize(usize::MAX));
+        drop((one, other));
+        assert_eq!(bound.used(), 0);
     }
 
     #[test]

@@ -15,8 +15,9 @@ pub mod method;
 pub mod refusal;
 pub mod reply;
 pub mod revision;
+pub mod task;
 
-pub use bound::{Bound, Held, Permit};
+pub use bound::{Bound, Held, Permit, Share};
 pub use call::{Call, ClientCapabilities};
 pub use envelope::{Envelope, EnvelopeError, Id, MetaKey, Param, Shape};
 pub use event::{Event, EventReceiver, EventSender, LogLevel};
@@ -25,6 +26,7 @@ pub use method::Method;
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{CacheHint, CacheScope, Content, Fault, InputRequired, Outcome, Reply};
 pub use revision::{Era, Revision};
+pub use task::{TaskDetail, TaskState, TaskStatus};
 
 /// Prefix of the keys that the protocol reserves in `_meta`.
 pub const META_PREFIX: &str = "io.modelcontextprotocol/";

@@ -190,7 +190,8 @@ impl Fault {
     #[must_use]
     pub fn of_refusal(refusal: &Refusal, generation: u64) -> Self {
         let fault = Self::new(refusal.kind.code(), refusal.message.clone());
-        Self { http_status: refusal.kind.http_status(), ..fault }.with_data(refusal.data(generation))
+        Self { http_status: refusal.kind.http_status(), ..fault }
+            .with_data(refusal.data(generation))
     }
 
     /// A capability that the client did not declare: HTTP 400.

@@ -3,11 +3,15 @@
 mod changes;
 mod generation;
 mod notices;
+mod secret_id;
+mod tasks;
 mod vitals;
 mod watches;
 
 pub use changes::{Change, Changes};
 pub use generation::{Generation, Switch};
 pub use notices::{NOTICES_MAX, follow_notices};
+pub use secret_id::{IdDigest, SecretId};
+pub use tasks::{Task, Tasks};
 pub use vitals::{Phase, Vitals};
 pub use watches::{Watch, Watches};

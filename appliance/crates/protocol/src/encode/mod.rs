@@ -2,6 +2,7 @@
 
 mod notification;
 mod result;
+mod task;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use crate::reply::{Content, Fault, Outcome};
 use crate::revision::Revision;
 
 pub use notification::{log, notification, progress, request};
+pub use task::{task_created, task_members};
 
 /// What of a call its answer needs after the call itself has been handed on.
 #[derive(Clone, Debug)]

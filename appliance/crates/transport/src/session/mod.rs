@@ -3,7 +3,6 @@
 //! Knows messages, not transports: nothing in here is HTTP, except for the text of an event in [`sse`]. An idle session
 //! is one small block; everything that only a busy one needs is made on demand and given back by [`Sessions::sweep`].
 
-mod id;
 pub mod metrics;
 mod question;
 mod replay;
@@ -28,9 +27,9 @@ use shared::Shared;
 use streams::Streams;
 use subscriptions::Subscriptions;
 
-pub use id::SessionId;
 pub use question::{Answer, AskError, Asked};
 pub use running::{DuplicateId, Running};
+pub use runtime::SecretId as SessionId;
 pub use sessions::Sessions;
 pub use stream::{EventId, Pushed, Stream, StreamItem, StreamKind, StreamReader};
 

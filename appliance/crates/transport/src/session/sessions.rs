@@ -7,9 +7,9 @@ use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 use profile::plan::SessionPlan;
 use protocol::{Bound, ClientCapabilities, Refusal, Revision};
+use runtime::{IdDigest as Key, SecretId as SessionId};
 
 use super::Session;
-use super::id::{Key, SessionId};
 use super::shared::{self, Shared};
 
 /// Shards of the map: so many that threads seldom meet at the lock of one.
