@@ -110,6 +110,8 @@ metrics! {
     SessionNotificationsDropped = "toolrack_session_notifications_dropped_total", Counter, [];
     /// Messages that left a stream's replay before a reader had taken them.
     StreamMessagesDropped = "toolrack_stream_messages_dropped_total", Counter, [];
+    /// Tasks ended. `status` is `completed`, `failed` or `cancelled`.
+    TasksEnded = "toolrack_tasks_ended_total", Counter, ["status"];
     /// Resources that at least one client follows.
     WatchedResources = "toolrack_watched_resources", Gauge, [];
     /// Whether a plugin is ready: 1 or 0.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use protocol::{Bound, Permit, Refusal, RefusalKind};
-use runtime::{Changes, Phase, Switch, Vitals, Watches};
+use runtime::{Changes, Phase, Switch, Tasks, Vitals, Watches};
 
 use crate::session::Sessions;
 
@@ -13,6 +13,8 @@ pub struct Endpoint {
     pub switch: Arc<Switch>,
     /// Legacy sessions.
     pub sessions: Arc<Sessions>,
+    /// Tasks of modern clients.
+    pub tasks: Arc<Tasks>,
     /// What changes under open streams.
     pub changes: Changes,
     /// Subscribed resources.

@@ -13,6 +13,7 @@ mod outcome;
 pub mod session;
 pub mod stdio;
 mod subscription;
+mod task;
 
 pub use body::ReplyBody;
 pub use classify::{era_of_body, era_of_http};

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::json::{Kind, Raw};
-use protocol::{Envelope, Fault, Id, META_PREFIX, Param, encode};
-use runtime::{Change, Generation, Watch};
+use protocol::{Envelope, Fault, Id, META_PREFIX, MetaKey, Param, encode};
+use runtime::{Change, Generation, Task, Watch};
+use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::endpoint::Endpoint;
+use crate::task;
 
 /// What a subscription has to say.
 pub(crate) enum Heard {
@@ -19,6 +21,14 @@ pub(crate) enum Heard {
     End(Bytes),
 }
 
+/// A task that a client follows.
+struct Followed {
+    id: String,
+    task: Arc<Task>,
+    /// The last change that the client was told of.
+    seen: u64,
+}
+
 /// The changes that one client asked for.
 pub(crate) struct Subscription {
     id: Id,
@@ -26,6 +36,9 @@ pub(crate) struct Subscription {
     prompts: bool,
     resources: bool,
     watches: Vec<Watch>,
+    tasks: Vec<Followed>,
+    /// Wakes at every change of a followed task.
+    news: Arc<Notify>,
     changes: Receiver<Change>,
     ending: tokio::sync::watch::Receiver<bool>,
 }
@@ -34,7 +47,8 @@ impl Subscription {
     /// Reads what the client wants and begins to watch it.
     ///
     /// # Errors
-    /// -32602 for a filter of the wrong kind or with too many resources.
+    /// -32602 for a filter of the wrong kind or with too many resources or tasks, -32021 for tasks of a client that does
+    /// not know them.
     pub(crate) fn open(
         endpoint: &Endpoint,
         generation: &Generation,
@@ -69,12 +83,16 @@ impl Subscription {
                 }
             }
         }
+        let news = Arc::new(Notify::new());
+        let tasks = followed(endpoint, generation, envelope, filter, &news)?;
         Ok(Self {
             id: envelope.id().unwrap_or_default(),
             tools: wants("toolsListChanged") && identity.has_tools(),
             prompts: wants("promptsListChanged") && identity.has_prompts(),
             resources: wants("resourcesListChanged") && identity.has_resources(),
             watches,
+            tasks,
+            news,
             changes,
             ending: endpoint.ending.subscribe(),
         })
@@ -103,6 +121,17 @@ impl Subscription {
             uris.push(']');
             members.push(uris);
         }
+        if !self.tasks.is_empty() {
+            let mut ids = String::from("\"taskIds\":[");
+            for (at, followed) in self.tasks.iter().enumerate() {
+                if at > 0 {
+                    ids.push(',');
+                }
+                protocol::json::write_string(&mut ids, &followed.id);
+            }
+            ids.push(']');
+            members.push(ids);
+        }
         let member = format!("\"notifications\":{{{}}}", members.join(","));
         self.notification("notifications/subscriptions/acknowledged", &member)
     }
@@ -110,9 +139,13 @@ impl Subscription {
     /// Waits for the next thing to say.
     pub(crate) async fn next(&mut self) -> Heard {
         loop {
+            if let Some(message) = self.changed_task() {
+                return Heard::Message(message);
+            }
             let change = tokio::select! {
                 biased;
                 _ = self.ending.wait_for(|ending| *ending) => None,
+                () = self.news.notified() => continue,
                 change = self.changes.recv() => Some(change),
             };
             let Some(change) = change else {
@@ -128,6 +161,17 @@ impl Subscription {
                 return Heard::Message(message);
             }
         }
+    }
+
+    /// The state of a followed task that changed since the client was last told of it. What changes faster than the
+    /// client reads is told once.
+    fn changed_task(&mut self) -> Option<Bytes> {
+        let members = self
+            .tasks
+            .iter_mut()
+            .find_map(|followed| followed.task.members_after(&followed.id, &mut followed.seen))?;
+        // Written by the encoder, from texts.
+        Some(self.notification("notifications/tasks", &String::from_utf8_lossy(&members)))
     }
 
     fn message(&self, change: &Change) -> Option<Bytes> {
@@ -167,4 +211,36 @@ impl Subscription {
         let meta = self.meta();
         format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{\"resultType\":\"complete\",\"_meta\":{meta}}}}}").into()
     }
+}
+
+/// The tasks that the filter names. Those that nobody knows are left out of the acknowledgement.
+fn followed(
+    endpoint: &Endpoint,
+    generation: &Generation,
+    envelope: &Envelope,
+    filter: Raw<'_>,
+    news: &Arc<Notify>,
+) -> Result<Vec<Followed>, Fault> {
+    let Some(ids) = filter.get("taskIds") else {
+        return Ok(Vec::new());
+    };
+    let client = envelope.meta(MetaKey::ClientCapabilities).map(encode::capabilities);
+    task::check_declared(client.unwrap_or_default())?;
+    if ids.kind() != Kind::Array {
+        return Err(Fault::invalid_params("taskIds must be an array"));
+    }
+    let limit = generation.plan().session.subscriptions_max;
+    let mut followed = Vec::new();
+    for id in ids.items() {
+        let id = id.as_str().ok_or_else(|| Fault::invalid_params("taskIds must hold strings"))?;
+        if followed.len() == limit {
+            return Err(Fault::invalid_params(format!("more than {limit} taskIds")));
+        }
+        if let Some(task) = endpoint.tasks.find(&id) {
+            task.listen(news);
+            // Nothing is seen yet: the state that it has now is told first, so that no change falls between.
+            followed.push(Followed { id: id.into_owned(), task, seen: 0 });
+        }
+    }
+    Ok(followed)
 }

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use control::StartError;
 use profile::Plan;
 use profile::plan::LogFormat;
-use runtime::{Changes, Generation, NOTICES_MAX, Phase, Switch, Vitals, Watches, follow_notices};
+use runtime::{
+    Changes, Generation, NOTICES_MAX, Phase, Switch, Tasks, Vitals, Watches, follow_notices,
+};
 use stack::Kit;
 use telemetry::{CallMeter, LogShape, Registry};
 use transport::Endpoint;
@@ -73,6 +75,7 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     let endpoint = Arc::new(Endpoint {
         switch: Arc::clone(&switch),
         sessions: Sessions::new(&plan.session),
+        tasks: Tasks::new(),
         changes: changes.clone(),
         watches: Watches::new(),
         vitals: Arc::clone(&vitals),
@@ -92,9 +95,10 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
         report::say_what_is_served(&plan, &switch, &front, control.as_ref());
         tokio::spawn(follow_notices(notices, Arc::clone(&switch), changes, Arc::clone(&vitals)));
         tokio::spawn(beat(Arc::clone(&vitals)));
-        tokio::spawn(sweep(Arc::clone(&endpoint.sessions)));
+        tokio::spawn(sweep(Arc::clone(&endpoint)));
         vitals.enter(Phase::Ready);
         let code = front.serve(&plan, &endpoint).await;
+        endpoint.tasks.end_all();
         if let Some(control) = control {
             control.stop();
         }
@@ -144,14 +148,18 @@ async fn beat(vitals: Arc<Vitals>) {
     }
 }
 
-/// Ends idle sessions. Every ten seconds: idleness is counted in minutes.
-async fn sweep(sessions: Arc<Sessions>) {
+/// Ends idle sessions and forgets expired tasks. Every ten seconds: both are counted in minutes.
+async fn sweep(endpoint: Arc<Endpoint>) {
     let mut interval = tokio::time::interval(std::time::Duration::from_secs(10));
     loop {
         interval.tick().await;
-        let ended = sessions.sweep();
+        let ended = endpoint.sessions.sweep();
         if ended > 0 {
             tracing::debug!(ended, "Idle sessions ended.");
+        }
+        let expired = endpoint.tasks.sweep();
+        if expired > 0 {
+            tracing::debug!(expired, "Expired tasks forgotten.");
         }
     }
 }

@@ -61,9 +61,12 @@ fn metrics(
     for (listener, bound) in connections {
         samples.bound(bound, listener);
     }
-    let of_sessions = endpoint.sessions.bounds();
-    for bound in of_sessions.into_iter().chain([kit.concurrency.bound(), generation.in_flight()]) {
+    let of_state = endpoint.sessions.bounds().into_iter().chain(endpoint.tasks.bounds());
+    for bound in of_state.chain([kit.concurrency.bound(), generation.in_flight()]) {
         samples.bound(bound, "");
+    }
+    for (status, count) in endpoint.tasks.ended() {
+        samples.set(Metric::TasksEnded, &[status.as_str()], count);
     }
     samples.set(Metric::WatchedResources, &[], endpoint.watches.count());
     for plugin in &kit.plugins {

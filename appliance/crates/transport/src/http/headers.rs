@@ -51,6 +51,7 @@ pub(super) fn check_name(headers: &HeaderMap, envelope: &Envelope) -> Result<(),
     let param = match envelope.method() {
         Method::ToolsCall | Method::PromptsGet => Param::Name,
         Method::ResourcesRead => Param::Uri,
+        method if method.is_of_tasks() => Param::TaskId,
         _ => return Ok(()),
     };
     // A body without the member is a fault of its params, judged later.

@@ -21,6 +21,7 @@ use crate::body::{Messages, ReplyBody};
 use crate::modern::{self, Declared};
 use crate::outcome::{self, EVENTS_MAX};
 use crate::session::sse;
+use crate::task;
 
 type Running = Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send>>;
 
@@ -45,7 +46,18 @@ impl HttpEndpoint {
         if envelope.method() == Method::Listen {
             return self.listen(admitted, &envelope);
         }
-        self.run(admitted, declared.call(envelope)).await
+        let call = declared.call(envelope);
+        if task::concerns(&admitted.generation, &call) {
+            return Box::pin(self.of_tasks(admitted, call)).await;
+        }
+        self.run(admitted, call).await
+    }
+
+    /// Answers at once: what a task has to say comes when it is asked.
+    async fn of_tasks(self: Arc<Self>, admitted: Admitted, call: Call) -> Response<ReplyBody> {
+        let to = outcome::reply_to(&call);
+        let result = task::answer(&self.endpoint.tasks, &admitted.generation, call).await;
+        answer_once(&admitted.generation, &to, admitted.held, result)
     }
 
     async fn run(self: Arc<Self>, admitted: Admitted, mut call: Call) -> Response<ReplyBody> {
@@ -126,6 +138,7 @@ pub(crate) fn check_mirrors<'d>(
     modern::check_version(&declared_version)?;
     headers::check_method(head, envelope)?;
     modern::check_method(envelope)?;
+    task::check(&admitted.generation, envelope)?;
     headers::check_name(head, envelope)?;
     if envelope.method() == Method::ToolsCall
         && let Some(name) = envelope.param(Param::Name).and_then(Raw::as_str)

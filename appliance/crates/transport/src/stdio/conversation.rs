@@ -25,6 +25,7 @@ use crate::modern;
 use crate::outcome::{self, EVENTS_MAX};
 use crate::session::Session;
 use crate::subscription::{Heard, Subscription};
+use crate::task;
 
 /// Modern requests that run, to be stopped by their id.
 type Running = Arc<Mutex<HashMap<Id, Request>>>;
@@ -118,6 +119,9 @@ impl Conversation {
             Ok(declared) => declared,
             Err(fault) => return Some(encode::fault(&id, &fault)),
         };
+        if let Err(fault) = task::check(generation, &envelope) {
+            return Some(encode::fault(&id, &fault));
+        }
         if let Err(refusal) = self.endpoint.check_phase() {
             return Some(encode::refusal(&id, &refusal, generation.number()));
         }
@@ -125,6 +129,11 @@ impl Conversation {
             return self.listen(generation, &envelope);
         }
         let call = declared.call(envelope);
+        if task::concerns(generation, &call) {
+            let to = outcome::reply_to(&call);
+            let result = task::answer(&self.endpoint.tasks, generation, call).await;
+            return Some(outcome::response(generation, &to, result).0);
+        }
         if legacy::is_immediate(generation, &call) {
             return Some(immediate(generation, call).await);
         }
