@@ -1,6 +1,5 @@
 //! The official MCP conformance suite against the real program.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,10 +20,6 @@ const RUNS: &[(&str, &[&str])] = &[
     ("requirements 2026-07-28", &["--requirements", "2026-07-28"]),
 ];
 
-/// Scenarios of an extension that this server does not declare: `io.modelcontextprotocol/tasks` is optional. They are
-/// counted apart and named in the output; one that passes is reported, so that the list cannot outlive its reason.
-const NOT_DECLARED: &str = "tasks-";
-
 /// Suite and Node as npm packages, locked.
 const PACKAGE: &str = "ci/interop/conformance";
 
@@ -41,11 +36,10 @@ pub(crate) fn run() -> Outcome {
         suite(&node, server.url(), arguments, &folder)?;
         let tally = read(&folder)?;
         run::say(&format!(
-            "  {label:<24} {} passed, {} failed, {} warnings, {} of an undeclared extension",
+            "  {label:<24} {} passed, {} failed, {} warnings",
             tally.passed,
             tally.failures.len(),
-            tally.warnings.len(),
-            tally.undeclared
+            tally.warnings.len()
         ));
         if tally.passed == 0 {
             return Err(format!("the run {label} checked nothing; look at {}", folder.display()));
@@ -103,7 +97,6 @@ fn suite(node: &Path, url: &str, arguments: &[&str], folder: &Path) -> Outcome {
 #[derive(Default)]
 struct Tally {
     passed: usize,
-    undeclared: usize,
     failures: Vec<String>,
     warnings: Vec<String>,
 }
@@ -111,7 +104,6 @@ struct Tally {
 impl Tally {
     fn add(&mut self, other: Self) {
         self.passed += other.passed;
-        self.undeclared += other.undeclared;
         self.failures.extend(other.failures);
         self.warnings.extend(other.warnings);
     }
@@ -119,7 +111,6 @@ impl Tally {
 
 fn read(folder: &Path) -> Result<Tally, String> {
     let mut tally = Tally::default();
-    let mut undeclared: BTreeMap<String, bool> = BTreeMap::new();
     let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     for entry in entries.flatten() {
         let Ok(text) = fs::read_to_string(entry.path().join("checks.json")) else {
@@ -130,12 +121,6 @@ fn read(folder: &Path) -> Result<Tally, String> {
             serde_json::from_str(&text).map_err(|error| format!("{scenario}: {error}"))?;
         for check in &checks {
             let status = check["status"].as_str().unwrap_or_default();
-            let is_bad = matches!(status, "FAILURE" | "WARNING");
-            if scenario.starts_with(NOT_DECLARED) {
-                tally.undeclared += 1;
-                *undeclared.entry(scenario.clone()).or_insert(true) &= !is_bad;
-                continue;
-            }
             let line = format!("{status} {scenario} {}: {}", check["id"], check["errorMessage"]);
             match status {
                 "SUCCESS" => tally.passed += 1,
@@ -143,14 +128,6 @@ fn read(folder: &Path) -> Result<Tally, String> {
                 "WARNING" => tally.warnings.push(line),
                 _ => {}
             }
-        }
-    }
-    for scenario in undeclared.iter().filter(|(_, passes)| **passes).map(|(scenario, _)| scenario) {
-        // A scenario that is always skipped passes and proves nothing.
-        if !scenario.starts_with("tasks-status-notifications") {
-            tally
-                .failures
-                .push(format!("{scenario} passes: take it off the list of what is not declared"));
         }
     }
     Ok(tally)
