@@ -18,14 +18,15 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use parking_lot::RwLock;
+use profile::plan::TasksPlan;
 use protocol::{
-    Bound, Call, Content, Outcome, Permit, Refusal, RefusalKind, Reply, Share, TaskStatus, encode,
+    Bound, Call, Content, Outcome, Permit, Refusal, RefusalKind, Reply, Share, TaskStatus,
 };
 use tokio::time::Instant;
 
 use crate::generation::Generation;
 use crate::secret_id::{IdDigest, SecretId};
-use record::Record;
+use record::{NoRoom, Record};
 use run::Run;
 use tally::Tally;
 
@@ -73,33 +74,23 @@ impl Tasks {
     /// When there is no room for another task, or the call stage refuses the call.
     pub async fn create(&self, generation: &Arc<Generation>, call: Call) -> Result<Reply, Refusal> {
         let plan = &generation.plan().tasks;
-        let (place, record) = self.admit(generation, call.envelope.bytes())?;
+        let (place, record) = self.admit(plan, call.envelope.bytes())?;
         let begun = Instant::now();
         let run = Run::new(generation, call, begun + plan.deadline);
         let running = match run.begin().await {
             Ok(running) => running,
             Err(result) => return result.map(|fault| Outcome::Failed(fault).into()),
         };
-        let times = (plan.ttl, plan.poll);
-        let task = Task::new(record, begun, times, Arc::clone(&self.tally), place);
-        let id = SecretId::random();
+        let task = Task::new(record, begun, plan, Arc::clone(&self.tally), place);
+        let id = self.keep(Arc::clone(&task));
         let server = generation.stack().catalogue().server_info();
-        let created = {
-            let record = task.lock();
-            task.with_state(&record, id.as_str(), |state| encode::task_created(state, server))
-        };
-        self.tasks.write().insert(id.digest(), Arc::clone(&task));
+        let created = task.created(id.as_str(), server);
         tokio::spawn(run.run(task, running));
         Ok(Outcome::Done(Content::Ready(created)).into())
     }
 
     /// A place and a record for a task whose request has so many bytes.
-    fn admit(
-        &self,
-        generation: &Generation,
-        request_bytes: usize,
-    ) -> Result<(Permit, Record), Refusal> {
-        let plan = &generation.plan().tasks;
+    fn admit(&self, plan: &TasksPlan, request_bytes: usize) -> Result<(Permit, Record), Refusal> {
         self.places.set_limit(plan.count_max);
         self.bytes.set_limit(plan.bytes_max);
         let place = self.places.try_take().ok_or_else(|| {
@@ -107,7 +98,14 @@ impl Tasks {
         })?;
         let share = Share::none(Arc::clone(&self.bytes));
         let record = Record::new(share, request_bytes, Timestamp::now());
-        Ok((place, record.map_err(|_| self.no_room())?))
+        Ok((place, record.map_err(|NoRoom| self.no_room())?))
+    }
+
+    /// From now on whoever has the id finds the task.
+    fn keep(&self, task: Arc<Task>) -> SecretId {
+        let id = SecretId::random();
+        self.tasks.write().insert(id.digest(), task);
+        id
     }
 
     /// The refusal of what would make tasks keep more bytes than they may.

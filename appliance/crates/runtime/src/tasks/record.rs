@@ -124,7 +124,9 @@ impl Record {
             .map(|(name, json)| Question { key: self.new_key(&name), name, json, answer: None })
             .collect();
         if !self.share.resize(self.bytes()) {
-            self.questions = Vec::new();
+            for question in std::mem::take(&mut self.questions) {
+                self.keys.remove(&question.key);
+            }
             return Err(NoRoom);
         }
         self.become_status(TaskStatus::InputRequired, now);

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use profile::plan::TasksPlan;
+use protocol::encode::ServerInfo;
 use protocol::json::Raw;
 use protocol::{Permit, TaskState, TaskStatus, encode};
 use tokio::sync::{Notify, watch};
@@ -31,15 +33,15 @@ impl Task {
     pub(super) fn new(
         record: Record,
         begun: Instant,
-        (ttl, poll): (Duration, Duration),
+        plan: &TasksPlan,
         tally: Arc<Tally>,
         place: Permit,
     ) -> Arc<Self> {
         Arc::new(Self {
             record: Mutex::new(record),
             begun,
-            ttl,
-            poll,
+            ttl: plan.ttl,
+            poll: plan.poll,
             news: watch::Sender::new(()),
             listeners: Mutex::default(),
             tally,
@@ -71,7 +73,12 @@ impl Task {
         Some(self.with_state(&record, id, encode::task_members))
     }
 
-    pub(super) fn with_state<T>(
+    /// The result that says that it is there.
+    pub(super) fn created(&self, id: &str, server: &ServerInfo) -> Bytes {
+        self.with_state(&self.record.lock(), id, |state| encode::task_created(state, server))
+    }
+
+    fn with_state<T>(
         &self,
         record: &Record,
         id: &str,
@@ -87,10 +94,6 @@ impl Task {
             poll_ms: self.poll.as_millis() as u64,
             detail: record.detail(&open),
         })
-    }
-
-    pub(super) fn lock(&self) -> parking_lot::MutexGuard<'_, Record> {
-        self.record.lock()
     }
 
     /// Takes in answers by the keys of their questions: an object of result objects. `false` when what tasks keep has
