@@ -78,11 +78,15 @@ impl Run {
         let mut result = first.await;
         let mut round = 0;
         loop {
-            let input = match result {
-                Ok(Reply { outcome: Outcome::InputRequired(input), .. }) => input,
-                Ok(Reply { outcome: Outcome::Done(content), .. }) => return self.done(&content),
-                Ok(Reply { outcome: Outcome::Failed(fault), .. }) => return failed(&fault),
+            // Permits go back with the reply: a task that waits for its client holds none.
+            let outcome = match result {
+                Ok(reply) => reply.outcome,
                 Err(refusal) => return self.refused(&refusal),
+            };
+            let input = match outcome {
+                Outcome::InputRequired(input) => input,
+                Outcome::Done(content) => return self.done(&content),
+                Outcome::Failed(fault) => return failed(&fault),
             };
             let answers = match ask(task, &input.requests).await {
                 Ok(answers) => answers,
