@@ -54,6 +54,14 @@ fn refuses_profiles_that_cannot_be_meant() {
     for (toml, part) in [
         ("format = 2\nextends = \"dev\"\n", "this version reads format 1"),
         ("format = 1\n", "nobody can come in"),
+        (
+            "format = 1\nextends = \"dev\"\n[tasks]\nttl_ms = 1000\ndeadline_ms = 1001\n",
+            ":5:1: tasks.deadline_ms: a task that works for 1001 ms would outlive its ttl_ms of 1000",
+        ),
+        (
+            "format = 1\nextends = \"dev\"\n[tasks]\ncount_max = 0\n",
+            "tasks.count_max: 0 is outside of 1 to 1000000",
+        ),
         ("format = 1\nextends = \"nowhere\"\n", "cannot read this profile"),
         (
             "format = 1\nextends = \"dev\"\n[listen.public]\nhttp = { bind = \"0.0.0.0:1\" }\n",

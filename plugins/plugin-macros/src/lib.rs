@@ -23,7 +23,9 @@ use proc_macro::TokenStream;
 /// | `#[watch]` | `fn(&self, uri: &str, on: bool)` |
 ///
 /// `#[tool]` takes `name = "…"`, `title = "…"`, `nonblocking`, `read_only`, `destructive`, `idempotent`,
-/// `open_world = false`, `input_schema = CONST` (JSON text in place of the schema of `T`), `output = Type`.
+/// `open_world = false`, `input_schema = CONST` (JSON text in place of the schema of `T`), `output = Type`,
+/// `task = "optional"` or `"required"` (its calls may run as tasks), `questions_first` (the task begins with the answers
+/// to its first questions).
 #[proc_macro_attribute]
 pub fn plugin(arguments: TokenStream, block: TokenStream) -> TokenStream {
     expand::plugin(arguments.into(), block.into())

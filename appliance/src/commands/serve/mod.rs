@@ -75,7 +75,7 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     let endpoint = Arc::new(Endpoint {
         switch: Arc::clone(&switch),
         sessions: Sessions::new(&plan.session),
-        tasks: Tasks::new(),
+        tasks: Tasks::new(&plan.tasks),
         changes: changes.clone(),
         watches: Watches::new(),
         vitals: Arc::clone(&vitals),

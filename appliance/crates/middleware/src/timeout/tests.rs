@@ -53,6 +53,19 @@ async fn off_sets_no_deadline() {
     assert!((&service).call(call()).await.is_ok());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_task_keeps_its_own_deadline_and_outlives_that_of_calls() {
+    let own = Instant::now() + Duration::from_secs(600);
+    let service = layer(Mode::Enforce).layer(Inner::new(move |call: Call| async move {
+        assert_eq!(call.deadline, Some(own));
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Ok(reply(1))
+    }));
+    let mut task = call();
+    (task.is_task, task.deadline) = (true, Some(own));
+    assert!((&service).call(task).await.is_ok());
+}
+
 #[test]
 fn names_a_deadline_that_is_too_long() {
     let config =

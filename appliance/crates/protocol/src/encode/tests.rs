@@ -226,3 +226,16 @@ fn progress_numbers_take_few_characters() {
         assert!(String::from_utf8_lossy(&written).contains(&expected), "{value}: {written:?}");
     }
 }
+
+#[test]
+fn a_result_or_error_alone_is_what_the_response_would_carry() {
+    let server = ServerInfo(Bytes::from_static(br#"{"name":"s","version":"1"}"#));
+    let to = to(Revision::MODERN, Method::ToolsCall);
+    let alone = result(&to, &server, &text(true)).expect("has a form");
+    let alone: Value = serde_json::from_slice(&alone).expect("JSON");
+    assert_eq!(alone, written(Revision::MODERN, Method::ToolsCall, text(true)));
+    let broken = Fault::internal("say \"é\"").with_data("[1]");
+    let error: Value = serde_json::from_slice(&error_object(&broken)).expect("JSON");
+    let whole: Value = serde_json::from_slice(&fault(&to.id, &broken)).expect("JSON");
+    assert_eq!(error, whole["error"]);
+}

@@ -44,13 +44,13 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// No tasks. Bounds follow the plan of the generation that a task is made for.
+    /// No tasks, within the bounds of `plan`; later those of the generation that a task is made for.
     #[must_use]
-    pub fn new() -> Arc<Self> {
+    pub fn new(plan: &TasksPlan) -> Arc<Self> {
         Arc::new(Self {
             tasks: RwLock::default(),
-            places: Bound::new("tasks", usize::MAX),
-            bytes: Bound::new("task_bytes", usize::MAX),
+            places: Bound::new("tasks", plan.count_max),
+            bytes: Bound::new("task_bytes", plan.bytes_max),
             tally: Arc::default(),
         })
     }

@@ -32,7 +32,7 @@ fn keep(tasks: &Tasks, plan: &TasksPlan) -> Result<(SecretId, Arc<Task>), Refusa
 
 #[tokio::test(start_paused = true)]
 async fn finds_a_task_until_its_time_is_over_and_never_another() {
-    let tasks = Tasks::new();
+    let tasks = Tasks::new(&plan(9, usize::MAX));
     let (id, task) = keep(&tasks, &plan(9, usize::MAX)).expect("room");
     task.end(End::Completed("{}".into()));
     assert!(tasks.find(SecretId::random().as_str()).is_none() && tasks.find("short").is_none());
@@ -46,7 +46,7 @@ async fn finds_a_task_until_its_time_is_over_and_never_another() {
 
 #[tokio::test(start_paused = true)]
 async fn refuses_above_either_bound_until_tasks_expire() {
-    let tasks = Tasks::new();
+    let tasks = Tasks::new(&plan(9, usize::MAX));
     let few = plan(2, usize::MAX);
     let first = keep(&tasks, &few).expect("room");
     drop(keep(&tasks, &few).expect("room"));
@@ -63,7 +63,7 @@ async fn refuses_above_either_bound_until_tasks_expire() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_ends_a_task_first_has_ended_it() {
-    let tasks = Tasks::new();
+    let tasks = Tasks::new(&plan(9, usize::MAX));
     let (id, task) = keep(&tasks, &plan(9, usize::MAX)).expect("room");
     task.cancel();
     task.end(End::Completed("{}".into()));
@@ -77,7 +77,7 @@ async fn whoever_ends_a_task_first_has_ended_it() {
 
 #[tokio::test(start_paused = true)]
 async fn listeners_hear_of_every_change_once() {
-    let tasks = Tasks::new();
+    let tasks = Tasks::new(&plan(9, usize::MAX));
     let (id, task) = keep(&tasks, &plan(9, usize::MAX)).expect("room");
     let listener = Arc::new(Notify::new());
     task.listen(&listener);
@@ -96,7 +96,7 @@ async fn listeners_hear_of_every_change_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_end_of_the_process_gives_every_task_up() {
-    let tasks = Tasks::new();
+    let tasks = Tasks::new(&plan(9, usize::MAX));
     let (id, task) = keep(&tasks, &plan(9, usize::MAX)).expect("room");
     tasks.end_all();
     assert_eq!(task.status(), TaskStatus::Cancelled);
