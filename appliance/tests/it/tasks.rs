@@ -291,7 +291,7 @@ fn tasks_are_declared_when_a_tool_may_be_one() {
 
 #[test]
 fn refuses_tasks_above_their_bounds_and_says_which() {
-    for (setting, limit) in [("tasks.count_max=1", 1), ("tasks.bytes_max=4KiB", 4096)] {
+    for (setting, limit) in [("tasks.count_max=1", 1), ("tasks.bytes_max=6KiB", 6144)] {
         let program = start(&[setting]);
         create(&program, "slow_compute", &json!({"seconds": 60}));
         let call = json!({"name": "slow_compute", "arguments": {"seconds": 60}});

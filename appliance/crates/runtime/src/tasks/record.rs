@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use protocol::json::{Raw, write_string};
 use protocol::{Share, TaskDetail, TaskStatus};
 
-/// What a task is charged besides its texts: its entry, its timer, the future that runs it.
-pub(super) const TASK_BYTES: usize = 2_048;
+/// What a task is charged besides its texts: its entry, its timer and the futures that run it take a little less.
+pub(super) const TASK_BYTES: usize = 4_096;
 
 /// Every byte that tasks may keep is kept already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
