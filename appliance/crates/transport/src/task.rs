@@ -61,13 +61,13 @@ fn runs_as_task(generation: &Generation, call: &Call) -> bool {
 pub(crate) async fn answer(
     tasks: &Tasks,
     generation: &Arc<Generation>,
-    call: Call,
+    call: &Call,
 ) -> Result<Reply, Refusal> {
     if call.method() == Method::ToolsCall {
         return tasks.create(generation, call).await;
     }
     let measured = generation.stack().kit().meter.start(call.method(), call.revision.era());
-    let result = about_task(tasks, &call);
+    let result = about_task(tasks, call);
     measured.end(&result);
     result
 }
@@ -76,14 +76,14 @@ fn about_task(tasks: &Tasks, call: &Call) -> Result<Reply, Refusal> {
     let outcome = match find(tasks, call) {
         Err(fault) => Outcome::Failed(fault),
         Ok((id, task)) => match call.method() {
-            Method::TasksGet => object(task.members(&id)),
+            Method::TasksGet => object(&task.members(&id)),
             Method::TasksCancel => {
                 task.cancel();
-                object(Vec::new())
+                object(b"")
             }
             _ => match input_responses(call) {
                 Err(fault) => Outcome::Failed(fault),
-                Ok(answers) if task.answer(answers) => object(Vec::new()),
+                Ok(answers) if task.answer(answers) => object(b""),
                 Ok(_) => return Err(tasks.no_room()),
             },
         },
@@ -112,10 +112,10 @@ fn input_responses(call: &Call) -> Result<Raw<'_>, Fault> {
 }
 
 /// A result of these members.
-fn object(members: Vec<u8>) -> Outcome {
+fn object(members: &[u8]) -> Outcome {
     let mut json = Vec::with_capacity(members.len() + 2);
     json.push(b'{');
-    json.extend_from_slice(&members);
+    json.extend_from_slice(members);
     json.push(b'}');
     Outcome::Done(Content::Object { json: json.into(), meta: None, cache: CacheHint::NONE })
 }

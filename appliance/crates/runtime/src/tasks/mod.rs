@@ -72,7 +72,11 @@ impl Tasks {
     ///
     /// # Errors
     /// When there is no room for another task, or the call stage refuses the call.
-    pub async fn create(&self, generation: &Arc<Generation>, call: Call) -> Result<Reply, Refusal> {
+    pub async fn create(
+        &self,
+        generation: &Arc<Generation>,
+        call: &Call,
+    ) -> Result<Reply, Refusal> {
         let plan = &generation.plan().tasks;
         let (place, record) = self.admit(plan, call.envelope.bytes())?;
         let begun = Instant::now();

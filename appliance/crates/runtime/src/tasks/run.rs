@@ -36,7 +36,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(generation: &Arc<Generation>, call: Call, deadline: Instant) -> Self {
+    pub(super) fn new(generation: &Arc<Generation>, call: &Call, deadline: Instant) -> Self {
         Self {
             generation: Arc::clone(generation),
             envelope: call.envelope.detached(),

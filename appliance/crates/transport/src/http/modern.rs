@@ -56,7 +56,7 @@ impl HttpEndpoint {
     /// Answers at once: what a task has to say comes when it is asked.
     async fn of_tasks(self: Arc<Self>, admitted: Admitted, call: Call) -> Response<ReplyBody> {
         let to = outcome::reply_to(&call);
-        let result = task::answer(&self.endpoint.tasks, &admitted.generation, call).await;
+        let result = task::answer(&self.endpoint.tasks, &admitted.generation, &call).await;
         answer_once(&admitted.generation, &to, admitted.held, result)
     }
 

@@ -131,7 +131,7 @@ impl Conversation {
         let call = declared.call(envelope);
         if task::concerns(generation, &call) {
             let to = outcome::reply_to(&call);
-            let result = task::answer(&self.endpoint.tasks, generation, call).await;
+            let result = task::answer(&self.endpoint.tasks, generation, &call).await;
             return Some(outcome::response(generation, &to, result).0);
         }
         if legacy::is_immediate(generation, &call) {
