@@ -385,6 +385,25 @@ fn tells_those_who_listen_of_every_change_and_nobody_of_what_is_not_theirs() {
 }
 
 #[test]
+fn tells_a_listener_on_standard_output_too() {
+    let mut piped = Piped::start();
+    let call = json!({"name": "confirm_delete", "arguments": {"filename": "x"}});
+    let id = piped.ask(&message("tools/call", call, &knows_tasks()))["result"]["taskId"].take();
+    let filter = json!({"notifications": {"taskIds": [id]}});
+    let mut listen = message("subscriptions/listen", filter, &knows_tasks());
+    listen["id"] = json!("l");
+    let acknowledged = piped.ask(&listen);
+    assert_eq!(acknowledged["params"]["notifications"]["taskIds"], json!([id]));
+    while piped.receive()["params"]["status"] != "input_required" {}
+    piped.send(&message("tasks/cancel", json!({"taskId": id}), &knows_tasks()).to_string());
+    let said = [piped.receive(), piped.receive()];
+    let told = said.iter().find(|said| said["method"] == "notifications/tasks").expect("told");
+    assert_eq!(told["params"]["status"], "cancelled");
+    assert_eq!(told["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], "l");
+    assert!(said.iter().any(|said| said["result"]["resultType"] == "complete"), "{said:?}");
+}
+
+#[test]
 fn the_end_of_the_process_does_not_wait_for_tasks() {
     let mut program = start(&[]);
     create(&program, "slow_compute", &json!({"seconds": 60}));

@@ -1,6 +1,6 @@
 //! A modern client's subscription to changes (`subscriptions/listen`), whatever it came over.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use protocol::json::{Kind, Raw};
@@ -24,7 +24,8 @@ pub(crate) enum Heard {
 /// A task that a client follows.
 struct Followed {
     id: String,
-    task: Arc<Task>,
+    /// Whoever listens does not keep it from expiring.
+    task: Weak<Task>,
     /// The last change that the client was told of.
     seen: u64,
 }
@@ -166,10 +167,9 @@ impl Subscription {
     /// The state of a followed task that changed since the client was last told of it. What changes faster than the
     /// client reads is told once.
     fn changed_task(&mut self) -> Option<Bytes> {
-        let members = self
-            .tasks
-            .iter_mut()
-            .find_map(|followed| followed.task.members_after(&followed.id, &mut followed.seen))?;
+        let members = self.tasks.iter_mut().find_map(|followed| {
+            followed.task.upgrade()?.members_after(&followed.id, &mut followed.seen)
+        })?;
         // Written by the encoder, from texts.
         Some(self.notification("notifications/tasks", &String::from_utf8_lossy(&members)))
     }
@@ -239,6 +239,7 @@ fn followed(
         if let Some(task) = endpoint.tasks.find(&id) {
             task.listen(news);
             // Nothing is seen yet: the state that it has now is told first, so that no change falls between.
+            let task = Arc::downgrade(&task);
             followed.push(Followed { id: id.into_owned(), task, seen: 0 });
         }
     }

@@ -43,7 +43,8 @@ pub(crate) struct PluginLimits {
     pub(crate) queue_calls: u64,
     /// Most threads for blocking tools. Default: 8.
     pub(crate) threads_max: u64,
-    /// Milliseconds that one call may take, within the `timeout` layer's own. At the limit: cancelled. Default: 30000.
+    /// Milliseconds that one call may take, within the `timeout` layer's own. At the limit: cancelled. Tasks have
+    /// `tasks.deadline_ms` instead. Default: 30000.
     pub(crate) deadline_ms: u64,
     /// Most bytes of one result. At the limit: the plugin is told so. Default: 4 MiB.
     pub(crate) response_bytes_max: ByteSize,

@@ -65,6 +65,7 @@ impl Run {
 
     /// Runs to the end of the task, whoever ends it. Ending drops the call, which cancels it in the plugin.
     pub(super) async fn run(self, task: Arc<Task>, first: Running) {
+        let _watch = Watch(Arc::clone(&task));
         let end = tokio::select! {
             biased;
             () = task.ended() => return,
@@ -147,6 +148,15 @@ impl Run {
         let message = "The task did not finish in time.";
         let refusal = Refusal::new(RefusalKind::TimedOut, "tasks", "task", message);
         self.refused(&refusal.with_limit(limit_ms))
+    }
+}
+
+/// Fails a task whose run ends without an end of the task, which is a fault of ours: its client must not wait for ever.
+pub(super) struct Watch(pub(super) Arc<Task>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.end(failed(&Fault::internal("The task broke off.")));
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, advance};
 
 use super::super::record::{End, TASK_BYTES};
+use super::super::run::Watch;
 use super::super::{Task, Tasks};
 use super::{questions, raw};
 use crate::secret_id::SecretId;
@@ -73,6 +74,18 @@ async fn whoever_ends_a_task_first_has_ended_it() {
     assert!(members.contains("\"status\":\"cancelled\"") && !members.contains("result"));
     let ended = tasks.ended().map(|(_, count)| count);
     assert_eq!(ended, [0, 0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_run_breaks_off_has_failed() {
+    let tasks = Tasks::new(&plan(9, usize::MAX));
+    let (_, broken) = keep(&tasks, &plan(9, usize::MAX)).expect("room");
+    drop(Watch(Arc::clone(&broken)));
+    assert_eq!(broken.status(), TaskStatus::Failed);
+    let (_, done) = keep(&tasks, &plan(9, usize::MAX)).expect("room");
+    done.end(End::Completed("{}".into()));
+    drop(Watch(Arc::clone(&done)));
+    assert_eq!(done.status(), TaskStatus::Completed);
 }
 
 #[tokio::test(start_paused = true)]
