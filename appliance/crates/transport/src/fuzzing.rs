@@ -11,7 +11,8 @@ use crate::{http, modern};
 pub fn mirrors(headers: &HeaderMap, envelope: &Envelope) -> bool {
     let path = vec!["region".to_owned()];
     let declared = [HeaderParam { header: "Region".to_owned(), path, kind: HeaderKind::String }];
-    http::check_mirrors(headers, envelope, |_| &declared).is_ok()
+    http::check_method_mirrored(headers, envelope).is_ok()
+        && http::check_names_mirrored(headers, envelope, |_| &declared).is_ok()
 }
 
 /// Reads what a modern request declares, and makes a call of it.

@@ -9,7 +9,7 @@ mod read;
 mod streams;
 
 #[cfg(fuzzing)]
-pub(crate) use modern::check_mirrors;
+pub(crate) use modern::{check_method_mirrored, check_names_mirrored};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -122,23 +122,28 @@ impl HttpEndpoint {
 
 fn judge(admitted: &Admitted, envelope: &Envelope) -> Result<Declared, Fault> {
     let catalogue = admitted.generation.stack().catalogue();
-    check_mirrors(&admitted.headers, envelope, |tool| catalogue.tool_headers(tool))?;
+    check_method_mirrored(&admitted.headers, envelope)?;
+    task::check(&admitted.generation, envelope)?;
+    check_names_mirrored(&admitted.headers, envelope, |tool| catalogue.tool_headers(tool))?;
     modern::declared(envelope)
 }
 
-/// Checks that the head says what the body says. `tool_headers` names the arguments that a tool wants as headers.
-pub(crate) fn check_mirrors<'d>(
-    head: &HeaderMap,
-    envelope: &Envelope,
-    tool_headers: impl FnOnce(&str) -> &'d [HeaderParam],
-) -> Result<(), Fault> {
+/// Checks that the head says which revision and which method the body speaks, and that they exist.
+pub(crate) fn check_method_mirrored(head: &HeaderMap, envelope: &Envelope) -> Result<(), Fault> {
     let version = headers::check_version_present(head)?;
     let declared_version = modern::declared_version(envelope)?;
     headers::check_version_equal(version, &declared_version)?;
     modern::check_version(&declared_version)?;
     headers::check_method(head, envelope)?;
-    modern::check_method(envelope)?;
-    task::check(&admitted.generation, envelope)?;
+    modern::check_method(envelope)
+}
+
+/// Checks that the head names what the body names. `tool_headers` are the arguments that a tool wants as headers.
+pub(crate) fn check_names_mirrored<'d>(
+    head: &HeaderMap,
+    envelope: &Envelope,
+    tool_headers: impl FnOnce(&str) -> &'d [HeaderParam],
+) -> Result<(), Fault> {
     headers::check_name(head, envelope)?;
     if envelope.method() == Method::ToolsCall
         && let Some(name) = envelope.param(Param::Name).and_then(Raw::as_str)
