@@ -1,7 +1,7 @@
 //! Which era a message belongs to: a pure function of its head and its envelope.
 
 use http::HeaderMap;
-use protocol::{Envelope, Era, META_PREFIX, Method, Param, Revision};
+use protocol::{Envelope, Era, MetaKey, Method, Revision};
 
 /// Header with the protocol revision.
 pub(crate) const VERSION_HEADER: &str = "mcp-protocol-version";
@@ -25,9 +25,7 @@ pub fn era_of_http(headers: &HeaderMap, envelope: &Envelope) -> Era {
 /// The era of a message by its body alone: all there is on stdio.
 #[must_use]
 pub fn era_of_body(envelope: &Envelope) -> Era {
-    let declares = envelope.param(Param::Meta).is_some_and(|meta| {
-        meta.members().any(|(key, _)| key.strip_prefix(META_PREFIX) == Some("protocolVersion"))
-    });
+    let declares = envelope.meta(MetaKey::ProtocolVersion).is_some();
     if declares || envelope.method() == Method::Discover { Era::Modern } else { Era::Legacy }
 }
 

@@ -1,5 +1,7 @@
 //! The stateless era: what a 2026-07-28 request must carry, whatever it came over.
 
+use std::borrow::Cow;
+
 use protocol::json::{Kind, Raw};
 use protocol::{
     Call, ClientCapabilities, Envelope, Fault, LogLevel, MetaKey, Param, Revision, codes, encode,
@@ -16,7 +18,7 @@ pub(crate) struct Declared {
 ///
 /// # Errors
 /// -32602, before anything else about the revision is judged.
-pub(crate) fn declared_version(envelope: &Envelope) -> Result<String, Fault> {
+pub(crate) fn declared_version(envelope: &Envelope) -> Result<Cow<'_, str>, Fault> {
     let incomplete = |what: &str| Fault::invalid_params(format!("_meta of this request: {what}"));
     let meta = envelope.param(Param::Meta).ok_or_else(|| incomplete("missing"))?;
     if meta.kind() != Kind::Object {
@@ -29,7 +31,7 @@ pub(crate) fn declared_version(envelope: &Envelope) -> Result<String, Fault> {
     if capabilities != Some(Kind::Object) {
         return Err(incomplete("io.modelcontextprotocol/clientCapabilities must be an object"));
     }
-    Ok(version.into_owned())
+    Ok(version)
 }
 
 /// Checks that `version` is served.

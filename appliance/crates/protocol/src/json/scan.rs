@@ -282,8 +282,8 @@ impl<'t> Scanner<'t> {
             return Err("too many keys");
         }
         let is_new = if count < FEW_KEYS {
-            let same = |other: &Text| self.same(other, &key);
-            !self.keys[members.base..].iter().any(same)
+            let bytes = &self.bytes[key.span.range()];
+            !self.keys[members.base..].iter().any(|other| self.same(other, &key, bytes))
         } else {
             let decoded = self.decoded(&key);
             let set = members.many.get_or_insert_with(|| {
@@ -298,11 +298,13 @@ impl<'t> Scanner<'t> {
         Ok(())
     }
 
-    fn same(&self, left: &Text, right: &Text) -> bool {
-        if left.is_escaped || right.is_escaped {
-            return self.decoded(left) == self.decoded(right);
+    /// Whether `other` is the same key as `key`, which is written as `bytes`.
+    fn same(&self, other: &Text, key: &Text, bytes: &[u8]) -> bool {
+        if other.is_escaped || key.is_escaped {
+            return self.decoded(other) == self.decoded(key);
         }
-        self.bytes[left.span.range()] == self.bytes[right.span.range()]
+        let length = (other.span.end - other.span.start) as usize;
+        length == bytes.len() && &self.bytes[other.span.range()] == bytes
     }
 
     /// Passes over a string.
