@@ -1,8 +1,9 @@
 //! From a plan to a stack. Allocates; binds, spawns and reads nothing.
 
-use std::future::{Ready, ready};
+use std::future::{Future, Ready};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use middleware::concurrency::{Concurrency, ConcurrencyLayer};
 use middleware::origin::{Origin, OriginLayer};
@@ -10,6 +11,7 @@ use middleware::payload::{PayloadAnswer, PayloadAnswerLayer, PayloadRequest, Pay
 use middleware::timeout::{Timeout, TimeoutLayer};
 use profile::Plan;
 use protocol::{Admission, Call, Head, Refusal, Reply};
+use telemetry::Measured;
 use tower::ServiceBuilder;
 use tower_service::Service;
 
@@ -56,23 +58,15 @@ pub fn build(plan: &Plan, kit: &Kit) -> Result<Stack, BuildError> {
 }
 
 impl Stack {
-    /// The edge stage: lets a head in, with what its body may cost.
-    ///
-    /// # Errors
-    /// The refusal of the first layer that says no.
-    pub async fn admit(&self, head: Head) -> Result<Admission, Refusal> {
-        (&self.edge).call(head).await
+    /// The edge stage: lets a head in, with what its body may cost; or the refusal of the first layer that says no.
+    pub fn admit(&self, head: Head) -> <&Edge as Service<Head>>::Future {
+        (&self.edge).call(head)
     }
 
-    /// The call stage: runs a call.
-    ///
-    /// # Errors
-    /// The refusal of the first layer that says no. Dropping the future cancels the call.
-    pub async fn call(&self, call: Call) -> Result<Reply, Refusal> {
+    /// The call stage: runs a call. Dropping the future cancels it.
+    pub fn call(&self, call: Call) -> Calling<'_> {
         let measured = self.kit.meter.start(call.method(), call.revision.era());
-        let result = (&self.calls).call(call).await;
-        measured.end(&result);
-        result
+        Calling { future: (&self.calls).call(call), measured: Some(measured) }
     }
 
     /// What is on offer.
@@ -94,6 +88,29 @@ impl Stack {
     }
 }
 
+pin_project_lite::pin_project! {
+    /// A call on its way: a reply, or the refusal of the first layer that says no. Written by hand because an async
+    /// block would keep room for the call beside the future that has consumed it.
+    pub struct Calling<'s> {
+        #[pin]
+        future: <&'s Calls as Service<Call>>::Future,
+        measured: Option<Measured<'s>>,
+    }
+}
+
+impl Future for Calling<'_> {
+    type Output = Result<Reply, Refusal>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.future.poll(cx));
+        if let Some(measured) = this.measured.take() {
+            measured.end(&result);
+        }
+        Poll::Ready(result)
+    }
+}
+
 /// The innermost edge service: everything that came so far is let in.
 #[derive(Clone, Copy, Debug)]
 pub struct Admit;
@@ -108,6 +125,6 @@ impl Service<Head> for &Admit {
     }
 
     fn call(&mut self, head: Head) -> Self::Future {
-        ready(Ok(Admission::unlimited(head)))
+        std::future::ready(Ok(Admission::unlimited(head)))
     }
 }

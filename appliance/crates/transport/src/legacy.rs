@@ -49,28 +49,41 @@ pub(crate) fn handshake(envelope: &Envelope) -> Result<Handshake, Fault> {
     Ok(Handshake { revision: revision.unwrap_or(Revision::NEWEST_LEGACY), client })
 }
 
-/// Answers the methods that are about the session itself; `None` for all others.
+/// Whether a request is about the session itself, or about nothing that its revision knows: [`session_method`]
+/// answers it.
+pub(crate) fn is_of_session(session: &Session, method: Method) -> bool {
+    !method.exists_in(session.revision())
+        || matches!(
+            method,
+            Method::Ping
+                | Method::SetLevel
+                | Method::ResourcesSubscribe
+                | Method::ResourcesUnsubscribe
+        )
+}
+
+/// Answers a request that [`is_of_session`].
 pub(crate) fn session_method(
     endpoint: &Endpoint,
     generation: &Generation,
     session: &Session,
     envelope: &Envelope,
-) -> Option<Outcome> {
+) -> Outcome {
     let method = envelope.method();
-    if !method.exists_in(session.revision()) {
-        return Some(Outcome::Failed(Fault::method_not_found(&envelope.method_name())));
-    }
     let result = match method {
-        Method::Ping => Ok(()),
+        _ if !method.exists_in(session.revision()) => {
+            Err(Fault::method_not_found(&envelope.method_name()))
+        }
         Method::SetLevel => set_level(session, envelope),
         Method::ResourcesSubscribe => subscribe(endpoint, generation, session, envelope),
         Method::ResourcesUnsubscribe => unsubscribe(session, envelope),
-        _ => return None,
+        // A ping.
+        _ => Ok(()),
     };
-    Some(match result {
+    match result {
         Ok(()) => Outcome::Done(Content::Ready(Bytes::from_static(b"{}"))),
         Err(fault) => Outcome::Failed(fault),
-    })
+    }
 }
 
 fn set_level(session: &Session, envelope: &Envelope) -> Result<(), Fault> {
@@ -219,7 +232,8 @@ async fn batched(
     if envelope.method() == Method::Initialize {
         return Some(encode::fault(&to.id, &invalid("initialize cannot be part of a batch.")));
     }
-    if let Some(outcome) = session_method(endpoint, generation, session, &envelope) {
+    if is_of_session(session, envelope.method()) {
+        let outcome = session_method(endpoint, generation, session, &envelope);
         return Some(outcome::response(generation, &to, Ok(outcome.into())).0);
     }
     let mut call = call(session, envelope);

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use protocol::{Fault, Held, Id, Refusal, RefusalKind, encode};
+use protocol::encode::ReplyTo;
+use protocol::{Era, Fault, Held, Id, Outcome, Refusal, RefusalKind, Reply, encode};
+use runtime::Generation;
 
 use crate::body::{Messages, ReplyBody};
 
@@ -53,6 +55,29 @@ pub(super) fn refusal(id: &Id, refusal: &Refusal, generation: u64) -> Response<R
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// The answer of a call that is answered in one piece. A fault has an HTTP status of its own only for modern clients.
+pub(super) fn once(
+    generation: &Generation,
+    to: &ReplyTo,
+    mut held: Held,
+    result: Result<Reply, Refusal>,
+) -> Response<ReplyBody> {
+    match result {
+        Ok(reply) => {
+            held.absorb(reply.held);
+            let status = match &reply.outcome {
+                Outcome::Failed(fault) if to.revision.era() == Era::Modern => {
+                    StatusCode::from_u16(fault.http_status).unwrap_or(StatusCode::OK)
+                }
+                _ => StatusCode::OK,
+            };
+            let server = generation.stack().catalogue().server_info();
+            json(status, encode::response(to, server, &reply.outcome), held)
+        }
+        Err(refused) => refusal(&to.id, &refused, generation.number()),
+    }
 }
 
 /// A stream of events.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use protocol::{Call, Envelope, EnvelopeError, Fault, Held, Id, Method, Revision, Shape, encode};
-use runtime::Generation;
 use tokio::sync::oneshot;
 
+use super::step::Step;
 use super::{Admitted, HttpEndpoint, answer};
 use crate::body::ReplyBody;
 use crate::legacy::{self, Ended, Outlet};
@@ -38,51 +38,48 @@ impl HttpEndpoint {
         session.ok_or_else(|| Box::new(refused(id, 404, -32001, "Session not found")))
     }
 
-    pub(super) async fn legacy(
-        self: Arc<Self>,
-        admitted: Admitted,
-        envelope: Envelope,
-    ) -> Response<ReplyBody> {
+    pub(super) fn legacy(self: Arc<Self>, admitted: Admitted, envelope: Envelope) -> Step {
         let id = envelope.id().unwrap_or_default();
         if envelope.method() == Method::Initialize && envelope.shape() == Shape::Request {
-            return self.initialize(&admitted, &envelope);
+            return self.initialize(&admitted, &envelope).into();
         }
         let session = match self.session(&admitted, &id) {
             Ok(session) => session,
-            Err(response) => return *response,
+            Err(response) => return (*response).into(),
         };
         match envelope.shape() {
             Shape::Notification => {
                 legacy::notified(&session, &envelope);
-                return answer::status(StatusCode::ACCEPTED);
+                return answer::status(StatusCode::ACCEPTED).into();
             }
             Shape::Response | Shape::ErrorResponse => {
                 session.answer(&envelope);
-                return answer::status(StatusCode::ACCEPTED);
+                return answer::status(StatusCode::ACCEPTED).into();
             }
             Shape::Request => {}
         }
-        let Admitted { generation, mut held, .. } = admitted;
-        let of_session = legacy::session_method(&self.endpoint, &generation, &session, &envelope);
-        if let Some(outcome) = of_session {
-            let to = legacy::reply_to(&session, &envelope);
-            let (message, _) = outcome::response(&generation, &to, Ok(outcome.into()));
-            return answer::json(StatusCode::OK, message, held);
+        if legacy::is_of_session(&session, envelope.method()) {
+            return Step::later(self.of_session(admitted, session, envelope));
         }
-        held.add(generation.in_flight().take_anyway().0);
         let call = legacy::call(&session, envelope);
-        if legacy::is_immediate(&generation, &call) {
-            let to = outcome::reply_to(&call);
-            return match generation.stack().call(call).await {
-                Ok(reply) => {
-                    let (message, permits) = outcome::response(&generation, &to, Ok(reply));
-                    held.absorb(permits);
-                    answer::json(StatusCode::OK, message, held)
-                }
-                Err(refusal) => answer::refusal(&id, &refusal, generation.number()),
-            };
+        if legacy::is_immediate(&admitted.generation, &call) {
+            return Step::call(admitted, call);
         }
-        Box::pin(self.run_apart(generation, session, held, call)).await
+        Step::later(self.run_apart(admitted, session, call))
+    }
+
+    /// What concerns the session and no plugin's answer.
+    async fn of_session(
+        self: Arc<Self>,
+        admitted: Admitted,
+        session: Arc<Session>,
+        envelope: Envelope,
+    ) -> Response<ReplyBody> {
+        let Admitted { generation, held, .. } = admitted;
+        let outcome = legacy::session_method(&self.endpoint, &generation, &session, &envelope);
+        let to = legacy::reply_to(&session, &envelope);
+        let (message, _) = outcome::response(&generation, &to, Ok(outcome.into()));
+        answer::json(StatusCode::OK, message, held)
     }
 
     fn initialize(&self, admitted: &Admitted, envelope: &Envelope) -> Response<ReplyBody> {
@@ -115,11 +112,12 @@ impl HttpEndpoint {
     /// Runs a call on a task of its own: a legacy client that goes away does not cancel it.
     async fn run_apart(
         self: Arc<Self>,
-        generation: Arc<Generation>,
+        admitted: Admitted,
         session: Arc<Session>,
-        held: Held,
         call: Call,
     ) -> Response<ReplyBody> {
+        let Admitted { generation, mut held, .. } = admitted;
+        held.add(generation.in_flight().take_anyway().0);
         let id = call.id();
         let (opened, reader) = oneshot::channel();
         let (ended, end) = oneshot::channel();
@@ -146,7 +144,6 @@ impl HttpEndpoint {
         }
         match end.await {
             Ok(Ended::Answered(message, permits)) => {
-                let mut held = held;
                 held.absorb(permits);
                 answer::json(StatusCode::OK, message, held)
             }

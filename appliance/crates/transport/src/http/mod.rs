@@ -6,6 +6,7 @@ mod legacy;
 mod listen;
 mod modern;
 mod read;
+mod step;
 mod streams;
 
 #[cfg(fuzzing)]
@@ -20,12 +21,13 @@ use hyper::body::{Body, Incoming};
 use profile::plan::HttpPlan;
 use protocol::envelope::Message;
 use protocol::json::Limits;
-use protocol::{Envelope, Era, Fault, Head, Held, Id, Peer, Shape, codes};
+use protocol::{Admission, Envelope, Era, Fault, Head, Held, Id, Peer, Shape, codes};
 use runtime::Generation;
 
 use crate::body::ReplyBody;
 use crate::classify;
 use crate::endpoint::Endpoint;
+use step::{Once, Step};
 
 /// One HTTP listener's way into the house.
 pub struct HttpEndpoint {
@@ -71,46 +73,65 @@ impl HttpEndpoint {
             Ok(admission) => admission,
             Err(refusal) => return answer::refusal(&Id::default(), &refusal, generation.number()),
         };
-        let parts = admission.head.parts;
-        if parts.uri.path() != self.path {
-            return answer::status(StatusCode::NOT_FOUND);
-        }
-        if let Err(refusal) = self.endpoint.check_phase() {
-            return answer::refusal(&Id::default(), &refusal, generation.number());
-        }
-        let admitted = Admitted { generation, headers: parts.headers, held: admission.held };
-        match parts.method {
-            HttpMethod::POST => {}
-            HttpMethod::GET => return self.get(admitted),
-            HttpMethod::DELETE => return self.delete(&admitted),
-            _ => return answer::method_not_allowed(),
-        }
-        if let Err(status) = check_media(&admitted.headers) {
-            return answer::status(status);
-        }
-        let text = match read::whole(body, admission.request_bytes_max, self.body_deadline).await {
+        let (admitted, request_bytes_max) = match self.enter(generation, admission) {
+            Ok(entered) => entered,
+            Err(response) => return *response,
+        };
+        let text = match read::whole(body, request_bytes_max, self.body_deadline).await {
             Ok(text) => text,
             Err(read::ReadError::Refused(refusal)) => {
                 return answer::refusal(&Id::default(), &refusal, admitted.generation.number());
             }
             Err(read::ReadError::Broken) => return answer::status(StatusCode::BAD_REQUEST),
         };
-        self.post(admitted, text).await
+        match self.post(admitted, text) {
+            Step::Answer(response) => response,
+            Step::Call(Once { generation, held, to, call }) => {
+                let result = generation.stack().call(call).await;
+                answer::once(&generation, &to, held, result)
+            }
+            Step::Later(later) => later.await,
+        }
     }
 
-    async fn post(self: Arc<Self>, admitted: Admitted, text: Bytes) -> Response<ReplyBody> {
+    /// Judges what needs no body; with what the body may have, or the answer.
+    fn enter(
+        self: &Arc<Self>,
+        generation: Arc<Generation>,
+        admission: Admission,
+    ) -> Result<(Admitted, usize), Box<Response<ReplyBody>>> {
+        let parts = admission.head.parts;
+        if parts.uri.path() != self.path {
+            return Err(Box::new(answer::status(StatusCode::NOT_FOUND)));
+        }
+        if let Err(refusal) = self.endpoint.check_phase() {
+            let number = generation.number();
+            return Err(Box::new(answer::refusal(&Id::default(), &refusal, number)));
+        }
+        let admitted = Admitted { generation, headers: parts.headers, held: admission.held };
+        match parts.method {
+            HttpMethod::POST => {}
+            HttpMethod::GET => return Err(Box::new(Arc::clone(self).get(admitted))),
+            HttpMethod::DELETE => return Err(Box::new(self.delete(&admitted))),
+            _ => return Err(Box::new(answer::method_not_allowed())),
+        }
+        check_media(&admitted.headers).map_err(|status| Box::new(answer::status(status)))?;
+        Ok((admitted, admission.request_bytes_max))
+    }
+
+    fn post(self: Arc<Self>, admitted: Admitted, text: Bytes) -> Step {
         let message = match Envelope::parse(text, &Limits::DEFAULT) {
             Ok(message) => message,
             Err(error) => {
                 let fault = Fault::new(error.code, error.message);
-                return answer::fault(&error.id.unwrap_or_default(), &fault);
+                return answer::fault(&error.id.unwrap_or_default(), &fault).into();
             }
         };
         match message {
-            Message::Batch(items) => Box::pin(self.legacy_batch(admitted, items)).await,
+            Message::Batch(items) => Step::later(self.legacy_batch(admitted, items)),
             Message::One(envelope) => match classify::era_of_http(&admitted.headers, &envelope) {
-                Era::Modern => self.modern(admitted, envelope).await,
-                Era::Legacy => self.legacy(admitted, envelope).await,
+                Era::Modern => self.modern(admitted, envelope),
+                Era::Legacy => self.legacy(admitted, envelope),
             },
         }
     }

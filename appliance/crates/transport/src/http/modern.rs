@@ -8,14 +8,15 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, Response, StatusCode};
 use plugin_host::HeaderParam;
-use protocol::encode::{self, ReplyTo};
+use protocol::encode::ReplyTo;
 use protocol::json::Raw;
 use protocol::{
-    Call, Envelope, Event, EventReceiver, Fault, Held, MetaKey, Method, Outcome, Param, Refusal,
-    Reply, Revision, Shape,
+    Call, Envelope, Event, EventReceiver, Fault, Held, MetaKey, Method, Param, Refusal, Reply,
+    Revision, Shape,
 };
 use runtime::Generation;
 
+use super::step::Step;
 use super::{Admitted, HttpEndpoint, answer, headers, not_a_request};
 use crate::body::{Messages, ReplyBody};
 use crate::modern::{self, Declared};
@@ -26,64 +27,50 @@ use crate::task;
 type Running = Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send>>;
 
 impl HttpEndpoint {
-    pub(super) async fn modern(
-        self: Arc<Self>,
-        admitted: Admitted,
-        envelope: Envelope,
-    ) -> Response<ReplyBody> {
+    pub(super) fn modern(self: Arc<Self>, admitted: Admitted, envelope: Envelope) -> Step {
         let id = envelope.id().unwrap_or_default();
         if let Some(fault) = not_a_request(&envelope) {
-            return answer::fault(&id, &fault);
+            return answer::fault(&id, &fault).into();
         }
         let declared = match judge(&admitted, &envelope) {
             Ok(declared) => declared,
-            Err(fault) => return answer::fault(&id, &fault),
+            Err(fault) => return answer::fault(&id, &fault).into(),
         };
         if envelope.shape() == Shape::Notification {
             // A modern client has nothing to notify of over HTTP: it cancels by closing its stream.
-            return answer::status(StatusCode::ACCEPTED);
+            return answer::status(StatusCode::ACCEPTED).into();
         }
         if envelope.method() == Method::Listen {
-            return self.listen(admitted, &envelope);
+            return self.listen(admitted, &envelope).into();
         }
         let call = declared.call(envelope);
         if task::concerns(&admitted.generation, &call) {
-            return Box::pin(self.of_tasks(admitted, call)).await;
+            return Step::later(self.of_tasks(admitted, call));
         }
-        self.run(admitted, call).await
+        if call.wants_progress() || call.log_level.is_some() {
+            return Step::later(self.run_with_events(admitted, call));
+        }
+        Step::call(admitted, call)
     }
 
     /// Answers at once: what a task has to say comes when it is asked.
     async fn of_tasks(self: Arc<Self>, admitted: Admitted, call: Call) -> Response<ReplyBody> {
         let to = outcome::reply_to(&call);
         let result = task::answer(&self.endpoint.tasks, &admitted.generation, &call).await;
-        answer_once(&admitted.generation, &to, admitted.held, result)
-    }
-
-    async fn run(self: Arc<Self>, admitted: Admitted, mut call: Call) -> Response<ReplyBody> {
-        let Admitted { generation, held, .. } = admitted;
-        let to = outcome::reply_to(&call);
-        if call.wants_progress() || call.log_level.is_some() {
-            let (sender, receiver) = tokio::sync::mpsc::channel(EVENTS_MAX);
-            call.events = Some(sender);
-            return Box::pin(self.run_with_events(generation, held, call, to, receiver)).await;
-        }
-        let mut held = held;
-        held.add(generation.in_flight().take_anyway().0);
-        let result = generation.stack().call(call).await;
-        answer_once(&generation, &to, held, result)
+        answer::once(&admitted.generation, &to, admitted.held, result)
     }
 
     /// Answers with JSON unless the call says something before it ends.
     async fn run_with_events(
         self: Arc<Self>,
-        generation: Arc<Generation>,
-        mut held: Held,
-        call: Call,
-        to: ReplyTo,
-        mut events: EventReceiver,
+        admitted: Admitted,
+        mut call: Call,
     ) -> Response<ReplyBody> {
+        let Admitted { generation, mut held, .. } = admitted;
         held.add(generation.in_flight().take_anyway().0);
+        let to = outcome::reply_to(&call);
+        let (sender, mut events) = tokio::sync::mpsc::channel(EVENTS_MAX);
+        call.events = Some(sender);
         let token = call.envelope.meta(MetaKey::ProgressToken);
         let token = token.map(|token| call.envelope.share(token)).unwrap_or_default();
         let mut running: Running = {
@@ -96,7 +83,7 @@ impl HttpEndpoint {
             result = &mut running => {
                 // What was said in the same breath as the answer still goes out before it.
                 match events.try_recv() {
-                    Err(_) => return answer_once(&generation, &to, held, result),
+                    Err(_) => return answer::once(&generation, &to, held, result),
                     Ok(event) => {
                         running = Box::pin(std::future::ready(result));
                         event
@@ -151,27 +138,6 @@ pub(crate) fn check_names_mirrored<'d>(
         headers::check_params(head, envelope, tool_headers(&name))?;
     }
     Ok(())
-}
-
-fn answer_once(
-    generation: &Generation,
-    to: &ReplyTo,
-    mut held: Held,
-    result: Result<Reply, Refusal>,
-) -> Response<ReplyBody> {
-    match result {
-        Ok(reply) => {
-            held.absorb(reply.held);
-            let status = match &reply.outcome {
-                Outcome::Failed(fault) => StatusCode::from_u16(fault.http_status),
-                Outcome::Done(_) | Outcome::InputRequired(_) => Ok(StatusCode::OK),
-            };
-            let server = generation.stack().catalogue().server_info();
-            let message = encode::response(to, server, &reply.outcome);
-            answer::json(status.unwrap_or(StatusCode::OK), message, held)
-        }
-        Err(refusal) => answer::refusal(&to.id, &refusal, generation.number()),
-    }
 }
 
 /// A call that has begun to speak. It runs while its body is read, and ends with it.

@@ -279,9 +279,8 @@ impl Conversation {
             }
             Shape::Request => {}
         }
-        if let Some(outcome) =
-            legacy::session_method(&self.endpoint, generation, &session, &envelope)
-        {
+        if legacy::is_of_session(&session, envelope.method()) {
+            let outcome = legacy::session_method(&self.endpoint, generation, &session, &envelope);
             let to = legacy::reply_to(&session, &envelope);
             return Some(outcome::response(generation, &to, Ok(outcome.into())).0);
         }
