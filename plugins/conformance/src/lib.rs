@@ -1,8 +1,10 @@
 //! The fixtures that the official MCP conformance suite calls.
 //!
-//! Names, texts and schemas are the suite's own; the waits between notifications are part of its scenarios.
+//! Names, texts and schemas are the suite's own; the waits between notifications are part of its scenarios. Two tools
+//! more let any client see whether a call that it cancelled has really ended.
 
 mod asking;
+mod ending;
 mod fixtures;
 mod talking;
 mod working;
@@ -10,12 +12,14 @@ mod working;
 use plugin_sdk::prelude::*;
 
 use asking::{Color, Name, Topic};
+use ending::Ended;
 use fixtures::{JSON_SCHEMA_2020_12, PNG, WAV};
 use working::{ComputeArgs, DeleteArgs};
 
 /// The plugin.
 pub struct Conformance {
     host: Host,
+    ended: Ended,
 }
 
 /// A prompt for the client's model.
@@ -49,6 +53,13 @@ pub struct GreetArgs {
     name: String,
 }
 
+/// Which call is meant.
+#[derive(Deserialize, JsonSchema)]
+pub struct MarkArgs {
+    /// A word of the client's own.
+    mark: String,
+}
+
 /// The variable of the template.
 #[derive(Deserialize, JsonSchema)]
 pub struct DataArgs {
@@ -76,7 +87,7 @@ pub struct EmbedArgs {
 #[plugin(id = "toolrack.conformance", description = "Fixtures of the official conformance suite.")]
 impl Conformance {
     fn new(_: NoConfig, host: &Host) -> Result<Self> {
-        Ok(Self { host: *host })
+        Ok(Self { host: *host, ended: Ended::default() })
     }
 
     /// Returns plain text.
@@ -303,6 +314,18 @@ impl Conformance {
         let name: Elicited<Name> = ctx.elicit("user_name", "What is your name?")?;
         working::pause().await;
         Ok(asking::greet(&name))
+    }
+
+    /// Says that it waits, and waits until it is cancelled.
+    #[tool]
+    async fn test_cancellation(&self, ctx: &Context, args: MarkArgs) -> Result<String> {
+        self.ended.wait(ctx, args.mark).await
+    }
+
+    /// Says whether the waiting call with this mark was ended, and forgets it.
+    #[tool]
+    fn test_was_cancelled(&self, args: MarkArgs) -> Result<&'static str> {
+        Ok(if self.ended.take(&args.mark) { "yes" } else { "no" })
     }
 
     /// Text that never changes.
