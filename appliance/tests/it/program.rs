@@ -238,11 +238,17 @@ pub(crate) struct Piped {
 
 impl Piped {
     pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With `more` of a profile.
+    pub(crate) fn start_with(more: &str) -> Self {
         let text = "format = 1\n[listen.desktop]\nstdio = {}\n[layer.payload]\nrequest_bytes_max = \"64KiB\"\n\
             [layer.timeout]\n[plugin.echo]\nlibrary = \"libecho.so\"\n[plugin.conformance]\nlibrary = \"libconformance.so\"\n\
             [log]\nfilter = \"warn\"\n";
         let mut file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a file");
         file.write_all(text.as_bytes()).expect("written");
+        file.write_all(more.as_bytes()).expect("written");
         let profile = file.into_temp_path();
         let mut child = toolrack()
             .args(["serve", "--profile"])

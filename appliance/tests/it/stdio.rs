@@ -89,3 +89,34 @@ fn pipelined_calls_are_all_answered_before_the_end() {
     let (rest, _) = piped.close();
     assert_eq!(rest.lines().count(), count);
 }
+
+#[test]
+fn tells_of_a_change_right_after_its_subscription_was_confirmed() {
+    let root = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        std::fs::write(root.path().join(name), text).expect("written");
+    };
+    write("first.txt", "old");
+    write("second.txt", "old");
+    let plugin = "[plugin.filesystem]\nlibrary = \"libfilesystem.so\"\nconfig = { root = ";
+    let mut piped = Piped::start_with(&format!("{plugin}{:?} }}\n", root.path()));
+    piped.ask(&initialize("2025-11-25"));
+    piped.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+    let subscribe = |id: u32, name: &str| {
+        json!({"jsonrpc": "2.0", "id": id, "method": "resources/subscribe",
+            "params": {"uri": format!("file:///{name}")}})
+    };
+    assert_eq!(piped.ask(&subscribe(1, "first.txt"))["result"], json!({}));
+    write("first.txt", "new");
+    piped.send(&subscribe(2, "second.txt").to_string());
+    // Changes are told in order: if the first was missed, one of these is told instead.
+    let first = loop {
+        let message = piped.receive();
+        if message["method"] == "notifications/resources/updated" {
+            break message;
+        }
+        write("second.txt", "new");
+        piped.send(&json!({"jsonrpc": "2.0", "id": 3, "method": "ping"}).to_string());
+    };
+    assert_eq!(first["params"]["uri"], "file:///first.txt");
+}

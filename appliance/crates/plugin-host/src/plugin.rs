@@ -12,6 +12,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use plugin_abi::OK;
 use protocol::{Call, Method, Outcome, Param, Refusal, RefusalKind};
+use tokio::sync::oneshot;
 
 use crate::call::{Invocation, PendingCall};
 use crate::core::{Core, Job};
@@ -210,6 +211,19 @@ impl Plugin {
     /// Begins or ends watching a resource, in the order of the calls. Does not wait.
     pub fn watch(&self, uri: &str, on: bool) {
         self.control.send(Control::Watch(uri.into(), on));
+    }
+
+    /// Waits until the plugin has been told of every watch before this call; at once when it has stopped.
+    pub fn caught_up(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (tell, told) = oneshot::channel();
+        self.control.send(Control::Run(Box::new(move |_| {
+            // Nobody listens any more: then nobody has to be told.
+            tell.send(()).ok();
+        })));
+        async move {
+            // An error is the thread's end: there is nothing left to wait for.
+            told.await.ok();
+        }
     }
 
     /// Calls an item. Calls of non-blocking tools are made on this very thread and usually come back ready.

@@ -2,8 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use plugin_host::Plugin;
+
+/// How long a client waits for plugins to take up its watches. A slower one watches late, as it would if it were told
+/// of a change late.
+const BEGIN_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Counts the subscriptions to each resource.
 #[derive(Default)]
@@ -57,6 +62,16 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Waits until the plugins have taken up these watches: a change after that is told.
+    pub async fn begun(watches: &[Self]) {
+        let all = async {
+            for watch in watches {
+                watch.plugin.caught_up().await;
+            }
+        };
+        tokio::time::timeout(BEGIN_DEADLINE, all).await.ok();
+    }
+
     /// The resource.
     #[must_use]
     pub const fn uri(&self) -> &Arc<str> {

@@ -12,7 +12,7 @@ use protocol::{
     InputRequired, LogLevel, MetaKey, Method, Outcome, Param, Refusal, Reply, Revision, Shape,
     codes,
 };
-use runtime::{Change, Generation};
+use runtime::{Change, Generation, Watch};
 
 use crate::endpoint::Endpoint;
 use crate::outcome::{self, EVENTS_MAX};
@@ -63,7 +63,7 @@ pub(crate) fn is_of_session(session: &Session, method: Method) -> bool {
 }
 
 /// Answers a request that [`is_of_session`].
-pub(crate) fn session_method(
+pub(crate) async fn session_method(
     endpoint: &Endpoint,
     generation: &Generation,
     session: &Session,
@@ -75,7 +75,7 @@ pub(crate) fn session_method(
             Err(Fault::method_not_found(&envelope.method_name()))
         }
         Method::SetLevel => set_level(session, envelope),
-        Method::ResourcesSubscribe => subscribe(endpoint, generation, session, envelope),
+        Method::ResourcesSubscribe => subscribe(endpoint, generation, session, envelope).await,
         Method::ResourcesUnsubscribe => unsubscribe(session, envelope),
         // A ping.
         _ => Ok(()),
@@ -103,7 +103,7 @@ fn uri_of(envelope: &Envelope) -> Result<String, Fault> {
     uri.map(String::from).ok_or_else(|| Fault::invalid_params("uri must be a string"))
 }
 
-fn subscribe(
+async fn subscribe(
     endpoint: &Endpoint,
     generation: &Generation,
     session: &Session,
@@ -113,6 +113,7 @@ fn subscribe(
     let owner = generation.stack().catalogue().resource_owner(&uri);
     let owner = owner.ok_or_else(|| Fault::resource_not_found(protocol::Era::Legacy, &uri))?;
     let watch = endpoint.watches.watch(owner, &uri);
+    Watch::begun(std::slice::from_ref(&watch)).await;
     session.subscribe(&uri, Box::new(watch)).map_err(|refusal| {
         Fault::new(refusal.kind.code(), refusal.message.clone())
             .with_data(refusal.data(generation.number()))
@@ -233,7 +234,7 @@ async fn batched(
         return Some(encode::fault(&to.id, &invalid("initialize cannot be part of a batch.")));
     }
     if is_of_session(session, envelope.method()) {
-        let outcome = session_method(endpoint, generation, session, &envelope);
+        let outcome = session_method(endpoint, generation, session, &envelope).await;
         return Some(outcome::response(generation, &to, Ok(outcome.into())).0);
     }
     let mut call = call(session, envelope);

@@ -99,6 +99,11 @@ impl Subscription {
         })
     }
 
+    /// Waits until everything is watched, so that nothing after the acknowledgement is missed.
+    pub(crate) async fn begun(&self) {
+        Watch::begun(&self.watches).await;
+    }
+
     /// The first message: what of the wishes is honoured.
     pub(crate) fn acknowledgement(&self) -> Bytes {
         let mut members = Vec::new();

@@ -76,7 +76,8 @@ impl HttpEndpoint {
         envelope: Envelope,
     ) -> Response<ReplyBody> {
         let Admitted { generation, held, .. } = admitted;
-        let outcome = legacy::session_method(&self.endpoint, &generation, &session, &envelope);
+        let outcome =
+            legacy::session_method(&self.endpoint, &generation, &session, &envelope).await;
         let to = legacy::reply_to(&session, &envelope);
         let (message, _) = outcome::response(&generation, &to, Ok(outcome.into()));
         answer::json(StatusCode::OK, message, held)

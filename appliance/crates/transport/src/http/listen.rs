@@ -35,6 +35,7 @@ impl HttpEndpoint {
         let messages = stream::unfold(opened, move |state| async move {
             let (mut subscription, first) = state?;
             if let Some(first) = first {
+                subscription.begun().await;
                 return Some((sse::event(None, None, &first), Some((subscription, None))));
             }
             tokio::select! {

@@ -214,6 +214,7 @@ impl Conversation {
         let own_id = id.clone();
         let task = tokio::spawn(async move {
             let _permits = permits;
+            subscription.begun().await;
             drop(messages.send(acknowledgement).await);
             loop {
                 match subscription.next().await {
@@ -280,7 +281,8 @@ impl Conversation {
             Shape::Request => {}
         }
         if legacy::is_of_session(&session, envelope.method()) {
-            let outcome = legacy::session_method(&self.endpoint, generation, &session, &envelope);
+            let outcome =
+                legacy::session_method(&self.endpoint, generation, &session, &envelope).await;
             let to = legacy::reply_to(&session, &envelope);
             return Some(outcome::response(generation, &to, Ok(outcome.into())).0);
         }
