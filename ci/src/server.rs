@@ -16,8 +16,14 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the debug build with `profile`, a path from the root, and waits until it says where it listens.
     pub(crate) fn start(profile: &str) -> Result<Self, String> {
+        Self::start_with(profile, &[])
+    }
+
+    /// With `more` arguments for `serve`.
+    pub(crate) fn start_with(profile: &str, more: &[&str]) -> Result<Self, String> {
         let program = run::root().join("target/debug/toolrack");
         let mut child = run::program(&program.to_string_lossy(), &["serve", "--profile", profile])
+            .args(more)
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| format!("cannot start {}: {error}", program.display()))?;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::Outcome;
 use crate::run;
-use crate::{arrows, conformance, schemas, tidy};
+use crate::{arrows, conformance, interop, schemas, tidy};
 
 type Step = (&'static str, fn() -> Outcome);
 
@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
     }),
     ("tests", || run::must("cargo", &["test", "--workspace"])),
     ("conformance", conformance::run),
+    ("interop", interop::run),
 ];
 
 /// Runs every step; stops at the first that fails.
