@@ -62,20 +62,18 @@ pub(super) fn all() -> Result<Installed, String> {
     })
 }
 
-/// npm's own record of what it installed is as old as the installation.
+/// The lock file that the packages were installed from lies among them.
 fn packages(folder: &Path) -> Outcome {
-    let changed = |file: &str| fs::metadata(folder.join(file)).and_then(|data| data.modified());
-    let is_installed =
-        match (changed("package-lock.json"), changed("node_modules/.package-lock.json")) {
-            (Ok(locked), Ok(installed)) => locked <= installed,
-            _ => false,
-        };
-    if is_installed {
+    let record = folder.join("node_modules/.installed-from.json");
+    let lock = folder.join("package-lock.json");
+    let wanted = fs::read(&lock).map_err(|error| format!("{}: {error}", lock.display()))?;
+    if fs::read(&record).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
     let mut npm = run::program("npm", &["ci", "--no-audit", "--no-fund"]);
     npm.current_dir(folder);
-    run::finish(npm, "npm ci")
+    run::finish(npm, "npm ci")?;
+    fs::write(&record, wanted).map_err(|error| format!("{}: {error}", record.display()))
 }
 
 /// A virtual environment; the list that it was made from lies in it.
