@@ -278,6 +278,12 @@ impl Piped {
         self.receive()
     }
 
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(status.expect("kill runs").success());
+    }
+
     /// Closes the input; everything that is still said, and the exit code.
     pub(crate) fn close(mut self) -> (String, Option<i32>) {
         self.input.take();

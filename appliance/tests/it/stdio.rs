@@ -120,3 +120,17 @@ fn tells_of_a_change_right_after_its_subscription_was_confirmed() {
     };
     assert_eq!(first["params"]["uri"], "file:///first.txt");
 }
+
+#[test]
+fn ends_subscriptions_with_their_result_when_the_server_ends() {
+    let mut piped = Piped::start();
+    let filter = modern_params(json!({"notifications": {"toolsListChanged": true}}), &json!({}));
+    let listen =
+        json!({"jsonrpc": "2.0", "id": "l", "method": "subscriptions/listen", "params": filter});
+    let acknowledged = piped.ask(&listen);
+    assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+    piped.signal("TERM");
+    let ended = piped.receive();
+    assert_eq!((&ended["id"], &ended["result"]["resultType"]), (&json!("l"), &json!("complete")));
+    assert_eq!(piped.close(), (String::new(), Some(0)));
+}

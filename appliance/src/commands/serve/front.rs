@@ -93,22 +93,23 @@ impl Front {
         for listener in http {
             listeners.spawn(serve_http(listener, draining.clone()));
         }
-        let client = async {
-            match stdio {
-                None => std::future::pending().await,
-                Some(stdio) => serve_stdio(endpoint, &stdio).await,
-            }
-            if !is_alone {
+        let mut client = JoinSet::new();
+        if let Some(stdio) = stdio {
+            client.spawn(serve_stdio(Arc::clone(endpoint), stdio));
+        }
+        let has_left = async {
+            // Nobody was there, or there are other ways in: no reason to end.
+            if client.join_next().await.is_none() || !is_alone {
                 std::future::pending::<()>().await;
             }
         };
         let end = tokio::select! {
             () = signals.next() => End::Asked,
-            () = client => End::Alone,
+            () = has_left => End::Alone,
         };
         match end {
             End::Alone => exit::OK,
-            End::Asked => wind_down(plan, endpoint, &handle, listeners, signals).await,
+            End::Asked => wind_down(plan, endpoint, &handle, listeners, client, signals).await,
         }
     }
 }
@@ -125,9 +126,9 @@ async fn serve_http(http: Http, draining: Drain) -> usize {
     listener.serve(make_service, draining).await
 }
 
-async fn serve_stdio(endpoint: &Arc<Endpoint>, plan: &StdioPlan) {
+async fn serve_stdio(endpoint: Arc<Endpoint>, plan: StdioPlan) {
     let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
-    if let Err(error) = transport::stdio::serve(Arc::clone(endpoint), plan, input, output).await {
+    if let Err(error) = transport::stdio::serve(endpoint, &plan, input, output).await {
         tracing::debug!(%error, "The client on stdio is gone.");
     }
 }
@@ -138,6 +139,7 @@ async fn wind_down(
     endpoint: &Arc<Endpoint>,
     handle: &DrainHandle,
     mut listeners: JoinSet<usize>,
+    mut client: JoinSet<()>,
     mut signals: Signals,
 ) -> u8 {
     let notice = plan.shutdown.notice;
@@ -152,9 +154,13 @@ async fn wind_down(
         () = signals.next() => {}
     }
     endpoint.ending.send_replace(true);
-    handle.begin(Instant::now() + plan.shutdown.drain);
+    let deadline = Instant::now() + plan.shutdown.drain;
+    handle.begin(deadline);
     let mut cut = 0;
     let drained = async {
+        if tokio::time::timeout_at(deadline, client.join_next()).await.is_err() {
+            cut += 1;
+        }
         while let Some(ended) = listeners.join_next().await {
             cut += ended.unwrap_or_default();
         }

@@ -82,14 +82,17 @@ impl Conversation {
         }
     }
 
-    /// No more input: nothing new starts, and running calls may finish.
-    pub(super) fn close(&mut self) {
+    /// No more input: nothing new starts, and running calls may finish. Subscriptions end with a client that has left;
+    /// when it is the server that ends they say so themselves, as its last word.
+    pub(super) fn close(&mut self, has_client_left: bool) {
         self.messages = None;
-        for request in lock(&self.running).values().filter(|request| !request.is_call) {
+        let running = lock(&self.running);
+        for request in running.values().filter(|request| has_client_left && !request.is_call) {
             if let Some(handle) = &request.handle {
                 handle.abort();
             }
         }
+        drop(running);
         // What the session still has running may finish; nothing keeps it longer than that.
         self.session = None;
     }

@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use profile::plan::StdioPlan;
 use protocol::{Fault, Id, codes, encode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::endpoint::Endpoint;
 use conversation::Conversation;
@@ -41,11 +41,11 @@ pub async fn serve(
     let mut lines = Lines::default();
     let mut out = BytesMut::new();
     let mut conversation = Conversation::new(endpoint, plan, sender);
-    loop {
+    let has_client_left = loop {
         tokio::select! {
             read = input.read_buf(lines.buffer()) => {
                 if read? == 0 {
-                    break;
+                    break true;
                 }
                 answer_lines(&mut conversation, &mut lines, &mut out, &mut output).await?;
             }
@@ -56,11 +56,11 @@ pub async fn serve(
                 }
             }
             message = conversation.change() => push(&mut out, &message),
-            _ = ending.wait_for(|ending| *ending) => break,
+            () = wait_for_end(&mut ending) => break false,
         }
         flush(&mut out, &mut output).await?;
-    }
-    conversation.close();
+    };
+    conversation.close(has_client_left);
     // Every running call holds a sender; the channel ends with the last of them.
     let rest = async {
         while let Some(message) = messages.recv().await {
@@ -69,10 +69,18 @@ pub async fn serve(
         }
         Ok(())
     };
+    if !has_client_left {
+        // How long that may take is the drain's to say.
+        return rest.await;
+    }
     match tokio::time::timeout(END_GRACE, rest).await {
         Ok(result) => result,
         Err(_) => Ok(()),
     }
+}
+
+async fn wait_for_end(ending: &mut watch::Receiver<bool>) {
+    drop(ending.wait_for(|ending| *ending).await);
 }
 
 /// Answers every whole line that has been read.
