@@ -16,6 +16,7 @@ pub mod fuzzing;
 mod host_functions;
 mod load;
 mod manifest;
+mod older;
 mod outcome;
 mod plugin;
 mod settings;

@@ -8,6 +8,7 @@ use protocol::{
     Revision,
 };
 
+use crate::older;
 use crate::slots::Completion;
 
 /// What of a call its outcome depends on.
@@ -128,6 +129,13 @@ fn object(asked: &Asked, body: Bytes, cache: CacheHint) -> Result<Content, Rejec
     // Spans count from the first byte; the object must begin there.
     if body.first() != Some(&b'{') || body.last() != Some(&b'}') {
         return Err(Rejected("space around the result object".to_owned()));
+    }
+    if asked.revision < Revision::V2025_06_18 {
+        let result = check(&body, &Limits::DEFAULT).map_err(|error| Rejected(error.to_string()))?;
+        if let Some(json) = older::rewrite(asked.method, asked.revision, &body, result) {
+            // Only modern answers look at `_meta`, which stands elsewhere now.
+            return Ok(Content::Object { json, meta: None, cache });
+        }
     }
     Ok(Content::Object { json: body, meta, cache })
 }

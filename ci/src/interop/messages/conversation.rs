@@ -22,6 +22,17 @@ pub(super) struct Names {
     pub(super) error: &'static str,
 }
 
+/// What a refusal must fit beside the definition of all refusals.
+#[derive(Clone, Copy)]
+pub(super) enum Fits {
+    /// Nothing.
+    Plain,
+    /// A definition of the whole response.
+    Response(&'static str),
+    /// A definition of its error alone.
+    Error(&'static str),
+}
+
 /// The program, and what it has said.
 pub(super) struct Conversation {
     child: Child,
@@ -98,17 +109,17 @@ impl Conversation {
         Ok(response["result"].clone())
     }
 
-    /// Sends a request that must be refused with `code`; the refusal must also fit `definition` where there is one.
+    /// Sends a request that must be refused with `code`.
     pub(super) fn refused(
         &mut self,
         method: &str,
         params: &Value,
         code: i64,
-        definition: Option<&'static str>,
+        fits: Fits,
     ) -> Result<(), String> {
         let id = self.request(method, params)?;
         let response = self.until(method, |message| message["id"] == id && is_response(message))?;
-        self.keep_refusal(method, &response, code, definition)
+        self.keep_refusal(method, &response, code, fits)
     }
 
     /// Keeps a refusal, wherever it came from.
@@ -117,13 +128,16 @@ impl Conversation {
         asked: &str,
         response: &Value,
         code: i64,
-        definition: Option<&'static str>,
+        fits: Fits,
     ) -> Result<(), String> {
         if response["error"]["code"] != code {
             return Err(format!("{asked} was not refused with {code}: {response}"));
         }
-        for definition in [Some(self.names.error), definition].into_iter().flatten() {
-            self.keep(definition, asked, response);
+        self.keep(self.names.error, asked, response);
+        match fits {
+            Fits::Plain => {}
+            Fits::Response(definition) => self.keep(definition, asked, response),
+            Fits::Error(definition) => self.keep(definition, asked, &response["error"]),
         }
         Ok(())
     }

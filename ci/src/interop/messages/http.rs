@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::conversation::Conversation;
+use super::conversation::{Conversation, Fits};
 use super::modern;
 use crate::server::Server;
 
@@ -24,7 +24,7 @@ pub(super) fn legacy(talk: &mut Conversation, revision: &str) -> Result<(), Stri
         ("with a session that nobody has", format!("{version}Mcp-Session-Id: none\r\n"), -32001),
     ] {
         let refusal = post(&server, &headers, PING)?;
-        talk.keep_refusal(asked, &refusal, code, None)?;
+        talk.keep_refusal(asked, &refusal, code, Fits::Plain)?;
     }
     Ok(())
 }
@@ -36,9 +36,14 @@ pub(super) fn modern(talk: &mut Conversation) -> Result<(), String> {
         "params": modern::plain(json!({})) });
     let headers = format!("MCP-Protocol-Version: {}\r\nMcp-Method: ping\r\n", modern::REVISION);
     let refusal = post(&server, &headers, &list.to_string())?;
-    talk.keep_refusal("a header that differs", &refusal, -32020, Some("HeaderMismatchError"))?;
+    talk.keep_refusal(
+        "a header that differs",
+        &refusal,
+        -32020,
+        Fits::Response("HeaderMismatchError"),
+    )?;
     let refusal = post(&server, "Origin: http://evil.example.com\r\n", &list.to_string())?;
-    talk.keep_refusal("a foreign origin", &refusal, -32600, None)
+    talk.keep_refusal("a foreign origin", &refusal, -32600, Fits::Error("InvalidRequestError"))
 }
 
 /// Posts a body on a connection of its own; the JSON that is answered.

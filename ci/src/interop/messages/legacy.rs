@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::conversation::{Conversation, Names};
+use super::conversation::{Conversation, Fits, Names};
 use super::{Specimen, http};
 
 /// Every revision with a handshake.
@@ -194,12 +194,12 @@ fn changes(talk: &mut Conversation) -> Result<(), String> {
 }
 
 fn refusals(talk: &mut Conversation) -> Result<(), String> {
-    talk.refused("no/such/method", &json!({}), -32601, None)?;
-    talk.refused("tools/call", &json!({ "name": "no_such_tool" }), -32602, None)?;
-    talk.refused("tools/call", &json!({ "name": 7 }), -32602, None)?;
-    talk.refused("tools/list", &json!({ "cursor": "rubbish" }), -32602, None)?;
-    talk.refused("resources/read", &json!({ "uri": "test://nothing" }), -32002, None)?;
-    talk.refused("prompts/get", &json!({ "name": "no_such_prompt" }), -32602, None)
+    talk.refused("no/such/method", &json!({}), -32601, Fits::Plain)?;
+    talk.refused("tools/call", &json!({ "name": "no_such_tool" }), -32602, Fits::Plain)?;
+    talk.refused("tools/call", &json!({ "name": 7 }), -32602, Fits::Plain)?;
+    talk.refused("tools/list", &json!({ "cursor": "rubbish" }), -32602, Fits::Plain)?;
+    talk.refused("resources/read", &json!({ "uri": "test://nothing" }), -32002, Fits::Plain)?;
+    talk.refused("prompts/get", &json!({ "name": "no_such_prompt" }), -32602, Fits::Plain)
 }
 
 /// Every whole message fits the union of all messages too, and what a server sends fits the union of that.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::conversation::{Conversation, Names};
+use super::conversation::{Conversation, Fits, Names};
 use super::legacy::{READ, TOOLS, completions, prompts};
 use super::{Specimen, http};
 
@@ -10,7 +10,7 @@ use super::{Specimen, http};
 pub(super) const REVISION: &str = "2026-07-28";
 
 /// What must have been seen.
-pub(super) const KINDS: [&str; 28] = [
+pub(super) const KINDS: [&str; 29] = [
     "DiscoverResult",
     "ListToolsResult",
     "CallToolResult",
@@ -36,6 +36,7 @@ pub(super) const KINDS: [&str; 28] = [
     "JSONRPCErrorResponse",
     "ParseError",
     "MethodNotFoundError",
+    "InvalidParamsError",
     "HeaderMismatchError",
     "MissingRequiredClientCapabilityError",
     "UnsupportedProtocolVersionError",
@@ -168,21 +169,31 @@ fn keep_questions(talk: &mut Conversation, tool: &str, asked: &Value) -> Result<
 }
 
 fn refusals(talk: &mut Conversation) -> Result<(), String> {
-    let method = Some("MethodNotFoundError");
+    let method = Fits::Error("MethodNotFoundError");
     talk.refused("no/such/method", &plain(json!({})), -32601, method)?;
     talk.refused("ping", &plain(json!({})), -32601, method)?;
-    talk.refused("tools/call", &call("no_such_tool", &json!({})), -32602, None)?;
-    talk.refused("resources/read", &plain(json!({ "uri": "test://nothing" })), -32602, None)?;
+    talk.refused(
+        "tools/call",
+        &call("no_such_tool", &json!({})),
+        -32602,
+        Fits::Error("InvalidParamsError"),
+    )?;
+    talk.refused(
+        "resources/read",
+        &plain(json!({ "uri": "test://nothing" })),
+        -32602,
+        Fits::Error("InvalidParamsError"),
+    )?;
     let meta = json!({ "io.modelcontextprotocol/clientCapabilities": {} });
     let params = json!({ "name": "test_missing_capability", "arguments": {} });
-    let lacking = Some("MissingRequiredClientCapabilityError");
+    let lacking = Fits::Response("MissingRequiredClientCapabilityError");
     talk.refused("tools/call", &with_meta(params, &meta), -32021, lacking)?;
     let meta = json!({ "io.modelcontextprotocol/protocolVersion": "1900-01-01" });
-    let unsupported = Some("UnsupportedProtocolVersionError");
+    let unsupported = Fits::Response("UnsupportedProtocolVersionError");
     talk.refused("tools/list", &with_meta(json!({}), &meta), -32022, unsupported)?;
     talk.send("{this is not JSON")?;
     let refusal = talk.until("rubbish", |message| message.get("error").is_some())?;
-    talk.keep_refusal("rubbish", &refusal, -32700, Some("ParseError"))
+    talk.keep_refusal("rubbish", &refusal, -32700, Fits::Error("ParseError"))
 }
 
 /// Last of all: the end of the subscription is the end of the program.

@@ -200,7 +200,8 @@ impl Members<'_> {
     /// nothing that can be read again.
     fn blob_block(&mut self, data: &[u8], mime: &str) {
         let kind = mime.split('/').next().unwrap_or_default();
-        if kind == "image" || kind == "audio" {
+        let has_sounds = self.to.revision >= Revision::V2025_03_26;
+        if kind == "image" || (kind == "audio" && has_sounds) {
             self.push(&format!("{{\"type\":\"{kind}\",\"data\":"));
             self.base64(data);
             self.push(",\"mimeType\":");
