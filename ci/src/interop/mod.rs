@@ -41,7 +41,7 @@ const CHECKS: [&str; 16] = [
 /// Runs every client, then validates messages.
 pub(crate) fn run() -> Outcome {
     let mut build = vec!["build", "--quiet", "--package", "toolrack"];
-    for plugin in ["conformance", "echo", "filesystem"] {
+    for plugin in ["conformance", "echo", "filesystem", "time"] {
         build.extend(["--package", plugin]);
     }
     run::must("cargo", &build)?;

@@ -146,3 +146,51 @@ fn lines_of(child: &mut Child) -> Result<Receiver<String>, String> {
     });
     Ok(lines)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::clients::CLIENTS;
+    use super::*;
+
+    fn run(client: usize, era: Era, lines: &[&str]) -> Run {
+        let mut run = Run {
+            client: &CLIENTS[client],
+            era,
+            transport: Transport::Http,
+            verdicts: BTreeMap::new(),
+            trouble: None,
+        };
+        for line in lines {
+            run.note(line);
+        }
+        run
+    }
+
+    fn all_good() -> Vec<String> {
+        CHECKS.iter().map(|check| format!("ok {check}")).collect()
+    }
+
+    #[test]
+    fn a_check_that_fails_or_is_missing_or_unknown_is_wrong() {
+        let lines = all_good();
+        let mut lines: Vec<_> = lines.iter().map(String::as_str).collect();
+        assert_eq!(run(1, Era::Modern, &lines).wrong(), Vec::<String>::new());
+        lines[3] = "FAIL templates: none: at all";
+        lines[5] = "noise";
+        lines.push("ok something");
+        assert_eq!(
+            run(1, Era::Modern, &lines).wrong(),
+            [
+                "typescript-2 modern http: templates: none: at all",
+                "typescript-2 modern http: call was not checked",
+                "typescript-2 modern http: something is not on the list of checks",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_client_that_speaks_what_the_list_says_it_cannot_is_wrong() {
+        assert_eq!(run(0, Era::Modern, &["FAIL connect: other"]).wrong(), Vec::<String>::new());
+        assert_eq!(run(0, Era::Modern, &["ok connect"]).wrong().len(), 1);
+    }
+}

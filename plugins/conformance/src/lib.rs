@@ -1,7 +1,7 @@
 //! The fixtures that the official MCP conformance suite calls.
 //!
-//! Names, texts and schemas are the suite's own; the waits between notifications are part of its scenarios. Two tools
-//! more let any client see whether a call that it cancelled has really ended.
+//! Names, texts and schemas are the suite's own; the waits between notifications are part of its scenarios. Beside them
+//! stand a link to a resource, and two tools by which a client sees whether a call that it cancelled has really ended.
 
 mod asking;
 mod ending;
@@ -113,6 +113,12 @@ impl Conformance {
     fn test_embedded_resource(&self) -> Result<ToolResult> {
         let text = "This is an embedded resource content.";
         Ok(ToolResult::new().resource("test://embedded-resource", "text/plain", text))
+    }
+
+    /// Returns a link to a resource, for the interop checks.
+    #[tool]
+    fn test_resource_link(&self) -> Result<ToolResult> {
+        Ok(ToolResult::new().resource_link("test://static-text", "Static text", Some("text/plain")))
     }
 
     /// Returns text, an image and a resource.

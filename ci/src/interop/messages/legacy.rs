@@ -137,12 +137,14 @@ pub(super) fn completions() -> [Value; 2] {
     ]
 }
 
-/// Tools whose results have every kind of content, and one whose result is an error.
-pub(super) const TOOLS: [&str; 7] = [
+/// Tools whose results have every kind of content, one with structure and one whose result is an error.
+pub(super) const TOOLS: [&str; 9] = [
+    "now",
     "test_simple_text",
     "test_image_content",
     "test_audio_content",
     "test_embedded_resource",
+    "test_resource_link",
     "test_multiple_content_types",
     "test_error_handling",
     "test_tool_with_logging",
