@@ -284,11 +284,16 @@ impl Piped {
         assert!(status.expect("kill runs").success());
     }
 
-    /// Closes the input; everything that is still said, and the exit code.
-    pub(crate) fn close(mut self) -> (String, Option<i32>) {
-        self.input.take();
+    /// Everything that is still said, and the exit code.
+    pub(crate) fn wait(mut self) -> (String, Option<i32>) {
         let mut rest = String::new();
         self.output.read_to_string(&mut rest).expect("text");
         (rest, self.child.wait().expect("it ends").code())
+    }
+
+    /// Closes the input; everything that is still said, and the exit code.
+    pub(crate) fn close(mut self) -> (String, Option<i32>) {
+        self.input.take();
+        self.wait()
     }
 }

@@ -134,3 +134,15 @@ fn ends_subscriptions_with_their_result_when_the_server_ends() {
     assert_eq!((&ended["id"], &ended["result"]["resultType"]), (&json!("l"), &json!("complete")));
     assert_eq!(piped.close(), (String::new(), Some(0)));
 }
+
+#[test]
+fn running_calls_are_answered_when_the_server_ends() {
+    let mut piped = Piped::start();
+    let mut slow = modern_call("test_tool_with_progress", &json!({}));
+    slow["params"]["_meta"]["progressToken"] = json!("p");
+    assert_eq!(piped.ask(&slow)["method"], "notifications/progress");
+    piped.signal("TERM");
+    let (rest, code) = piped.wait();
+    assert!(rest.lines().any(|line| line.contains("\"resultType\":\"complete\"")), "{rest}");
+    assert_eq!(code, Some(0));
+}

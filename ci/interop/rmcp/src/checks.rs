@@ -15,9 +15,10 @@ use serde_json::{Value, json};
 use crate::session::{Heard, Session, request};
 
 type Running<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+type Check = fn(&mut Session) -> Running<'_>;
 
 /// Every check by its name, in order.
-pub const CHECKS: &[(&str, fn(&mut Session) -> Running<'_>)] = &[
+pub const CHECKS: &[(&str, Check)] = &[
     ("connect", |session| Box::pin(connect(session))),
     ("tools", |session| Box::pin(tools(session))),
     ("resources", |session| Box::pin(resources(session))),
@@ -108,7 +109,8 @@ async fn read(session: &mut Session) -> Result<()> {
 
 async fn prompt(session: &mut Session) -> Result<()> {
     let arguments = serde_json::from_value(json!({ "arg1": "one", "arg2": "two" }))?;
-    let params = GetPromptRequestParams::new("test_prompt_with_arguments").with_arguments(arguments);
+    let params =
+        GetPromptRequestParams::new("test_prompt_with_arguments").with_arguments(arguments);
     let result = session.client.get_prompt(params).await?;
     let text = result.messages.first().and_then(|message| message.content.as_text());
     let has_it = text.is_some_and(|text| text.text.contains("arg2='two'"));
@@ -171,7 +173,8 @@ async fn resource_update(session: &mut Session) -> Result<()> {
         let mut subscription = session.client.listen(filter).await?;
         session.say("write_file", change).await?;
         match subscription.next().await? {
-            Some(ServerNotification::ResourceUpdatedNotification(seen)) if seen.params.uri == uri => {}
+            Some(ServerNotification::ResourceUpdatedNotification(seen))
+                if seen.params.uri == uri => {}
             seen => bail!("the notification names the resource; seen: {seen:?}"),
         }
         subscription.cancel().await?;
