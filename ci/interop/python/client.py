@@ -14,7 +14,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ResourceUpdated, ToolsListChanged
 
 # One check may take this long; the one that hangs is named then.
-CHECK_SECONDS = 20
+CHECK_SECONDS = 30
 
 
 class Wrong(Exception):
