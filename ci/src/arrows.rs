@@ -40,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("time", &["plugin-sdk"]),
     ("filesystem", &["plugin-sdk"]),
     ("conformance", &["plugin-sdk"]),
+    ("misbehave", &["plugin-sdk"]),
     ("ci", &["profile", "telemetry"]),
 ];
 
