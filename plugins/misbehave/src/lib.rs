@@ -161,14 +161,14 @@ impl Misbehave {
     /// Says that it does not block, and blocks.
     #[tool(nonblocking)]
     fn block(&self, args: BlockArgs) -> Result<&'static str> {
-        std::thread::sleep(Duration::from_millis(args.ms));
+        hold_thread(args.ms);
         Ok("done")
     }
 
     /// Blocks the event loop that its other async tools need.
     #[tool]
     async fn block_loop(&self, args: BlockArgs) -> Result<&'static str> {
-        std::thread::sleep(Duration::from_millis(args.ms));
+        hold_thread(args.ms);
         Ok("done")
     }
 
@@ -198,6 +198,11 @@ impl Misbehave {
     fn rubbish(&self, args: RubbishArgs) -> Result<Rubbish> {
         Ok(args.kind)
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a thread that is held is what these tools are for")]
+fn hold_thread(ms: u64) {
+    std::thread::sleep(Duration::from_millis(ms));
 }
 
 impl Drop for Misbehave {
