@@ -54,7 +54,9 @@ fn into_buf(mut bytes: Vec<u8>) -> Buf {
 }
 
 fn is_host(buf: &Buf) -> bool {
-    buf.owner == host_owner()
+    // The host gives out no null, not even for no bytes: where one is, the plugin has changed the buffer.
+    !buf.ptr.is_null()
+        && buf.owner == host_owner()
         && buf.release.is_some_and(|release| std::ptr::fn_addr_eq(release, release_host as Release))
 }
 

@@ -46,8 +46,10 @@ impl Core {
     /// Gives a call to the plugin, on the current thread.
     pub(crate) fn enter(&self, job: &Job) {
         if self.host.slots.check(job.handle) == E_CANCELLED {
-            // Given up while it waited.
-            self.host.slots.let_go(job.handle);
+            // Given up while it waited, or its client is gone and it will be: the plugin never hears of it.
+            if !self.host.slots.let_go(job.handle) {
+                self.end(job.handle, status::CANCELLED, Bytes::new());
+            }
             return;
         }
         let Job { handle, call, item, deadline_ns } = job;
@@ -64,10 +66,11 @@ impl Core {
         self.end(*handle, status, body);
     }
 
-    /// Ends a job that will not be entered.
-    pub(crate) fn refuse(&self, job: &Job) {
-        self.end(job.handle, status::UNAVAILABLE, Bytes::new());
-        self.host.slots.let_go(job.handle);
+    /// Ends a call that will not be entered.
+    pub(crate) fn refuse(&self, handle: u64) {
+        if !self.host.slots.let_go(handle) {
+            self.end(handle, status::UNAVAILABLE, Bytes::new());
+        }
     }
 
     fn end(&self, handle: u64, status: i32, body: Bytes) {

@@ -1,7 +1,7 @@
 //! How a plugin comes to life: created, described, and given its threads.
 
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -31,24 +31,34 @@ pub(crate) fn create(
     // The thread that creates must be one of the plugin's; it ends after this one step.
     std::thread::Builder::new()
         .name(thread_name(&settings.name, "s"))
-        .spawn(move || drop(reply.send(create_here(&instance, &config, generation, api, host))))
+        .spawn(move || {
+            let created = create_here(&instance, &config, generation, api, host);
+            if let Err(SendError(Ok(core))) = reply.send(created) {
+                // It came too late: nobody will ever use it.
+                core.destroy();
+            }
+        })
         .map_err(LoadError::NoThread)?;
     let core = Arc::new(created.recv_timeout(START_DEADLINE).map_err(slow("start"))??);
     let control =
         ControlThread::start(&settings.name, Arc::clone(&core)).map_err(LoadError::NoThread)?;
     let (reply, described) = sync_channel(1);
     control.send(Control::Run(Box::new(move |core| drop(reply.send(core.describe())))));
-    let described = described.recv_timeout(START_DEADLINE).map_err(slow("describe itself"))?;
-    match described {
+    let described = described.recv_timeout(START_DEADLINE).map_err(slow("describe itself"));
+    match described.flatten() {
         Ok(described) => Ok((core, described, control)),
         Err(error) => {
-            control.send(Control::Run(Box::new(|core| {
-                core.destroy();
-            })));
-            control.send(Control::Stop);
+            destroy_by(&control);
             Err(error)
         }
     }
+}
+
+/// Ends a plugin that did not become one, as soon as it comes back.
+pub(crate) fn destroy_by(control: &ControlThread) {
+    control.send(Control::Last(Box::new(|core| {
+        core.destroy();
+    })));
 }
 
 fn create_here(

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use protocol::json::{Kind, Limits, Raw, check, write_string};
 
 use crate::error::LoadError;
+use crate::line::one_line;
 
 /// Largest description.
 const DESCRIPTION_BYTES_MAX: usize = 1 << 20;
@@ -110,11 +111,17 @@ pub(crate) fn read(json: &[u8]) -> Result<Described, LoadError> {
         return Err(wrong(format!("more than {DESCRIPTION_BYTES_MAX} bytes")));
     }
     let root = check(json, &Limits::DEFAULT).map_err(|error| wrong(error.to_string()))?;
+    if root.kind() != Kind::Object {
+        return Err(wrong("it is not an object".to_owned()));
+    }
     let list =
         |member: &str, key: &str, is_tool: bool| -> Result<Vec<ItemDescription>, LoadError> {
             let Some(items) = root.get(member) else {
                 return Ok(Vec::new());
             };
+            if items.kind() != Kind::Array {
+                return Err(wrong(format!("{member}: not an array")));
+            }
             let mut names = HashSet::new();
             let mut read = Vec::new();
             for raw in items.items() {
@@ -215,10 +222,10 @@ fn task_support(exec: Raw<'_>, mode: ExecMode) -> Result<TaskSupport, String> {
     Ok(support)
 }
 
-/// The object as the plugin wrote it, member by member, without `_exec`.
+/// The object as the plugin wrote it, member by member, without `_exec`, on one line.
 fn without_exec(raw: Raw<'_>) -> String {
     if raw.get("_exec").is_none() {
-        return raw.text().to_owned();
+        return one_line(raw.text().to_owned());
     }
     let mut out = String::with_capacity(raw.text().len());
     out.push('{');
@@ -231,7 +238,7 @@ fn without_exec(raw: Raw<'_>) -> String {
         out.push_str(value.text());
     }
     out.push('}');
-    out
+    one_line(out)
 }
 
 const HEADER_KEY: &str = "x-mcp-header";
@@ -311,7 +318,8 @@ mod tests {
 
     #[test]
     fn reads_items_and_hides_how_they_run() {
-        let json = r#"{"tools":[{"name":"a","_exec":{"mode":"async","checked":true,"task":"optional"},"inputSchema":{"type":"object", "x":1}}],
+        let json = r#"{"tools":[{"name":"a","_exec":{"mode":"async","checked":true,"task":"optional"},"inputSchema":{"type":"object",
+"x":1}}],
             "resources":[{"uri":"x://y","name":"y"}],"completions":true,"instructions":"hi"}"#;
         let described = read(json.as_bytes()).expect("valid");
         assert_eq!(
@@ -333,6 +341,9 @@ mod tests {
     fn refuses_items_that_clients_could_not_use() {
         for json in [
             "[",
+            "[]",
+            "null",
+            "{\"tools\":{}}",
             "{\"tools\":[{}]}",
             "{\"tools\":[{\"name\":\"a\"}]}",
             "{\"tools\":[{\"name\":\"a b\",\"inputSchema\":{\"type\":\"object\"}}]}",

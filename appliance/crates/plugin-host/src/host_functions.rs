@@ -15,6 +15,7 @@ use protocol::json::{Limits as JsonLimits, check};
 use protocol::{Event, LogLevel};
 
 use crate::buffer;
+use crate::line::one_line;
 use crate::settings::{Notice, NoticeSink};
 use crate::slots::{BadResult, Completion, Counters, Slots};
 
@@ -29,6 +30,10 @@ pub(crate) struct HostState {
 
 /// Longest line of a plugin in the operator's log.
 const LOG_BYTES_MAX: usize = 4_096;
+/// Longest MIME type: twice what RFC 6838, 4.2 allows, for parameters.
+const MIME_BYTES_MAX: usize = 512;
+/// Longest URI of a resource that changed.
+const URI_BYTES_MAX: usize = 2_048;
 /// Most bytes of one message to a client.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
@@ -96,6 +101,9 @@ unsafe extern "C" fn complete(
             );
             return if is_large { E_TOO_LARGE } else { E_INVAL };
         };
+        if result.mime.len > MIME_BYTES_MAX {
+            return state.reject(call, "a MIME type that is too long");
+        }
         let mime = buffer::lent(result.mime);
         let completion = Completion {
             status: result.status,
@@ -212,6 +220,7 @@ unsafe extern "C" fn message(
         if check(data.as_bytes(), &JsonLimits::DEFAULT).is_err() {
             return E_INVAL;
         }
+        let data = one_line(data);
         let logger = clipped(logger, 128);
         state.slots.tell(call, Some(level), || Event::Log {
             level,
@@ -227,7 +236,9 @@ unsafe extern "C" fn notify(ctx: *mut HostCtx, kind: i32, uri: Str) -> Rc {
             what::TOOLS_CHANGED => Notice::ToolsChanged,
             what::PROMPTS_CHANGED => Notice::PromptsChanged,
             what::RESOURCES_CHANGED => Notice::ResourcesChanged,
-            what::RESOURCE_UPDATED => Notice::ResourceUpdated(clipped(uri, 2_048).into()),
+            // Cut short it would be another resource.
+            what::RESOURCE_UPDATED if uri.len > URI_BYTES_MAX => return E_TOO_LARGE,
+            what::RESOURCE_UPDATED => Notice::ResourceUpdated(buffer::lent(uri).into()),
             _ => return E_INVAL,
         };
         if state.notices.try_send((Arc::clone(&state.name), notice)).is_err() {

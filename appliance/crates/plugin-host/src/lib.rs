@@ -14,6 +14,7 @@ mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod host_functions;
+mod line;
 mod load;
 mod manifest;
 mod older;

@@ -1,5 +1,7 @@
 //! From what a plugin gave to what a client may hear: checked, mapped to the revision, or rejected.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use plugin_abi::{format, status};
 use protocol::json::{Kind, Limits, Raw, check, check_object};
@@ -8,8 +10,14 @@ use protocol::{
     Revision,
 };
 
+use crate::line::one_line_bytes;
 use crate::older;
 use crate::slots::Completion;
+
+/// The member of `_meta` that names the server (2026-07-28).
+const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
+/// Most of a plugin's own words about its fault that go to the log.
+const LOG_BYTES_MAX: usize = 4_096;
 
 /// What of a call its outcome depends on.
 #[derive(Clone, Debug)]
@@ -33,7 +41,11 @@ pub(crate) fn judge(
     let Completion { status, body, state, .. } = &completion;
     let outcome = match *status {
         status::OK => Outcome::Done(content(asked, completion, false)?),
-        status::TOOL_ERROR => Outcome::Done(content(asked, completion, true)?),
+        status::TOOL_ERROR if asked.method == Method::ToolsCall => {
+            Outcome::Done(content(asked, completion, true)?)
+        }
+        // Only a tool's result has room for a failure: elsewhere it would be read as the content that was asked for.
+        status::TOOL_ERROR => Outcome::Failed(Fault::internal(text(body)?)),
         status::INPUT_REQUIRED => {
             let requests = questions(body)?;
             let state = (!state.is_empty()).then(|| state.clone());
@@ -42,24 +54,23 @@ pub(crate) fn judge(
         status::INVALID_PARAMS => misfit(asked, text(body)?),
         status::NOT_FOUND => Outcome::Failed(not_found(asked)),
         status::INTERNAL => {
-            let what = String::from_utf8_lossy(body);
+            let what = String::from_utf8_lossy(&body[..body.len().min(LOG_BYTES_MAX)]);
             tracing::error!(plugin, method = asked.method.as_str(), %what, "Plugin failed.");
             Outcome::Failed(Fault::internal("The tool failed internally."))
         }
         status::CANCELLED => Outcome::Failed(Fault::internal("The call was cancelled.")),
-        status::UNAVAILABLE => {
-            let message = "This tool cannot serve now; try again later.";
-            let refusal = Refusal::new(
-                RefusalKind::PluginUnavailable,
-                "plugin",
-                format!("plugin:{plugin}"),
-                message,
-            );
-            return Ok(Err(refusal.with_retry_after(std::time::Duration::from_secs(2))));
-        }
+        status::UNAVAILABLE => return Ok(Err(unavailable(plugin))),
         unknown => return Err(Rejected(format!("unknown status {unknown}"))),
     };
     Ok(Ok(outcome))
+}
+
+/// What a client hears of a plugin that cannot serve now, or was stopped.
+pub(crate) fn unavailable(plugin: &str) -> Refusal {
+    let message = "This tool cannot serve now; try again later.";
+    let scope = format!("plugin:{plugin}");
+    Refusal::new(RefusalKind::PluginUnavailable, "plugin", scope, message)
+        .with_retry_after(Duration::from_secs(2))
 }
 
 fn text(body: &Bytes) -> Result<String, Rejected> {
@@ -73,7 +84,10 @@ fn content(asked: &Asked, completion: Completion, is_error: bool) -> Result<Cont
     let scope = if is_public { CacheScope::Public } else { CacheScope::Private };
     let cache = CacheHint { ttl_ms, scope };
     match completion.format {
-        format::RESULT_JSON => object(asked, body, cache),
+        format::RESULT_JSON => object(asked, one_line_bytes(body), cache, is_error),
+        _ if asked.method == Method::Complete => {
+            Err(Rejected("a completion that is not a whole result".to_owned()))
+        }
         format::TEXT => {
             if simdutf8::basic::from_utf8(&body).is_err() {
                 return Err(Rejected("text is not UTF-8".to_owned()));
@@ -84,7 +98,7 @@ fn content(asked: &Asked, completion: Completion, is_error: bool) -> Result<Cont
             let value =
                 check(&body, &Limits::DEFAULT).map_err(|error| Rejected(error.to_string()))?;
             let is_object = value.kind() == Kind::Object;
-            Ok(Content::Structured { json: body, is_object, is_error })
+            Ok(Content::Structured { json: one_line_bytes(body), is_object, is_error })
         }
         format::BLOB => match mime {
             Some(mime) => Ok(Content::Blob { data: body, mime, cache }),
@@ -104,12 +118,18 @@ fn required(method: Method) -> (&'static str, Kind) {
     }
 }
 
-fn object(asked: &Asked, body: Bytes, cache: CacheHint) -> Result<Content, Rejected> {
+fn object(
+    asked: &Asked,
+    body: Bytes,
+    cache: CacheHint,
+    is_error: bool,
+) -> Result<Content, Rejected> {
     let (member, kind) = required(asked.method);
     // The host alone writes the first three; the last must be there.
-    let wanted = ["resultType", "ttlMs", "cacheScope", "_meta", member];
-    let [result_type, ttl, scope, meta, found] = check_object(&body, &Limits::DEFAULT, wanted)
-        .map_err(|error| Rejected(error.to_string()))?;
+    let wanted = ["resultType", "ttlMs", "cacheScope", "_meta", "isError", member];
+    let [result_type, ttl, scope, meta, flag, found] =
+        check_object(&body, &Limits::DEFAULT, wanted)
+            .map_err(|error| Rejected(error.to_string()))?;
     if result_type.or(ttl).or(scope).is_some() {
         return Err(Rejected(
             "resultType, ttlMs and cacheScope are for the host to write".to_owned(),
@@ -123,8 +143,16 @@ fn object(asked: &Asked, body: Bytes, cache: CacheHint) -> Result<Content, Rejec
     if found.and_then(|span| kind_at(span.start)) != Some(kind) {
         return Err(Rejected(format!("`{member}` is missing or of the wrong kind")));
     }
-    if meta.is_some_and(|span| kind_at(span.start) != Some(Kind::Object)) {
-        return Err(Rejected("`_meta` is not an object".to_owned()));
+    if is_error && flag.map(|span| &body[span.range()]) != Some(b"true") {
+        return Err(Rejected("a failure whose `isError` is not true".to_owned()));
+    }
+    if let Some(span) = meta {
+        let reserved = check_object(&body[span.range()], &Limits::DEFAULT, [SERVER_INFO])
+            .map_err(|_| Rejected("`_meta` is not an object".to_owned()))?;
+        // The host writes it beside the plugin's members: it would be there twice.
+        if reserved != [None] {
+            return Err(Rejected(format!("`_meta.{SERVER_INFO}` is for the host to write")));
+        }
     }
     // Spans count from the first byte; the object must begin there.
     if body.first() != Some(&b'{') || body.last() != Some(&b'}') {
@@ -152,7 +180,7 @@ fn questions(body: &Bytes) -> Result<Bytes, Rejected> {
     if all.kind() != Kind::Object || !all.members().all(|(_, question)| is_question(question)) {
         return Err(Rejected("questions must be an object of {method, params}".to_owned()));
     }
-    Ok(body.clone())
+    Ok(one_line_bytes(body.clone()))
 }
 
 /// Arguments that do not fit: for the model to read since 2025-11-25, a protocol error before and elsewhere.

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::call::{Invocation, PendingCall};
 use crate::core::{Core, Job};
-use crate::create::{START_DEADLINE, create, start_run};
+use crate::create::{START_DEADLINE, create, destroy_by, start_run};
 use crate::describe::{self, Described, ExecMode};
 use crate::descriptor;
 use crate::error::{LoadError, StopError};
@@ -123,7 +124,13 @@ impl Plugin {
         let (core, described, control) = create(&settings, api, host)?;
         let run = match api.run {
             None => None,
-            Some(_) => Some(start_run(&settings.name, &core).map_err(LoadError::NoThread)?),
+            Some(_) => match start_run(&settings.name, &core) {
+                Ok(run) => Some(run),
+                Err(error) => {
+                    destroy_by(&control);
+                    return Err(LoadError::NoThread(error));
+                }
+            },
         };
         let threads_max = if is_serial { 1 } else { limits.threads_max };
         let promises = described.tools.iter().map(|_| Promise::default()).collect();
@@ -242,6 +249,11 @@ impl Plugin {
         let Some(handle) = self.slots().open(listener) else {
             return Invocation::Ready(Err(self.busy()));
         };
+        // After the call was counted: `stop` marks first and counts then, so one of the two sees the other.
+        if self.is_stopped.load(SeqCst) {
+            self.slots().free(handle);
+            return Invocation::Ready(Err(outcome::unavailable(&self.settings.name)));
+        }
         let deadline = call.deadline.map_or(own_deadline, |deadline| deadline.min(own_deadline));
         let left = deadline.saturating_duration_since(Instant::now());
         let job = Job { handle, call, item, deadline_ns: monotonic_ns() + left.as_nanos() as u64 };
@@ -264,14 +276,14 @@ impl Plugin {
             ExecMode::Async => {
                 let pending = pending(self);
                 if !self.control.send(Control::Call(Box::new(job))) {
-                    self.slots().complete(handle, Err(BadResult("the plugin has stopped")));
+                    self.core.refuse(handle);
                 }
                 Invocation::Pending(pending)
             }
             ExecMode::Blocking => {
                 let pending = pending(self);
                 if let Err(job) = self.pool.push(&self.core, Box::new(job)) {
-                    self.core.refuse(&job);
+                    self.core.refuse(job.handle);
                 }
                 Invocation::Pending(pending)
             }
@@ -281,9 +293,9 @@ impl Plugin {
     /// Ends the plugin: no new calls, running ones until `deadline`. Blocks.
     ///
     /// # Errors
-    /// When something of it could not be ended; it is then left as it is.
+    /// When something of it could not be ended, or somebody still waits for a call; it is then left as it is.
     pub fn stop(&self, deadline: Instant) -> Result<(), StopError> {
-        if self.is_stopped.swap(true, Relaxed) {
+        if self.is_stopped.swap(true, SeqCst) {
             return Ok(());
         }
         let (reply, quiesced) = sync_channel(1);
@@ -292,19 +304,31 @@ impl Plugin {
         })));
         let left = || deadline.saturating_duration_since(Instant::now());
         let is_quiet = quiesced.recv_timeout(left()).is_ok();
-        if !self.pool.stop(&self.core, deadline) || !is_quiet || !self.join_run(deadline) {
+        let is_idle = self.pool.stop(&self.core, deadline) && self.join_run(deadline);
+        if !is_quiet || !is_idle || !self.awaits_nothing_by(deadline) {
             return Err(StopError::Busy);
         }
         let (reply, destroyed) = sync_channel(1);
-        self.control.send(Control::Run(Box::new(move |core| {
+        self.control.send(Control::Last(Box::new(move |core| {
             reply.send(core.destroy()).ok();
         })));
-        self.control.send(Control::Stop);
         // Destroying has its own grace: the deadline is for calls.
         let rc =
             destroyed.recv_timeout(left() + Duration::from_secs(1)).map_err(|_| StopError::Busy)?;
         self.control.join();
         if rc == OK { Ok(()) } else { Err(StopError::Refused(rc)) }
+    }
+
+    /// Waits until nobody waits for a call: only then is no serving thread inside a non-blocking one.
+    fn awaits_nothing_by(&self, deadline: Instant) -> bool {
+        // Looked at, not signalled: a signal would cost every call something, and this happens once.
+        while self.counters.awaited() > 0 {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        true
     }
 
     fn join_run(&self, deadline: Instant) -> bool {

@@ -6,7 +6,8 @@
 //! let go of it too, so that calls which never end count against the plugin's own bound.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -104,6 +105,13 @@ pub struct CounterSnapshot {
 }
 
 impl Counters {
+    /// Calls that somebody still waits for, those inside the plugin on a thread that serves included.
+    pub(crate) fn awaited(&self) -> usize {
+        // In this order: a call that is given up in between counts for too many, never for too few.
+        let in_flight = self.in_flight.load(SeqCst);
+        in_flight.saturating_sub(self.abandoned.load(Acquire))
+    }
+
     pub(crate) fn snapshot(&self) -> CounterSnapshot {
         CounterSnapshot {
             calls: self.calls.load(Relaxed),
@@ -152,7 +160,8 @@ impl Slots {
         let mut slot = self.slots[index as usize].lock();
         slot.state = State::Open { listener, waker: None, last_progress: f64::NEG_INFINITY };
         self.counters.calls.fetch_add(1, Relaxed);
-        self.counters.in_flight.fetch_add(1, Relaxed);
+        // In one order with the mark of a stopped plugin, see `Plugin::call`.
+        self.counters.in_flight.fetch_add(1, SeqCst);
         Some(u64::from(slot.serial) << 32 | u64::from(index))
     }
 
@@ -163,15 +172,16 @@ impl Slots {
         (u64::from(slot.serial) == handle >> 32).then(|| act(&mut slot.state))
     }
 
-    /// Frees a place; its number will never be valid again.
-    fn free(&self, handle: CallHandle) {
+    /// Frees a place; its number will never be valid again. Whoever ends the call does this once.
+    pub(crate) fn free(&self, handle: CallHandle) {
         let index = (handle & u64::from(u32::MAX)) as u32;
         let mut slot = self.slots[index as usize].lock();
         slot.state = State::Free;
         // Zero is no call.
         slot.serial = slot.serial.wrapping_add(1).max(1);
         drop(slot);
-        self.counters.in_flight.fetch_sub(1, Relaxed);
+        // Release: whoever sees that no call is left sees everything that the plugin did in it.
+        self.counters.in_flight.fetch_sub(1, Release);
         self.free.push(index).ok();
     }
 
@@ -188,7 +198,11 @@ impl Slots {
                 *state = State::Ended(result);
                 Next::Wake(waker)
             }
-            State::Abandoned => Next::Free,
+            // Marked under the lock: of two late completions at once, one frees the place.
+            State::Abandoned => {
+                *state = State::Free;
+                Next::Free
+            }
             State::Ended(_) | State::Free => Next::Stale,
         });
         match next {
@@ -246,7 +260,7 @@ impl Slots {
         });
         match was_open.flatten() {
             Some(true) => {
-                self.counters.abandoned.fetch_add(1, Relaxed);
+                self.counters.abandoned.fetch_add(1, Release);
                 true
             }
             Some(false) => {
@@ -257,13 +271,22 @@ impl Slots {
         }
     }
 
-    /// The plugin never got the call, or let go of it without ending it: what was given up is free again.
-    pub(crate) fn let_go(&self, handle: CallHandle) {
-        let is_abandoned = self.with(handle, |state| matches!(state, State::Abandoned));
-        if is_abandoned == Some(true) {
-            self.counters.abandoned.fetch_sub(1, Relaxed);
-            self.free(handle);
+    /// The plugin never got the call: what was given up is free again. `false` when somebody still waits for it, or
+    /// it is over.
+    pub(crate) fn let_go(&self, handle: CallHandle) -> bool {
+        let was_abandoned = self.with(handle, |state| {
+            let is_abandoned = matches!(state, State::Abandoned);
+            if is_abandoned {
+                *state = State::Free;
+            }
+            is_abandoned
+        });
+        if was_abandoned != Some(true) {
+            return false;
         }
+        self.counters.abandoned.fetch_sub(1, Relaxed);
+        self.free(handle);
+        true
     }
 
     /// Whether a call is still wanted.

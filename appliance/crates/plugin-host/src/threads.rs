@@ -27,8 +27,8 @@ pub(crate) enum Control {
     Watch(Arc<str>, bool),
     /// Run something with the plugin.
     Run(Box<dyn FnOnce(&Core) + Send>),
-    /// End.
-    Stop,
+    /// Run something with the plugin as the last thing: nothing that was sent later reaches it.
+    Last(Box<dyn FnOnce(&Core) + Send>),
 }
 
 /// The control thread's inbox.
@@ -40,7 +40,7 @@ pub(crate) struct ControlThread {
 }
 
 impl ControlThread {
-    /// Starts the thread. It ends after [`Control::Stop`].
+    /// Starts the thread. It ends after [`Control::Last`].
     pub(crate) fn start(name: &str, core: Arc<Core>) -> std::io::Result<Self> {
         let (inbox, work) = channel();
         let busy_since_ns = Arc::new(AtomicU64::new(0));
@@ -64,7 +64,7 @@ impl ControlThread {
         }
     }
 
-    /// Waits for the thread after [`Control::Stop`].
+    /// Waits for the thread after [`Control::Last`].
     pub(crate) fn join(&self) {
         if let Some(thread) = self.thread.lock().take() {
             // A panic of ours was reported by the hook; the plugin's never come this far.
@@ -81,7 +81,10 @@ fn run_control(core: &Arc<Core>, work: &Receiver<Control>, busy_since_ns: &Atomi
             Control::Cancel(handle) => core.cancel(handle),
             Control::Watch(uri, on) => core.watch(&uri, on),
             Control::Run(act) => act(core),
-            Control::Stop => break,
+            Control::Last(act) => {
+                act(core);
+                break;
+            }
         }
         busy_since_ns.store(0, Relaxed);
     }
@@ -173,7 +176,7 @@ impl Pool {
         let mut state = self.state.lock();
         state.is_stopping = true;
         for job in state.queue.drain(..) {
-            core.refuse(&job);
+            core.refuse(job.handle);
         }
         self.work.notify_all();
         while state.threads > 0 {

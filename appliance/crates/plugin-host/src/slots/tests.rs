@@ -102,6 +102,35 @@ fn completing_and_giving_up_at_once_ends_a_call_exactly_once() {
     assert!(ended.load(Relaxed) <= 2_000);
 }
 
+#[test]
+fn late_completions_at_once_free_the_place_once() {
+    let slots = slots(2);
+    for _ in 0..2_000 {
+        let (held, call) = (slots.open(Listener::default()), slots.open(Listener::default()));
+        let (held, call) = (held.expect("free"), call.expect("free"));
+        assert!(slots.give_up(call));
+        let together = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            for number in 0..4 {
+                let (slots, together) = (&slots, &together);
+                scope.spawn(move || {
+                    together.wait();
+                    match number {
+                        0 => drop(slots.let_go(call)),
+                        _ => assert_eq!(slots.complete(call, completion("late")), E_STALE),
+                    }
+                });
+            }
+        });
+        // A place that was freed twice would be given out twice, and one client would read another's answer.
+        assert_eq!(slots.free.len(), 1);
+        assert_eq!(slots.complete(held, completion("x")), OK);
+        assert_eq!(body(&slots, held).as_deref(), Some(&b"x"[..]));
+    }
+    let counted = slots.counters.snapshot();
+    assert_eq!((counted.in_flight, counted.abandoned), (0, 0));
+}
+
 proptest! {
     #[test]
     fn places_are_never_lost_or_doubled(steps in prop::collection::vec((0u8..5, 0usize..6), 1..200)) {
@@ -114,7 +143,7 @@ proptest! {
                 1 => drop(slots.complete(call, completion("x"))),
                 2 => drop(slots.take(call)),
                 3 => drop(slots.give_up(call)),
-                _ => slots.let_go(call),
+                _ => drop(slots.let_go(call)),
             }
             let counted = slots.counters.snapshot();
             prop_assert_eq!(counted.in_flight + slots.free.len(), 3);
