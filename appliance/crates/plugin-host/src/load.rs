@@ -3,6 +3,7 @@
 //! The file is read once into sealed memory, checked there and loaded from there. The descriptor of that memory stays
 //! open for the life of the process: the loader tells images apart by it.
 
+use std::error::Error;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -77,9 +78,10 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Entry, LoadError> {
     let name = format!("/proc/self/fd/{}", image.as_raw_fd());
     // Leaked on purpose: a closed number that is used again would make the loader return this image for another.
     std::mem::forget(image);
-    let refused = |error: libloading::Error| LoadError::Loader {
-        path: path.to_owned(),
-        what: error.to_string(),
+    let refused = |error: libloading::Error| {
+        // The error itself only names the function; what the loader says is behind it.
+        let what = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        LoadError::Loader { path: path.to_owned(), what }
     };
     // SAFETY: loading runs the library's constructors. The operator named it, its owner and mode were checked, and
     // the manifest marks it as a plugin; inline plugins are trusted with the process, as the profile says.
