@@ -103,6 +103,30 @@ pub mod log {
     pub const TRACE: i32 = 5;
 }
 
+/// Levels of messages to the client.
+pub mod message {
+    #![allow(missing_docs)]
+    pub const DEBUG: i32 = 0;
+    pub const INFO: i32 = 1;
+    pub const NOTICE: i32 = 2;
+    pub const WARNING: i32 = 3;
+    pub const ERROR: i32 = 4;
+    pub const CRITICAL: i32 = 5;
+    pub const ALERT: i32 = 6;
+    pub const EMERGENCY: i32 = 7;
+}
+
+/// What the client can be asked: flags.
+pub mod client {
+    #![allow(missing_docs)]
+    pub const ELICITATION_FORM: u32 = 1;
+    pub const ELICITATION_URL: u32 = 1 << 1;
+    pub const SAMPLING: u32 = 1 << 2;
+    pub const SAMPLING_TOOLS: u32 = 1 << 3;
+    pub const SAMPLING_CONTEXT: u32 = 1 << 4;
+    pub const ROOTS: u32 = 1 << 5;
+}
+
 /// Result flag: may be handed to any caller while fresh.
 pub const RF_PUBLIC: u32 = 1;
 /// Call flag: the client wants progress.

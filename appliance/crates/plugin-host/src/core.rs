@@ -177,3 +177,30 @@ impl Core {
         unsafe { destroy(self.plugin) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use plugin_abi::{client, message};
+    use protocol::{ClientCapabilities as Can, LogLevel};
+
+    #[test]
+    fn numbers_that_cross_the_line_mean_the_same_on_both_sides() {
+        for (ours, theirs) in [
+            (Can::ELICITATION_FORM, client::ELICITATION_FORM),
+            (Can::ELICITATION_URL, client::ELICITATION_URL),
+            (Can::SAMPLING, client::SAMPLING),
+            (Can::SAMPLING_TOOLS, client::SAMPLING_TOOLS),
+            (Can::SAMPLING_CONTEXT, client::SAMPLING_CONTEXT),
+            (Can::ROOTS, client::ROOTS),
+        ] {
+            assert_eq!(u32::from(ours.bits()), theirs);
+        }
+        for (ours, theirs) in [
+            (LogLevel::Debug, message::DEBUG),
+            (LogLevel::Warning, message::WARNING),
+            (LogLevel::Emergency, message::EMERGENCY),
+        ] {
+            assert_eq!(LogLevel::ALL.get(theirs as usize), Some(&ours));
+        }
+    }
+}
