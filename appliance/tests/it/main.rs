@@ -2,6 +2,7 @@
 
 mod cli;
 mod http;
+mod misbehave;
 mod program;
 mod stdio;
 mod tasks;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::{Value, json};
@@ -42,7 +43,8 @@ pub(crate) fn profile(more: &str) -> tempfile::TempPath {
 /// A running program.
 pub(crate) struct Program {
     child: Child,
-    lines: Receiver<Value>,
+    /// In a mutex so that threads of one test can call the program at once.
+    lines: Mutex<Receiver<Value>>,
     pub(crate) address: String,
     pub(crate) control: String,
 }
@@ -81,7 +83,12 @@ impl Program {
                 sender.send(serde_json::from_str(&line).unwrap_or(Value::String(line))).ok();
             }
         });
-        let mut program = Self { child, lines, address: String::new(), control: String::new() };
+        let mut program = Self {
+            child,
+            lines: Mutex::new(lines),
+            address: String::new(),
+            control: String::new(),
+        };
         let host = |url: &Value| {
             url.as_str().and_then(|url| url.split('/').nth(2)).unwrap_or_default().to_owned()
         };
@@ -100,7 +107,7 @@ impl Program {
     /// Reads the log until a line is the one.
     pub(crate) fn wait_for(&mut self, mut is_it: impl FnMut(&mut Self, &Value) -> bool) -> Value {
         let mut said = Vec::new();
-        while let Ok(line) = self.lines.recv() {
+        while let Ok(line) = self.lines.get_mut().expect("no test panics with it").recv() {
             if is_it(self, &line) {
                 return line;
             }
