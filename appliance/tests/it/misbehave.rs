@@ -12,7 +12,7 @@ use crate::program::{Program, modern_call, modern_headers, profile, toolrack};
 fn beside_echo(more: &str) -> tempfile::TempPath {
     profile(&format!(
         "[plugin.misbehave]\nlibrary = \"libmisbehave.so\"\n{more}\n[plugin.misbehave.limits]\n\
-         deadline_ms = 3000\nconcurrent_calls = 8\nqueue_calls = 8\nthreads_max = 6\nresponse_bytes_max = \"1MiB\"\n"
+         deadline_ms = 1500\nconcurrent_calls = 8\nqueue_calls = 8\nthreads_max = 6\nresponse_bytes_max = \"1MiB\"\n"
     ))
 }
 
@@ -55,7 +55,7 @@ fn flood(program: &Program, what: &str) -> Value {
 
 #[test]
 fn panics_hangs_and_floods_leave_the_process_and_its_other_plugins_alone() {
-    let mut program = Program::start(&beside_echo(""), &[]);
+    let mut program = Program::start(&beside_echo(""), &["--set", "shutdown.drain_ms=1000"]);
     let served = &program;
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
