@@ -22,10 +22,22 @@ const STEPS: &[Step] = &[
     ("plugins and program for the tests", || {
         run::must("cargo", &["build", "--quiet", "--workspace"])
     }),
+    ("example in Rust", example),
     ("tests", || run::must("cargo", &["test", "--workspace"])),
     ("conformance", conformance::run),
     ("interop", interop::run),
 ];
+
+/// The example is a workspace of its own, as the plugins of other people are.
+fn example() -> Outcome {
+    let cargo = |task: &str, more: &[&str]| {
+        let manifest = ["--manifest-path", "examples/plugin-rust/Cargo.toml"];
+        run::must("cargo", &[&[task], &manifest[..], more].concat())
+    };
+    cargo("fmt", &["--check"])?;
+    cargo("build", &["--quiet", "--target-dir", "target"])?;
+    cargo("test", &["--quiet", "--target-dir", "target"])
+}
 
 /// Runs every step; stops at the first that fails.
 pub(crate) fn run() -> Outcome {

@@ -1,6 +1,7 @@
 //! The real program, real sockets, real plugins.
 
 mod cli;
+mod examples;
 mod http;
 mod misbehave;
 mod program;
