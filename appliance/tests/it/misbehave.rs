@@ -43,7 +43,7 @@ fn times_out(program: &Program, tool: &str) {
 
 /// A call whose client wants to hear of progress; what it is answered in the end.
 fn flood(program: &Program, what: &str) -> Value {
-    let mut call = modern_call("flood", &json!({"what": what, "count": 1_000}));
+    let mut call = modern_call("flood", &json!({"what": what, "count": 5_000}));
     call["params"]["_meta"]["progressToken"] = json!("flood");
     call["params"]["_meta"]["io.modelcontextprotocol/logLevel"] = json!("debug");
     let answer = program.post(&modern_headers("tools/call", Some("flood")), &call);
@@ -81,6 +81,9 @@ fn panics_hangs_and_floods_leave_the_process_and_its_other_plugins_alone() {
             assert!(neighbour.join().expect("every echo came back") > 0);
         }
         assert!(wrongs.iter().all(Result::is_ok), "each wrong ends as it should");
+    });
+    program.wait_for(|_, line| {
+        line["message"] == "Plugin logs too much; its lines of this second are left out."
     });
     let asked = Instant::now();
     program.signal("TERM");

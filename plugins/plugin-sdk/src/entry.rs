@@ -68,7 +68,11 @@ const SDK: &CStr = match CStr::from_bytes_with_nul(
 
 /// Runs `act`, and answers a panic with a code.
 fn guarded(act: impl FnOnce() -> Rc) -> Rc {
-    catch_unwind(AssertUnwindSafe(act)).unwrap_or(E_PANIC)
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| {
+        // Kept for good: what a panic carries may panic when it is dropped, and nothing is left to catch that here.
+        std::mem::forget(panic);
+        E_PANIC
+    })
 }
 
 /// The instance behind a plugin pointer.

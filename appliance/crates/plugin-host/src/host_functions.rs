@@ -5,7 +5,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use plugin_abi::{
     ABI_MAJOR, ABI_MINOR, Buf, CallHandle, CallResult, E_INTERNAL, E_INVAL, E_TOO_LARGE, Host,
@@ -16,8 +17,10 @@ use protocol::{Event, LogLevel};
 
 use crate::buffer;
 use crate::line::one_line;
+use crate::log_lines::{Admission, LogLines};
 use crate::settings::{Notice, NoticeSink};
 use crate::slots::{BadResult, Completion, Counters, Slots};
+use crate::threads::monotonic_ns;
 
 /// What the host functions of one started plugin stand on.
 pub(crate) struct HostState {
@@ -26,6 +29,9 @@ pub(crate) struct HostState {
     pub(crate) counters: Arc<Counters>,
     pub(crate) response_bytes_max: usize,
     pub(crate) notices: NoticeSink,
+    /// Lists whose change is on its way to whoever describes the plugin again: a bit for each `notify` constant.
+    pub(crate) changed: AtomicU8,
+    pub(crate) log_lines: LogLines,
 }
 
 /// Longest line of a plugin in the operator's log.
@@ -119,6 +125,25 @@ unsafe extern "C" fn complete(
 }
 
 impl HostState {
+    /// Tells of a change, once until the plugin is described again: lists are read whole, so one notice stands for all
+    /// that follow it, and a flood takes no room from other plugins' notices.
+    fn list_changed(&self, kind: i32, notice: Notice) {
+        let bit = 1 << kind;
+        let is_on_its_way = self.changed.fetch_or(bit, AcqRel) & bit != 0;
+        if !is_on_its_way && !self.tell(notice) {
+            self.changed.fetch_and(!bit, AcqRel);
+        }
+    }
+
+    /// `false` when there was no room.
+    fn tell(&self, notice: Notice) -> bool {
+        let is_told = self.notices.try_send((Arc::clone(&self.name), notice)).is_ok();
+        if !is_told {
+            self.counters.dropped_notices.fetch_add(1, Relaxed);
+        }
+        is_told
+    }
+
     /// Ends a call whose result cannot be believed.
     fn reject(&self, call: CallHandle, what: &'static str) -> Rc {
         self.slots.complete(call, Err(BadResult(what)));
@@ -177,6 +202,11 @@ unsafe extern "C" fn buf_grow(ctx: *mut HostCtx, inout: *mut Buf, min_cap: usize
 }
 
 unsafe extern "C" fn max_log_level(_: *mut HostCtx) -> i32 {
+    written_log_level()
+}
+
+/// The most detailed level that is written at all.
+fn written_log_level() -> i32 {
     match tracing::level_filters::LevelFilter::current().into_level() {
         None => 0,
         Some(tracing::Level::ERROR) => log_level::ERROR,
@@ -189,9 +219,23 @@ unsafe extern "C" fn max_log_level(_: *mut HostCtx) -> i32 {
 
 unsafe extern "C" fn log(ctx: *mut HostCtx, _: CallHandle, level: i32, target: Str, message: Str) {
     with(ctx, |state| {
+        let plugin = &*state.name;
+        if level > written_log_level() {
+            return OK;
+        }
+        match state.log_lines.admit(monotonic_ns()) {
+            Admission::Written => {}
+            Admission::FirstLeftOut => {
+                tracing::warn!(
+                    plugin,
+                    "Plugin logs too much; its lines of this second are left out."
+                );
+                return OK;
+            }
+            Admission::LeftOut => return OK,
+        }
         let target = clipped(target, 128);
         let text = clipped(message, LOG_BYTES_MAX);
-        let plugin = &*state.name;
         match level {
             log_level::ERROR => tracing::error!(plugin, target, "{text}"),
             log_level::WARN => tracing::warn!(plugin, target, "{text}"),
@@ -232,17 +276,16 @@ unsafe extern "C" fn message(
 
 unsafe extern "C" fn notify(ctx: *mut HostCtx, kind: i32, uri: Str) -> Rc {
     with(ctx, |state| {
-        let notice = match kind {
-            what::TOOLS_CHANGED => Notice::ToolsChanged,
-            what::PROMPTS_CHANGED => Notice::PromptsChanged,
-            what::RESOURCES_CHANGED => Notice::ResourcesChanged,
+        match kind {
+            what::TOOLS_CHANGED => state.list_changed(kind, Notice::ToolsChanged),
+            what::PROMPTS_CHANGED => state.list_changed(kind, Notice::PromptsChanged),
+            what::RESOURCES_CHANGED => state.list_changed(kind, Notice::ResourcesChanged),
             // Cut short it would be another resource.
             what::RESOURCE_UPDATED if uri.len > URI_BYTES_MAX => return E_TOO_LARGE,
-            what::RESOURCE_UPDATED => Notice::ResourceUpdated(buffer::lent(uri).into()),
+            what::RESOURCE_UPDATED => {
+                state.tell(Notice::ResourceUpdated(buffer::lent(uri).into()));
+            }
             _ => return E_INVAL,
-        };
-        if state.notices.try_send((Arc::clone(&state.name), notice)).is_err() {
-            state.counters.dropped_notices.fetch_add(1, Relaxed);
         }
         OK
     })

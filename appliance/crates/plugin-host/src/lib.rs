@@ -16,6 +16,7 @@ pub mod fuzzing;
 mod host_functions;
 mod line;
 mod load;
+mod log_lines;
 mod manifest;
 mod older;
 mod outcome;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ use crate::descriptor;
 use crate::error::{LoadError, StopError};
 use crate::host_functions::HostState;
 use crate::load;
+use crate::log_lines::LogLines;
 use crate::manifest::Manifest;
 use crate::outcome::{self, Asked, Rejected};
 use crate::settings::{Limits, NoticeSink, Settings};
@@ -120,6 +121,8 @@ impl Plugin {
             counters: Arc::clone(&counters),
             response_bytes_max: limits.response_bytes_max,
             notices,
+            changed: AtomicU8::default(),
+            log_lines: LogLines::default(),
         }));
         let (core, described, control) = create(&settings, api, host)?;
         let run = match api.run {
@@ -189,6 +192,8 @@ impl Plugin {
     /// # Errors
     /// When it does not, or wrongly; then the description before stays.
     pub fn describe_again(&self) -> Result<Arc<Described>, LoadError> {
+        // Before it describes: what changes from now on is news again.
+        self.core.host.changed.store(0, SeqCst);
         let (reply, answer) = sync_channel(1);
         let sent = self.control.send(Control::Run(Box::new(move |core| {
             drop(reply.send(core.describe()));

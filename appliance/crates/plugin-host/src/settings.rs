@@ -38,7 +38,7 @@ pub struct Settings {
     pub generation: u32,
 }
 
-/// What a plugin says of itself between calls.
+/// What a plugin says of itself between calls. A change of a list is said once until it is described again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Describe it again: its tools changed.

@@ -61,11 +61,18 @@ fn republish(switch: &Switch, vitals: &Vitals, names: &BTreeSet<Arc<str>>) -> bo
     let current = switch.load();
     let kit = current.stack().kit();
     let is_named = |plugin: &&Arc<Plugin>| names.contains(plugin.name());
+    let mut has_changed = false;
     for plugin in kit.plugins.iter().filter(is_named) {
-        if let Err(error) = plugin.describe_again() {
-            tracing::warn!(plugin = %plugin.name(), %error, "Changed lists are not followed.");
-            return false;
+        match plugin.describe_again() {
+            Ok(_) => has_changed = true,
+            // The others' changes are followed all the same.
+            Err(error) => {
+                tracing::warn!(plugin = %plugin.name(), %error, "Changed lists are not followed.");
+            }
         }
+    }
+    if !has_changed {
+        return false;
     }
     match stack::build(current.plan(), kit) {
         Ok(stack) => {
