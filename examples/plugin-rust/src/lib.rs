@@ -6,7 +6,8 @@ use std::time::Duration;
 use plugin_sdk::prelude::*;
 
 /// Words that say nothing about a text, one a line.
-const STOP_WORDS: &str = "a\nan\nand\nare\nas\nat\nbe\nby\nfor\nfrom\nin\nis\nit\nof\non\nor\nthat\nthe\nto\nwith\n";
+const STOP_WORDS: &str =
+    "a\nan\nand\nare\nas\nat\nbe\nby\nfor\nfrom\nin\nis\nit\nof\non\nor\nthat\nthe\nto\nwith\n";
 /// Longest that a reminder may wait: the profile's deadline must be longer.
 const REMIND_SECS_MAX: u32 = 60;
 
