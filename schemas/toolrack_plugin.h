@@ -84,7 +84,8 @@ typedef struct tr_host {
     /* also a checkpoint: TR_OK | CANCELLED | STALE. total<=0: unknown. Values that do not increase are dropped */
     tr_rc (*progress)(tr_host_ctx *, tr_call, double progress, double total, tr_str message) TR_NX;
     tr_rc (*check)(tr_host_ctx *, tr_call) TR_NX;              /* TR_OK | CANCELLED | STALE */
-    /* memory that the host sends without copying and without calling back into the plugin */
+    /* memory that the host sends without copying and without calling back into the plugin. A plugin can hold two for
+     * each call it can have; then NOMEM */
     tr_rc (*buf_alloc)(tr_host_ctx *, size_t cap, tr_buf *out) TR_NX;
     tr_rc (*buf_grow)(tr_host_ctx *, tr_buf *inout, size_t min_cap) TR_NX;
     int32_t (*log_level)(tr_host_ctx *) TR_NX;                 /* highest TR_LOG_* that is written */

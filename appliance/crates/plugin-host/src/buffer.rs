@@ -1,99 +1,191 @@
 //! Bytes that cross the line.
+//!
+//! Memory that the host lends to a plugin is registered: a buffer that comes back twice, or changed, meets a number
+//! that is no longer valid, and is not freed twice. Each plugin has its own places for such buffers, so that one that
+//! never gives any back runs out of its own.
 
 use std::ffi::c_void;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicPtr, AtomicUsize};
 
 use bytes::Bytes;
-use plugin_abi::{Buf, E_INVAL, E_NOMEM, E_TOO_LARGE, Rc, Release, Str};
+use crossbeam_queue::ArrayQueue;
+use plugin_abi::{Buf, E_INVAL, E_NOMEM, E_TOO_LARGE, Rc, Release as ReleaseFn, Str};
 
-/// Marks buffers of the host: `owner` of every [`Buf`] that [`allocate`] made.
-static HOST_OWNER: u8 = 0;
+/// The low bits of an owner hold this many generations of its place.
+const GENERATIONS: usize = 64;
 
-fn host_owner() -> *mut c_void {
-    (&raw const HOST_OWNER).cast_mut().cast()
+/// A place for one buffer. Its address, with its generation in the low bits, is the `owner` of the buffer.
+#[repr(align(64))]
+#[derive(Debug, Default)]
+struct Place {
+    /// `generation << 1`, plus one while a plugin holds a buffer.
+    state: AtomicUsize,
+    ptr: AtomicPtr<u8>,
+    cap: AtomicUsize,
+    /// The [`Buffers`] that this place belongs to: `release` gets nothing else to find them by.
+    home: AtomicPtr<Buffers>,
 }
 
-/// Makes an empty buffer with room for `cap` bytes.
-pub(crate) fn allocate(cap: usize, cap_max: usize) -> Result<Buf, Rc> {
-    if cap > cap_max {
-        return Err(E_TOO_LARGE);
+/// What a plugin may hold of the host's memory.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    places: Box<[Place]>,
+    free: ArrayQueue<usize>,
+}
+
+impl Buffers {
+    /// Room for `count` buffers at once. They must live for ever: a plugin may give a buffer back at any time.
+    pub(crate) fn new(count: usize) -> Self {
+        let free = ArrayQueue::new(count.max(1));
+        for index in 0..count {
+            // As many places as numbers: never full.
+            free.push(index).ok();
+        }
+        Self { places: (0..count).map(|_| Place::default()).collect(), free }
     }
-    let mut bytes = Vec::<u8>::new();
-    bytes.try_reserve_exact(cap).map_err(|_| E_NOMEM)?;
-    Ok(into_buf(bytes))
-}
 
-/// Makes sure that a buffer of the host has room for `cap` bytes.
-pub(crate) fn grow(buf: &mut Buf, cap: usize, cap_max: usize) -> Result<(), Rc> {
-    if cap > cap_max {
-        return Err(E_TOO_LARGE);
+    /// Makes an empty buffer with room for `cap` bytes.
+    pub(crate) fn allocate(&'static self, cap: usize, cap_max: usize) -> Result<Buf, Rc> {
+        if cap > cap_max {
+            return Err(E_TOO_LARGE);
+        }
+        let mut bytes = Vec::<u8>::new();
+        // At least one byte, so that the memory has an address of its own.
+        bytes.try_reserve_exact(cap.max(1)).map_err(|_| E_NOMEM)?;
+        let index = self.free.pop().ok_or(E_NOMEM)?;
+        Ok(self.lend(&self.places[index], bytes))
     }
-    if !is_host(buf) || buf.len > buf.cap {
-        return Err(E_INVAL);
+
+    /// Makes sure that a buffer of the host has room for `cap` bytes.
+    pub(crate) fn grow(&'static self, buf: &mut Buf, cap: usize, cap_max: usize) -> Result<(), Rc> {
+        if cap > cap_max {
+            return Err(E_TOO_LARGE);
+        }
+        let (index, place) = self.place_of(buf).ok_or(E_INVAL)?;
+        let room = place.cap.load(Relaxed);
+        if buf.len > room {
+            return Err(E_INVAL);
+        }
+        if cap <= room {
+            return Ok(());
+        }
+        let Some(mut bytes) = self.take_back(index, std::mem::replace(buf, Buf::EMPTY)) else {
+            return Err(E_INVAL);
+        };
+        // Doubling, so that a plugin that appends pays for each byte about once.
+        let wanted = cap.max(bytes.capacity().saturating_mul(2)).min(cap_max);
+        let reserved = bytes.try_reserve_exact(wanted - bytes.len()).map_err(|_| E_NOMEM);
+        *buf = self.lend(place, bytes);
+        reserved
     }
-    if cap <= buf.cap {
-        return Ok(());
+
+    /// Takes over a buffer that a plugin moved across, whoever made it, and frees it exactly once. `Err` when it
+    /// describes no memory, was given back before, or is larger than `bytes_max`.
+    pub(crate) fn take(&'static self, buf: Buf, bytes_max: usize) -> Result<Bytes, Rc> {
+        if buf.release.is_some_and(is_ours) {
+            let (index, _) = self.place_of(&buf).ok_or(E_INVAL)?;
+            let mut bytes = self.take_back(index, buf).ok_or(E_INVAL)?;
+            self.free.push(index).ok();
+            if bytes.len() > bytes_max {
+                return Err(E_TOO_LARGE);
+            }
+            // A much larger allocation than needed would be held for as long as the answer is.
+            if bytes.capacity() > bytes.len().saturating_mul(2).max(4_096) {
+                bytes.shrink_to_fit();
+            }
+            return Ok(bytes.into());
+        }
+        take_foreign(buf, bytes_max)
     }
-    let mut bytes = take_host(std::mem::replace(buf, Buf::EMPTY));
-    // Doubling, so that a plugin that appends pays for each byte about once.
-    let wanted = cap.max(bytes.capacity().saturating_mul(2)).min(cap_max);
-    let reserved = bytes.try_reserve_exact(wanted - bytes.len()).map_err(|_| E_NOMEM);
-    *buf = into_buf(bytes);
-    reserved
-}
 
-fn into_buf(mut bytes: Vec<u8>) -> Buf {
-    let buf = Buf {
-        ptr: bytes.as_mut_ptr(),
-        len: bytes.len(),
-        cap: bytes.capacity(),
-        owner: host_owner(),
-        release: Some(release_host),
-    };
-    std::mem::forget(bytes);
-    buf
-}
+    /// The place that a buffer names, if it is one of these.
+    fn place_of(&self, buf: &Buf) -> Option<(usize, &Place)> {
+        if !buf.release.is_some_and(is_ours) {
+            return None;
+        }
+        let offset =
+            (buf.owner.addr() & !(GENERATIONS - 1)).checked_sub(self.places.as_ptr().addr())?;
+        let index = offset / size_of::<Place>();
+        Some((index, self.places.get(index)?))
+    }
 
-fn is_host(buf: &Buf) -> bool {
-    // The host gives out no null, not even for no bytes: where one is, the plugin has changed the buffer.
-    !buf.ptr.is_null()
-        && buf.owner == host_owner()
-        && buf.release.is_some_and(|release| std::ptr::fn_addr_eq(release, release_host as Release))
-}
+    /// Hands memory out in `place`, which nobody else has.
+    fn lend(&'static self, place: &'static Place, mut bytes: Vec<u8>) -> Buf {
+        let (ptr, len, cap) = (bytes.as_mut_ptr(), bytes.len(), bytes.capacity());
+        std::mem::forget(bytes);
+        place.ptr.store(ptr, Relaxed);
+        place.cap.store(cap, Relaxed);
+        place.home.store(std::ptr::from_ref(self).cast_mut(), Relaxed);
+        let generation = place.state.load(Relaxed) >> 1;
+        place.state.store(generation << 1 | 1, Release);
+        let owner = std::ptr::from_ref(place).cast_mut().cast::<c_void>();
+        let owner = owner.map_addr(|address| address | (generation % GENERATIONS));
+        Buf { ptr, len, cap, owner, release: Some(release_ours) }
+    }
 
-/// Takes a buffer of the host back.
-fn take_host(buf: Buf) -> Vec<u8> {
-    // SAFETY: `into_buf` made this pointer and capacity from a `Vec`, and rule R4 makes the caller their only holder;
-    // every caller has checked that `len` is at most `cap`.
-    unsafe { Vec::from_raw_parts(buf.ptr, buf.len, buf.cap) }
-}
-
-unsafe extern "C" fn release_host(_: *mut c_void, ptr: *mut u8, cap: usize) {
-    if !ptr.is_null() {
-        // SAFETY: rule R4: the holder calls this once with what `into_buf` gave out.
-        drop(unsafe { Vec::from_raw_parts(ptr, 0, cap) });
+    /// Takes memory back. `None` when the plugin no longer holds it, or has changed what describes it; in the latter
+    /// case the memory is freed. The place stays taken.
+    fn take_back(&self, index: usize, buf: Buf) -> Option<Vec<u8>> {
+        let place = self.places.get(index)?;
+        let bytes = place.claim(buf.owner.addr() % GENERATIONS)?;
+        if buf.len > bytes.capacity() || buf.ptr.cast_const() != bytes.as_ptr() {
+            drop(bytes);
+            self.free.push(index).ok();
+            return None;
+        }
+        let mut bytes = bytes;
+        // SAFETY: at most the capacity, and the plugin vouches for having written `len` bytes (R4).
+        unsafe { bytes.set_len(buf.len) };
+        Some(bytes)
     }
 }
 
-/// Takes over a buffer that a plugin moved across, whoever made it, and frees it exactly once. `Err` when it
-/// describes no memory or is larger than `bytes_max`.
-pub(crate) fn take(buf: Buf, bytes_max: usize) -> Result<Bytes, Rc> {
+impl Place {
+    /// Ends the plugin's hold on the memory here: of all that try, one gets it, with no bytes in use.
+    fn claim(&self, tag: usize) -> Option<Vec<u8>> {
+        let held = self.state.load(Acquire);
+        let generation = held >> 1;
+        let is_held = held & 1 == 1 && generation % GENERATIONS == tag;
+        let next = generation.wrapping_add(1) << 1;
+        if !is_held || self.state.compare_exchange(held, next, AcqRel, Relaxed).is_err() {
+            return None;
+        }
+        let (ptr, cap) = (self.ptr.load(Relaxed), self.cap.load(Relaxed));
+        // SAFETY: `lend` took pointer and capacity from a `Vec` and stored them before it marked the place; the exchange
+        // above makes this the only holder.
+        Some(unsafe { Vec::from_raw_parts(ptr, 0, cap) })
+    }
+}
+
+fn is_ours(release: ReleaseFn) -> bool {
+    std::ptr::fn_addr_eq(release, release_ours as ReleaseFn)
+}
+
+unsafe extern "C" fn release_ours(owner: *mut c_void, _: *mut u8, _: usize) {
+    let tag = owner.addr() % GENERATIONS;
+    let place = owner.map_addr(|address| address & !(GENERATIONS - 1)).cast::<Place>();
+    if place.is_null() {
+        return;
+    }
+    // SAFETY: the owner is what `lend` gave out (R4), so it is the address of a place, and places live for ever.
+    let place = unsafe { &*place };
+    let Some(bytes) = place.claim(tag) else { return };
+    drop(bytes);
+    // SAFETY: set by `lend` to buffers that live for ever, as `allocate` and `grow` demand.
+    let home = unsafe { &*place.home.load(Relaxed) };
+    let offset = std::ptr::from_ref(place).addr() - home.places.as_ptr().addr();
+    home.free.push(offset / size_of::<Place>()).ok();
+}
+
+/// Copies a buffer of the plugin's own memory and gives it back.
+fn take_foreign(buf: Buf, bytes_max: usize) -> Result<Bytes, Rc> {
     // A constant of the library has no capacity of its own.
     let fits = buf.release.is_none() || buf.len <= buf.cap;
     let is_sound = fits && (buf.len == 0 || !buf.ptr.is_null()) && buf.len <= isize::MAX as usize;
     if !is_sound {
         // What it describes is not believable, so neither is what to free.
         return Err(E_INVAL);
-    }
-    if is_host(&buf) {
-        let mut bytes = take_host(buf);
-        if bytes.len() > bytes_max {
-            return Err(E_TOO_LARGE);
-        }
-        // A much larger allocation than needed would be held for as long as the answer is.
-        if bytes.capacity() > bytes.len().saturating_mul(2).max(4_096) {
-            bytes.shrink_to_fit();
-        }
-        return Ok(bytes.into());
     }
     let result = if buf.len > bytes_max {
         Err(E_TOO_LARGE)
@@ -116,3 +208,6 @@ pub(crate) fn lent(text: Str) -> String {
     // SAFETY: the plugin lends the memory until this function's caller returns (R3).
     String::from_utf8_lossy(unsafe { text.as_bytes() }).into_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,6 @@ use plugin_abi::{
 use protocol::json::Raw;
 use protocol::{Call, MetaKey, Param};
 
-use crate::buffer;
 use crate::describe::{self, Described};
 use crate::error::LoadError;
 use crate::host_functions::HostState;
@@ -151,7 +150,7 @@ impl Core {
         let mut json = Buf::EMPTY;
         // SAFETY: as for `cancel`; the buffer moves to this side.
         let rc = unsafe { describe(self.plugin, &raw mut json) };
-        let json = buffer::take(json, TEXT_BYTES_MAX);
+        let json = self.host.buffers.take(json, TEXT_BYTES_MAX);
         if rc != OK {
             return Err(wrong(format!("describe returned {rc}")));
         }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use plugin_abi::{Buf, CreateArgs, OK, PluginApi, Str};
 
-use crate::buffer;
 use crate::core::{Core, TEXT_BYTES_MAX};
 use crate::describe::Described;
 use crate::error::LoadError;
@@ -83,7 +82,7 @@ fn create_here(
     let table = host.table();
     // SAFETY: everything lent lives until this returns; the table lives for ever; nobody else has the plugin yet.
     let rc = unsafe { create(table, &raw const args, &raw mut plugin, &raw mut error) };
-    let text = buffer::take(error, TEXT_BYTES_MAX).unwrap_or_default();
+    let text = host.buffers.take(error, TEXT_BYTES_MAX).unwrap_or_default();
     if rc != OK {
         let text = String::from_utf8_lossy(&text);
         let text = if text.is_empty() { format!("code {rc}") } else { text.into_owned() };

@@ -15,7 +15,7 @@ use plugin_abi::{
 use protocol::json::{Limits as JsonLimits, check};
 use protocol::{Event, LogLevel};
 
-use crate::buffer;
+use crate::buffer::{self, Buffers};
 use crate::line::one_line;
 use crate::log_lines::{Admission, LogLines};
 use crate::settings::{Notice, NoticeSink};
@@ -26,6 +26,7 @@ use crate::threads::monotonic_ns;
 pub(crate) struct HostState {
     pub(crate) name: Arc<str>,
     pub(crate) slots: Slots,
+    pub(crate) buffers: Buffers,
     pub(crate) counters: Arc<Counters>,
     pub(crate) response_bytes_max: usize,
     pub(crate) notices: NoticeSink,
@@ -92,8 +93,8 @@ unsafe extern "C" fn complete(
         // SAFETY: the plugin lends a whole `CallResult` (R3) and moves its two buffers (R4): they are taken from this
         // copy once, and the plugin does not touch them again.
         let result = unsafe { result.read() };
-        let body = buffer::take(result.body, state.response_bytes_max);
-        let given_state = buffer::take(result.state, STATE_BYTES_MAX);
+        let body = state.buffers.take(result.body, state.response_bytes_max);
+        let given_state = state.buffers.take(result.state, STATE_BYTES_MAX);
         let (Ok(body), Ok(given_state)) = (&body, &given_state) else {
             let is_large =
                 body.err() == Some(E_TOO_LARGE) || given_state.err() == Some(E_TOO_LARGE);
@@ -179,7 +180,7 @@ unsafe extern "C" fn buf_alloc(ctx: *mut HostCtx, cap: usize, out: *mut Buf) -> 
         if out.is_null() || !out.is_aligned() {
             return E_INVAL;
         }
-        match buffer::allocate(cap, state.response_bytes_max) {
+        match state.buffers.allocate(cap, state.response_bytes_max) {
             Ok(buf) => {
                 // SAFETY: not null and aligned, and the plugin lends room for one `Buf`. Nothing is dropped there.
                 unsafe { out.write(buf) };
@@ -197,7 +198,7 @@ unsafe extern "C" fn buf_grow(ctx: *mut HostCtx, inout: *mut Buf, min_cap: usize
         }
         // SAFETY: not null and aligned, and the plugin lends a `Buf` that nobody else uses meanwhile (R4).
         let buf = unsafe { &mut *inout };
-        buffer::grow(buf, min_cap, state.response_bytes_max).err().unwrap_or(OK)
+        state.buffers.grow(buf, min_cap, state.response_bytes_max).err().unwrap_or(OK)
     })
 }
 

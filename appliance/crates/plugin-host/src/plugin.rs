@@ -15,6 +15,7 @@ use plugin_abi::OK;
 use protocol::{Call, Method, Outcome, Param, Refusal, RefusalKind};
 use tokio::sync::oneshot;
 
+use crate::buffer::Buffers;
 use crate::call::{Invocation, PendingCall};
 use crate::core::{Core, Job};
 use crate::create::{START_DEADLINE, create, destroy_by, start_run};
@@ -32,6 +33,10 @@ use crate::threads::{Control, ControlThread, Pool, monotonic_ns};
 
 /// From when on a control thread that does not come back counts as lost.
 const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(2);
+
+/// Buffers of the host that a plugin can hold for each call it can have: a result, and one that it grows out of. One
+/// more is for its description.
+const BUFFERS_PER_CALL: usize = 2;
 
 /// Within this time `overruns_max` overruns break a tool's promise not to block.
 const OVERRUN_WINDOW: Duration = Duration::from_secs(1);
@@ -115,9 +120,11 @@ impl Plugin {
         let descriptor::Checked { api, is_serial } = descriptor::check(path, entry)?;
         let counters = Arc::new(Counters::default());
         let limits = &settings.limits;
+        let calls_max = limits.concurrent_calls + limits.queue_calls;
         let host: &'static HostState = Box::leak(Box::new(HostState {
             name: Arc::clone(&settings.name),
-            slots: Slots::new(limits.concurrent_calls + limits.queue_calls, Arc::clone(&counters)),
+            slots: Slots::new(calls_max, Arc::clone(&counters)),
+            buffers: Buffers::new(calls_max * BUFFERS_PER_CALL + 1),
             counters: Arc::clone(&counters),
             response_bytes_max: limits.response_bytes_max,
             notices,

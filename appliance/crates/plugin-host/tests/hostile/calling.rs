@@ -95,6 +95,7 @@ async fn results_that_describe_no_memory_are_rejected() {
         "huge_len",
         "len_above_cap",
         "over_cap",
+        "null_host_buffer",
         "small_struct",
         "null_result",
         "odd_result",
@@ -107,12 +108,24 @@ async fn results_that_describe_no_memory_are_rejected() {
     let mut cases = tools.map(|tool| (tool, Ended::rejected())).into_iter().collect::<Vec<_>>();
     cases.extend([
         ("null_mime", Ended::text("xxx")),
-        ("null_host_buffer", Ended::text("")),
         ("no_room", Ended::text("buf_alloc -10")),
         ("foreign_growth", Ended::text("-1 -1 -1")),
     ]);
     let started = beside_a_healthy_one(each_ends(&cases)).await;
     assert_eq!(started.plugin.counted().rejected_results, tools.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_of_the_host_is_freed_once_and_cannot_be_hoarded() {
+    let result = "x".repeat(8_192);
+    beside_a_healthy_one(each_ends(&[
+        ("same_buffer_twice", Ended::text(&result)),
+        ("same_buffer_twice", Ended::text(&result)),
+        // Two for each of four calls, and one.
+        ("hoard", Ended::text("9 held")),
+        ("hoard", Ended::text("9 held")),
+    ]))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

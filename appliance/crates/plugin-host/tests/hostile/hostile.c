@@ -83,7 +83,7 @@ static const char tools[] = "{\"tools\":[\n"
     TOOL("reserved_meta") TOOL("escaped_meta") TOOL("reserved_member") TOOL("no_content") TOOL("content_object")
     TOOL("space_around") TOOL("line_breaks") TOOL("structured_lines") TOOL("bad_structured")
     TOOL("null_body") TOOL("huge_len") TOOL("len_above_cap") TOOL("over_cap") TOOL("no_room")
-    TOOL("null_host_buffer") TOOL("small_struct") TOOL("null_result") TOOL("odd_result") TOOL("bad_status")
+    TOOL("null_host_buffer") TOOL("same_buffer_twice") TOOL("hoard") TOOL("small_struct") TOOL("null_result") TOOL("odd_result") TOOL("bad_status")
     TOOL("bad_format") TOOL("no_mime") TOOL("null_mime") TOOL("endless_mime") TOOL("question_list")
     TOOL("question_unknown") TOOL("large_state") TOOL("failure_without_flag") TOOL("flood") TOOL("null_strings")
     TOOL("endless_strings") TOOL("bad_words") TOOL("foreign_growth") TOOL("busy") TOOL("missing") TOOL("unknown_code")
@@ -300,6 +300,25 @@ static tr_rc result_tools(const tr_call_args *args) {
         tr_rc of_foreign = host->buf_grow(host->ctx, &foreign, 100);
         tr_rc of_null = host->buf_grow(host->ctx, NULL, 100), nowhere = host->buf_alloc(host->ctx, 8, NULL);
         snprintf(seen, sizeof seen, "%d %d %d", of_foreign, of_null, nowhere);
+        return say_seen(args->call);
+    }
+    if (IS("same_buffer_twice")) {
+        tr_result result = {.struct_size = sizeof result, .format = TR_FMT_TEXT};
+        if (host->buf_alloc(host->ctx, 8192, &result.body) != TR_OK) return TR_E_NOMEM;
+        memset(result.body.ptr, 'x', 8192);
+        result.body.len = 8192;
+        tr_result again = result;
+        host->complete(host->ctx, args->call, &result);
+        host->complete(host->ctx, args->call, &again);
+        again.body.release(again.body.owner, again.body.ptr, again.body.cap);
+        return TR_OK;
+    }
+    if (IS("hoard")) {
+        static tr_buf held[64];
+        size_t count = 0;
+        while (count < 64 && host->buf_alloc(host->ctx, 8, &held[count]) == TR_OK) count++;
+        snprintf(seen, sizeof seen, "%zu held", count);
+        while (count-- > 0) held[count].release(held[count].owner, held[count].ptr, held[count].cap);
         return say_seen(args->call);
     }
     if (IS("busy")) return TR_E_BUSY;
