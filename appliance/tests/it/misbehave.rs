@@ -85,6 +85,7 @@ fn panics_hangs_and_floods_leave_the_process_and_its_other_plugins_alone() {
     program.wait_for(|_, line| {
         line["message"] == "Plugin logs too much; its lines of this second are left out."
     });
+    assert_eq!(program.control("/readyz").status, 200);
     let asked = Instant::now();
     program.signal("TERM");
     let stopped = program.wait_for(|_, line| line["message"] == "Plugin did not stop.");
