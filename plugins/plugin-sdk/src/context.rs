@@ -92,9 +92,7 @@ impl Context {
     /// Whether nobody waits for the result any more.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        let table = self.host.table();
-        // SAFETY: callable at any time.
-        table.check.is_some_and(|check| unsafe { check(table.ctx, self.call) } != OK)
+        self.host.is_cancelled(self.call)
     }
 
     /// Ends the call here when nobody waits for it any more.

@@ -37,6 +37,12 @@ impl Host {
         }
     }
 
+    /// Whether nobody waits for a call any more.
+    pub(crate) fn is_cancelled(self, call: u64) -> bool {
+        // SAFETY: callable at any time.
+        self.0.check.is_some_and(|check| unsafe { check(self.0.ctx, call) } != abi::OK)
+    }
+
     /// Writes an error to the operator's log.
     pub fn error(self, message: &str) {
         self.log_raw(0, abi::log::ERROR, "plugin", message);

@@ -188,8 +188,10 @@ impl<P: Author> Instance<P> {
                     running.await;
                     lock(&instance.running).remove(&call);
                 });
-                if !task.is_finished() {
-                    lock(&self.running).insert(call, task.abort_handle());
+                lock(&self.running).insert(call, task.abort_handle());
+                // A cancellation that came before found nothing to end.
+                if self.host.is_cancelled(call) {
+                    self.cancel(call);
                 }
             }
         });

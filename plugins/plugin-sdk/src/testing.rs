@@ -15,7 +15,7 @@
 //! assert_eq!(answer.text(), "Hello!");
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::c_void;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -75,8 +75,10 @@ pub enum Told {
     Detached(u32),
 }
 
+#[derive(Default)]
 struct Ctx {
     answers: Mutex<HashMap<CallHandle, Sender<Answer>>>,
+    cancelled: Mutex<HashSet<CallHandle>>,
     told: Mutex<Vec<Told>>,
 }
 
@@ -99,8 +101,7 @@ impl<P: Author> Harness<P> {
     /// # Errors
     /// What the plugin says.
     pub fn new(config: &str) -> Result<Self> {
-        let ctx: &'static Ctx =
-            Box::leak(Box::new(Ctx { answers: Mutex::default(), told: Mutex::default() }));
+        let ctx: &'static Ctx = Box::leak(Box::default());
         let table: &'static HostTable = Box::leak(Box::new(table(ctx)));
         // SAFETY: the table was leaked.
         let host = unsafe { Host::from_raw(table) };
@@ -135,6 +136,14 @@ impl<P: Author> Harness<P> {
     #[must_use]
     pub fn call_tool(&self, name: &str, arguments: &str) -> Answer {
         self.ask_tool(name, arguments, 0, "", &[])
+    }
+
+    /// Begins a call of a tool that does not end at once: only async tools come back before they have.
+    #[must_use]
+    pub fn begin_tool(&self, name: &str, arguments: &str) -> Begun<'_, P> {
+        let item = self.index("tools", "name", name).unwrap_or(ITEM_NONE & !ITEM_TEMPLATE);
+        let (call, answer) = self.begin(call_kind::TOOL, item, name, arguments, (0, "", &[]));
+        Begun { harness: self, call, answer }
     }
 
     /// Calls a tool in a later round: with the client's answers, and what the round before gave as state.
@@ -192,7 +201,7 @@ impl<P: Author> Harness<P> {
         params: &str,
         round: (u32, &str, &[u8]),
     ) -> Answer {
-        let answer = self.begin(kind, item, name, params, round);
+        let (_, answer) = self.begin(kind, item, name, params, round);
         // Every call ends: a plugin that never completes is a test that hangs, and shows itself.
         answer.recv().expect("the call was completed")
     }
@@ -204,7 +213,7 @@ impl<P: Author> Harness<P> {
         name: &str,
         params: &str,
         round: (u32, &str, &[u8]),
-    ) -> Receiver<Answer> {
+    ) -> (CallHandle, Receiver<Answer>) {
         let (sender, receiver) = channel();
         let call = self.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         lock(&self.ctx.answers).insert(call, sender);
@@ -225,7 +234,28 @@ impl<P: Author> Harness<P> {
         };
         // SAFETY: everything lent lives until this returns.
         unsafe { self.instance.call(&args) };
-        receiver
+        (call, receiver)
+    }
+}
+
+/// A call that was begun.
+pub struct Begun<'h, P: Author> {
+    harness: &'h Harness<P>,
+    call: CallHandle,
+    answer: Receiver<Answer>,
+}
+
+impl<P: Author> Begun<'_, P> {
+    /// Cancels the call, as a client that goes away does.
+    pub fn cancel(&self) {
+        lock(&self.harness.ctx.cancelled).insert(self.call);
+        self.harness.instance.cancel(self.call);
+    }
+
+    /// Waits for the end.
+    #[must_use]
+    pub fn end(self) -> Answer {
+        self.answer.recv().expect("the call was completed")
     }
 }
 
@@ -305,16 +335,27 @@ unsafe extern "C" fn complete(to: *mut HostCtx, call: CallHandle, result: *const
 
 unsafe extern "C" fn progress(
     to: *mut HostCtx,
-    _: CallHandle,
+    call: CallHandle,
     progress: f64,
     _: f64,
     message: Str,
 ) -> Rc {
-    tell(to, Told::Progress(progress, lent(message)))
+    tell(to, Told::Progress(progress, lent(message)));
+    state_of(to, call)
 }
 
 unsafe extern "C" fn check(to: *mut HostCtx, call: CallHandle) -> Rc {
-    if lock(&ctx(to).answers).contains_key(&call) { OK } else { plugin_abi::E_STALE }
+    state_of(to, call)
+}
+
+fn state_of(to: *mut HostCtx, call: CallHandle) -> Rc {
+    if !lock(&ctx(to).answers).contains_key(&call) {
+        plugin_abi::E_STALE
+    } else if lock(&ctx(to).cancelled).contains(&call) {
+        plugin_abi::E_CANCELLED
+    } else {
+        OK
+    }
 }
 
 unsafe extern "C" fn buf_alloc(_: *mut HostCtx, cap: usize, out: *mut Buf) -> Rc {
