@@ -1,6 +1,7 @@
-//! Checks, generators and conformance: `cargo ci <task>`.
+//! Checks, generators, conformance and benchmark: `cargo ci <task>`.
 
 mod arrows;
+mod bench;
 mod conformance;
 mod dev;
 mod interop;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Checks, generators and conformance.
+/// Checks, generators, conformance and benchmark.
 #[derive(Parser)]
 #[command(name = "cargo ci")]
 struct Cli {
@@ -46,6 +47,8 @@ enum Task {
     Conformance,
     /// Drive the real program with the official clients, and check its messages against the official schemas.
     Interop,
+    /// Measure the appliance beside its peers; not part of the tests.
+    Bench(bench::Arguments),
 }
 
 /// What a task ends with: a sentence that says what is wrong and how to mend it.
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Task::Schemas { check } => schemas::run(check),
         Task::Conformance => conformance::run(),
         Task::Interop => interop::run(),
+        Task::Bench(arguments) => bench::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

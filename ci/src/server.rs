@@ -31,10 +31,9 @@ impl Server {
         let mut lines = BufReader::new(stderr).lines();
         let mut said = Vec::new();
         while let Some(Ok(line)) = lines.next() {
-            let fields: Value = serde_json::from_str(&line).unwrap_or_default();
+            let address = address(&line);
             said.push(line);
-            if fields["message"] == "Listening." {
-                let url = fields["url"].as_str().unwrap_or_default().to_owned();
+            if let Some(url) = address {
                 // Keeps the pipe empty for as long as the program writes to it.
                 std::thread::spawn(move || lines.for_each(drop));
                 return Ok(Self { child, url });
@@ -48,6 +47,15 @@ impl Server {
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
+}
+
+/// The address in a line that says where a server listens: of our log, or `listening http://...`.
+pub(crate) fn address(line: &str) -> Option<String> {
+    if let Some(url) = line.strip_prefix("listening ") {
+        return Some(url.to_owned());
+    }
+    let fields: Value = serde_json::from_str(line).ok()?;
+    (fields["message"] == "Listening.").then(|| fields["url"].as_str().map(str::to_owned))?
 }
 
 impl Drop for Server {

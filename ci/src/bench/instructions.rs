@@ -1,0 +1,113 @@
+//! User instructions for one call, counted by valgrind: the same on a busy machine and on a quiet one.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use serde::Serialize;
+
+use super::Settings;
+use super::client::Client;
+use super::contestants::Contestant;
+use super::process::Process;
+use super::rounds::SIZES;
+use super::wire::{self, Era};
+use crate::run;
+
+/// Calls of the two runs whose difference is divided by the difference in calls, so that starting up cancels out.
+const CALLS: [u32; 2] = [200, 1200];
+
+/// One contestant in one case.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    /// The contestant.
+    pub(crate) server: &'static str,
+    /// The era.
+    pub(crate) era: &'static str,
+    /// Bytes of the text to echo.
+    pub(crate) text_bytes: usize,
+    /// User instructions for one call.
+    pub(crate) instructions: f64,
+}
+
+/// Whether valgrind can be run.
+pub(crate) fn available() -> bool {
+    let mut valgrind = Command::new("valgrind");
+    valgrind.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    valgrind.status().is_ok_and(|status| status.success())
+}
+
+/// Counts for each in each case.
+pub(crate) fn measure(
+    chosen: &[&'static Contestant],
+    settings: &Settings,
+) -> Result<Vec<Row>, String> {
+    let mut rows = Vec::new();
+    for contestant in chosen {
+        for text_bytes in SIZES {
+            for (era, _) in contestant.eras {
+                let count = |calls| {
+                    count(contestant, *era, text_bytes, calls, settings)
+                        .map_err(|error| format!("{}: {error}", contestant.name))
+                };
+                let (few, many) = (count(CALLS[0])?, count(CALLS[1])?);
+                rows.push(Row {
+                    server: contestant.name,
+                    era: era.name(),
+                    text_bytes,
+                    instructions: many.saturating_sub(few) as f64 / f64::from(CALLS[1] - CALLS[0]),
+                });
+            }
+        }
+        run::say(&format!("  {} done", contestant.name));
+    }
+    Ok(rows)
+}
+
+/// All instructions of a process that answers `calls` on one connection.
+fn count(
+    contestant: &Contestant,
+    era: Era,
+    text_bytes: usize,
+    calls: u32,
+    settings: &Settings,
+) -> Result<u64, String> {
+    let folder = run::root().join("target/ci/bench");
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let profile = folder.join(format!("callgrind.{}", contestant.name));
+    let mut argv = vec!["valgrind".to_owned(), "--tool=callgrind".to_owned()];
+    argv.push(format!("--callgrind-out-file={}", profile.display()));
+    argv.push(format!("--log-file={}", folder.join("valgrind.log").display()));
+    argv.extend(contestant.argv(era, text_bytes + 96));
+    let process = Process::start(&argv, settings.cores.server)?;
+    let mut client = Client::connect(process.authority())?;
+    let text = wire::text(text_bytes);
+    let session = client.prepare(era)?;
+    let request = wire::call(process.authority(), era, session.as_deref(), &text);
+    for _ in 0..calls {
+        let answer = client.exchange(&request)?;
+        if answer.status != 200 {
+            return Err(format!("status {}", answer.status));
+        }
+    }
+    process.terminate()?;
+    let written =
+        fs::read_to_string(&profile).map_err(|error| format!("{}: {error}", profile.display()))?;
+    total(&written).ok_or_else(|| format!("{}: no total in it", profile.display()))
+}
+
+/// The sum in a profile as callgrind writes it.
+fn total(profile: &str) -> Option<u64> {
+    let line = profile.lines().find_map(|line| line.strip_prefix("totals: "))?;
+    line.split(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_total_of_a_profile() {
+        assert_eq!(total("events: Ir\nfn=(1) main\n7 40\n\ntotals: 4711\n"), Some(4711));
+        assert_eq!(total("events: Ir\n"), None);
+    }
+}

@@ -1,0 +1,94 @@
+//! The machine: what it is, and which of its cores does what.
+
+use std::fs;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use serde::Serialize;
+
+use crate::Outcome;
+use crate::run;
+
+/// What the figures were measured on.
+#[derive(Debug, Serialize)]
+pub(crate) struct Machine {
+    /// Processor, as it calls itself.
+    pub(crate) processor: String,
+    /// Cores that this process may use.
+    pub(crate) cores: usize,
+    /// Version of the kernel.
+    pub(crate) kernel: String,
+    /// Commit of the checkout; `-dirty` when it was changed since.
+    pub(crate) commit: String,
+    /// Version of the compiler.
+    pub(crate) compiler: String,
+    /// Coordinated universal time at the begin.
+    pub(crate) date: String,
+}
+
+impl Machine {
+    /// Looks around.
+    pub(crate) fn describe() -> Result<Self, String> {
+        let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let processor = cpus
+            .lines()
+            .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+            .map_or("unknown", |(_, name)| name);
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let said = |program: &str, arguments: &[&str]| {
+            run::output(program, arguments).map(|text| text.trim().to_owned())
+        };
+        Ok(Self {
+            processor: processor.to_owned(),
+            cores: allowed()?.len(),
+            kernel: kernel.trim().to_owned(),
+            commit: said("git", &["describe", "--always", "--dirty"])
+                .unwrap_or_else(|_| "unknown".to_owned()),
+            compiler: said("rustc", &["--version"])?,
+            date: said("date", &["--utc", "+%Y-%m-%d %H:%M UTC"])?,
+        })
+    }
+}
+
+/// The core of the servers and that of the generator.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cores {
+    /// Where the servers run, one at a time.
+    pub(crate) server: usize,
+    /// Where the load comes from.
+    pub(crate) generator: usize,
+}
+
+impl Cores {
+    /// The first two that this process may use.
+    pub(crate) fn choose() -> Result<Self, String> {
+        match allowed()?.as_slice() {
+            [server, generator, ..] => Ok(Self { server: *server, generator: *generator }),
+            _ => {
+                Err("the benchmark needs two cores: one for the server, one for the load"
+                    .to_owned())
+            }
+        }
+    }
+}
+
+fn allowed() -> Result<Vec<usize>, String> {
+    let set = sched_getaffinity(None).map_err(|error| format!("cannot ask for cores: {error}"))?;
+    Ok((0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect())
+}
+
+/// Keeps this thread, and what it starts from now on, on one core.
+pub(crate) fn pin(core: usize) -> Outcome {
+    let mut set = CpuSet::new();
+    set.set(core);
+    sched_setaffinity(None, &set).map_err(|error| format!("cannot pin to core {core}: {error}"))
+}
+
+/// Allows this process, and what it starts, as many descriptors as the system lets it have; how many.
+pub(crate) fn raise_descriptors() -> Result<u64, String> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    setrlimit(Resource::Nofile, raised)
+        .map_err(|error| format!("cannot raise the limit of descriptors: {error}"))?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
+}
