@@ -10,6 +10,9 @@ use super::wire::{self, Era};
 /// How long a server may take for one answer before the benchmark gives it up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Length of a session's id that the ceiling's clients make up: as long as ours.
+const SESSION_ID_BYTES: usize = 43;
+
 /// One connection.
 pub(crate) struct Client {
     stream: TcpStream,
@@ -72,18 +75,27 @@ impl Client {
         Ok(session)
     }
 
-    /// Shakes hands if `era` asks for it.
-    pub(crate) fn prepare(&mut self, era: Era) -> Result<Option<String>, String> {
-        if era == Era::Session { self.open_session().map(Some) } else { Ok(None) }
+    /// Shakes hands if `era` asks for it. The ceiling speaks no MCP; its clients pretend that it gave them a session.
+    pub(crate) fn prepare(&mut self, era: Era, speaks_mcp: bool) -> Result<Option<String>, String> {
+        match era {
+            Era::Session if speaks_mcp => self.open_session().map(Some),
+            Era::Session => Ok(Some("0".repeat(SESSION_ID_BYTES))),
+            Era::Sessionless | Era::Modern => Ok(None),
+        }
     }
 
-    /// Calls `echo` once and looks at the answer; `true` demands that it is an echo.
-    pub(crate) fn call(&mut self, era: Era, text: &str, echoes: bool) -> Result<Answer, String> {
-        let session = self.prepare(era)?;
+    /// Calls `echo` once; whoever speaks MCP must say the text back.
+    pub(crate) fn call(
+        &mut self,
+        era: Era,
+        text: &str,
+        speaks_mcp: bool,
+    ) -> Result<Answer, String> {
+        let session = self.prepare(era, speaks_mcp)?;
         let answer = self.exchange(&wire::call(&self.authority, era, session.as_deref(), text))?;
         let message = answer::message(&answer::body(&answer.bytes)?);
         let is_echo = message.is_some_and(|message| answer::echoes(&message, text));
-        if answer.status != 200 || (echoes && !is_echo) {
+        if answer.status != 200 || (speaks_mcp && !is_echo) {
             return Err(format!("not an echo: {}", String::from_utf8_lossy(&answer.bytes)));
         }
         Ok(answer)

@@ -98,8 +98,8 @@ impl Contestant {
         }
     }
 
-    /// Whether it is the appliance or a peer, whose answers hold the text.
-    pub(crate) fn echoes(&self) -> bool {
+    /// Whether it shakes hands and says the text back; the ceiling does neither.
+    pub(crate) fn speaks_mcp(&self) -> bool {
         self.role != Role::Ceiling
     }
 }
@@ -136,7 +136,7 @@ pub(crate) fn build(chosen: &[&Contestant]) -> Outcome {
     let manifest = format!("{PEERS}/Cargo.toml");
     let peers = chosen.iter().filter(|contestant| contestant.role != Role::Ours);
     let programs = peers.filter_map(|contestant| contestant.program.rsplit('/').next());
-    for package in programs.chain(["bare-line-loop"]) {
+    for package in programs.chain(["bare-line-loop", "fifth-plugin"]) {
         let target = format!("{PEERS}/target");
         let arguments = [
             "build",

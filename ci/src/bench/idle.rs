@@ -48,20 +48,20 @@ fn row(contestant: &Contestant, settings: &Settings) -> Result<Row, String> {
     let is_ours = contestant.role == Role::Ours;
     let era = contestant.eras.last().map_or(Era::Modern, |(era, _)| *era);
     let process = start(contestant, era, settings)?;
-    let echoes = contestant.echoes();
-    Client::connect(process.authority())?.call(era, "x", echoes)?;
+    let speaks_mcp = contestant.speaks_mcp();
+    Client::connect(process.authority())?.call(era, "x", speaks_mcp)?;
     let resident_bytes = process.resident_bytes()?;
 
     let connections = settings.idle_connections;
     let mut client = Client::connect(process.authority())?;
     for _ in 0..WARM_UP_CALLS {
-        client.call(era, "x", echoes)?;
+        client.call(era, "x", speaks_mcp)?;
     }
     let before = process.resident_bytes()?;
     let mut kept = Vec::with_capacity(connections);
     for _ in 0..connections {
         let mut client = Client::connect(process.authority())?;
-        client.call(era, "x", echoes)?;
+        client.call(era, "x", speaks_mcp)?;
         kept.push(client);
     }
     let connection_bytes = each(before, process.resident_bytes()?, connections);

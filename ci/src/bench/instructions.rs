@@ -81,7 +81,7 @@ fn count(
     let process = Process::start(&argv, settings.cores.server)?;
     let mut client = Client::connect(process.authority())?;
     let text = wire::text(text_bytes);
-    let session = client.prepare(era)?;
+    let session = client.prepare(era, contestant.speaks_mcp())?;
     let request = wire::call(process.authority(), era, session.as_deref(), &text);
     for _ in 0..calls {
         let answer = client.exchange(&request)?;

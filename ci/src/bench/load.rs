@@ -30,7 +30,7 @@ pub(crate) struct Workload<'a> {
     /// Connections, each with one request in flight.
     pub(crate) connections: usize,
     /// Whether answers must hold the text; the ceiling's do not.
-    pub(crate) echoes: bool,
+    pub(crate) speaks_mcp: bool,
 }
 
 /// What came back.
@@ -142,7 +142,7 @@ impl<'a> Load<'a> {
 impl Line {
     fn open(authority: &str, workload: Workload<'_>) -> Result<Self, String> {
         let mut client = Client::connect(authority)?;
-        let session = client.prepare(workload.era)?;
+        let session = client.prepare(workload.era, workload.speaks_mcp)?;
         let request = wire::call(authority, workload.era, session.as_deref(), workload.text);
         let stream = client.into_stream();
         stream.set_nonblocking(true).map_err(|error| error.to_string())?;
@@ -233,7 +233,7 @@ impl Outcome {
             self.fail(1, &String::from_utf8_lossy(answer));
             return;
         }
-        if workload.echoes && self.answers.is_multiple_of(SAMPLE_EVERY) {
+        if workload.speaks_mcp && self.answers.is_multiple_of(SAMPLE_EVERY) {
             let message = answer::body(answer).ok().and_then(|body| answer::message(&body));
             if !message.is_some_and(|message| answer::echoes(&message, workload.text)) {
                 self.fail(1, &String::from_utf8_lossy(answer));

@@ -127,7 +127,7 @@ impl Case {
             if let Some(process) = processes.get(&argv) {
                 let mut client = Client::connect(process.authority())?;
                 let answer = client
-                    .call(era, &text, contestant.echoes())
+                    .call(era, &text, contestant.speaks_mcp())
                     .map_err(|error| format!("{}: {error}", contestant.name))?;
                 if contestant.role == Role::Ours {
                     // The ceiling, which comes after ours, answers with as much.
@@ -155,7 +155,7 @@ impl Case {
             era: self.era,
             text: &self.text,
             connections: settings.connections,
-            echoes: seat.contestant.echoes(),
+            speaks_mcp: seat.contestant.speaks_mcp(),
         };
         let mut load = Load::open(process.authority(), workload)?;
         load.run(WARM_UP)?;

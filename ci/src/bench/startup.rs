@@ -32,7 +32,7 @@ pub(crate) fn measure(
             contestant.name.to_owned(),
             contestant.argv(era, 160),
             era,
-            contestant.echoes(),
+            contestant.speaks_mcp(),
         ));
         if contestant.role == Role::Ours {
             let argv = contestants::serve("ci/bench/five-plugins.toml");
@@ -42,10 +42,10 @@ pub(crate) fn measure(
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); programs.len()];
     for round in 0..settings.starts {
         for place in rotation(programs.len(), round) {
-            if let (Some((_, argv, era, echoes)), Some(times)) =
+            if let (Some((_, argv, era, speaks_mcp)), Some(times)) =
                 (programs.get(place), times.get_mut(place))
             {
-                times.push(start_ms(argv, *era, *echoes, settings.cores.server)?);
+                times.push(start_ms(argv, *era, *speaks_mcp, settings.cores.server)?);
             }
         }
     }
@@ -60,8 +60,8 @@ pub(crate) fn measure(
 /// Ours with five plugins, in the report.
 pub(crate) const FIVE_PLUGINS: &str = "toolrack, five plugins";
 
-fn start_ms(argv: &[String], era: Era, echoes: bool, core: usize) -> Result<f64, String> {
+fn start_ms(argv: &[String], era: Era, speaks_mcp: bool, core: usize) -> Result<f64, String> {
     let process = Process::start(argv, core)?;
-    Client::connect(process.authority())?.call(era, "x", echoes)?;
+    Client::connect(process.authority())?.call(era, "x", speaks_mcp)?;
     Ok(process.started_at().elapsed().as_secs_f64() * 1e3)
 }
