@@ -128,6 +128,7 @@ mod tests {
             requests_per_second: 1.0,
             spread: 0.0,
             processor_us: 1.0,
+            generator_us: 1.0,
             p50_us: 1.0,
             p99_us,
             p999_us: 1.0,

@@ -111,6 +111,11 @@ fn resident_bytes(pid: u32) -> Result<u64, String> {
     kilobytes.map(|kilobytes: u64| kilobytes * 1024).ok_or_else(|| format!("{path}: no Rss"))
 }
 
+/// Processor time of this process, in user and kernel.
+pub(crate) fn own_processor_time() -> Result<Duration, String> {
+    processor_time(std::process::id())
+}
+
 fn processor_time(pid: u32) -> Result<Duration, String> {
     let path = format!("/proc/{pid}/stat");
     let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;

@@ -121,7 +121,7 @@ fn throughput(text: &mut String, rows: &[rounds::Row]) {
     let share = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.2}"));
     let lines = rows.iter().map(|row| {
         format!(
-            "{} | {} | {} | {:.0} | {:.0} % | {} | {} | {:.1} | {:.0} | {:.0} | {:.0} | {:.1} | {}",
+            "{} | {} | {} | {:.0} | {:.0} % | {} | {} | {:.1} | {:.1} | {:.0} | {:.0} | {:.0} | {:.1} | {}",
             row.text_bytes,
             row.era,
             row.server,
@@ -130,6 +130,7 @@ fn throughput(text: &mut String, rows: &[rounds::Row]) {
             share(row.of_ceiling),
             share(row.of_best_peer),
             row.processor_us,
+            row.generator_us,
             row.p50_us,
             row.p99_us,
             row.p999_us,
@@ -137,7 +138,7 @@ fn throughput(text: &mut String, rows: &[rounds::Row]) {
             row.errors
         )
     });
-    let head = "bytes | era | server | requests/s | spread | of raw hyper | of best peer | CPU us | p50 us | p99 us | p999 us | RSS MiB | errors";
+    let head = "bytes | era | server | requests/s | spread | of raw hyper | of best peer | CPU us | generator us | p50 us | p99 us | p999 us | RSS MiB | errors";
     table(text, "HTTP", head, lines);
     for row in rows {
         if let Some(error) = &row.first_error {

@@ -10,7 +10,7 @@ use super::answer;
 use super::client::Client;
 use super::contestants::{Contestant, Role};
 use super::load::{Load, Outcome, Workload};
-use super::process::Process;
+use super::process::{self, Process};
 use super::statistics::{median, rotation, spread};
 use super::wire::{self, Era};
 use crate::run;
@@ -39,6 +39,8 @@ pub(crate) struct Row {
     pub(crate) spread: f64,
     /// Processor time of the server for one answer, in microseconds, user and kernel.
     pub(crate) processor_us: f64,
+    /// Processor time of the generator for one answer, in microseconds: it must not be what sets the pace.
+    pub(crate) generator_us: f64,
     /// Median latency, in microseconds.
     pub(crate) p50_us: f64,
     /// 99 % were faster, in microseconds.
@@ -67,6 +69,7 @@ struct Seat {
 struct Round {
     outcome: Outcome,
     processor: Duration,
+    generator: Duration,
 }
 
 /// All contestants that speak one era, at one size.
@@ -159,11 +162,12 @@ impl Case {
         };
         let mut load = Load::open(process.authority(), workload)?;
         load.run(WARM_UP)?;
-        let before = process.processor_time()?;
+        let before = (process.processor_time()?, process::own_processor_time()?);
         let outcome = load.run(settings.round_time)?;
-        let processor = process.processor_time()?.saturating_sub(before);
+        let processor = process.processor_time()?.saturating_sub(before.0);
+        let generator = process::own_processor_time()?.saturating_sub(before.1);
         load.close()?;
-        seat.rounds.push(Round { outcome, processor });
+        seat.rounds.push(Round { outcome, processor, generator });
         Ok(())
     }
 
@@ -196,8 +200,8 @@ impl Seat {
         };
         let rate =
             |round: &Round| round.outcome.answers as f64 / round.outcome.elapsed.as_secs_f64();
-        let processor = |round: &Round| {
-            round.processor.as_secs_f64() * 1e6 / round.outcome.answers.max(1) as f64
+        let each_us = |of: fn(&Round) -> Duration| {
+            middle(&|round| of(round).as_secs_f64() * 1e6 / round.outcome.answers.max(1) as f64)
         };
         Row {
             server: self.contestant.name,
@@ -205,7 +209,8 @@ impl Seat {
             text_bytes,
             requests_per_second: middle(&rate),
             spread: spread(&each(&rate)).unwrap_or_default(),
-            processor_us: middle(&processor),
+            processor_us: each_us(|round| round.processor),
+            generator_us: each_us(|round| round.generator),
             p50_us: latency(0.5),
             p99_us: latency(0.99),
             p999_us: latency(0.999),
