@@ -44,7 +44,17 @@ impl Client {
 
     /// Sends a request and waits for its answer.
     pub(crate) fn exchange(&mut self, request: &[u8]) -> Result<Answer, String> {
-        self.stream.write_all(request).map_err(|error| format!("sending: {error}"))?;
+        self.send(request)?;
+        self.receive()
+    }
+
+    /// Sends a request.
+    pub(crate) fn send(&mut self, request: &[u8]) -> Result<(), String> {
+        self.stream.write_all(request).map_err(|error| format!("sending: {error}"))
+    }
+
+    /// Waits for the answer to what was sent.
+    pub(crate) fn receive(&mut self) -> Result<Answer, String> {
         let mut parser = Parser::default();
         let mut part = [0; 16 * 1024];
         loop {

@@ -13,8 +13,9 @@ use super::rounds::SIZES;
 use super::wire::{self, Era};
 use crate::run;
 
-/// Calls of the two runs whose difference is divided by the difference in calls, so that starting up cancels out.
-const CALLS: [u32; 2] = [200, 1200];
+/// Turns of the two runs whose difference is divided by the difference in calls, so that starting up cancels out. In a
+/// turn every connection calls once.
+const TURNS: [usize; 2] = [2, 22];
 
 /// One contestant in one case.
 #[derive(Debug, Serialize)]
@@ -45,16 +46,17 @@ pub(crate) fn measure(
     for contestant in chosen {
         for text_bytes in SIZES {
             for (era, _) in contestant.eras {
-                let count = |calls| {
-                    count(contestant, *era, text_bytes, calls, settings)
+                let count = |turns| {
+                    count(contestant, *era, text_bytes, turns, settings)
                         .map_err(|error| format!("{}: {error}", contestant.name))
                 };
-                let (few, many) = (count(CALLS[0])?, count(CALLS[1])?);
+                let [few, many] = TURNS;
+                let calls = (many - few) * settings.connections;
                 rows.push(Row {
                     server: contestant.name,
                     era: era.name(),
                     text_bytes,
-                    instructions: many.saturating_sub(few) as f64 / f64::from(CALLS[1] - CALLS[0]),
+                    instructions: count(many)?.saturating_sub(count(few)?) as f64 / calls as f64,
                 });
             }
         }
@@ -63,30 +65,41 @@ pub(crate) fn measure(
     Ok(rows)
 }
 
-/// All instructions of a process that answers `calls` on one connection.
+/// All instructions of a process in which each connection calls `turns` times. All calls of a turn are under way at
+/// once, as under load: what a server does once for many of them is shared among them.
 fn count(
     contestant: &Contestant,
     era: Era,
     text_bytes: usize,
-    calls: u32,
+    turns: usize,
     settings: &Settings,
 ) -> Result<u64, String> {
     let folder = run::root().join("target/ci/bench");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let profile = folder.join(format!("callgrind.{}", contestant.name));
+    let case = format!("{}-{}-{text_bytes}", contestant.name, era.name().replace(' ', "-"));
+    let profile = folder.join(format!("callgrind.{case}"));
     let mut argv = vec!["valgrind".to_owned(), "--tool=callgrind".to_owned()];
     argv.push(format!("--callgrind-out-file={}", profile.display()));
     argv.push(format!("--log-file={}", folder.join("valgrind.log").display()));
     argv.extend(contestant.argv(era, text_bytes + 96));
     let process = Process::start(&argv, settings.cores.server)?;
-    let mut client = Client::connect(process.authority())?;
     let text = wire::text(text_bytes);
-    let session = client.prepare(era, contestant.speaks_mcp())?;
-    let request = wire::call(process.authority(), era, session.as_deref(), &text);
-    for _ in 0..calls {
-        let answer = client.exchange(&request)?;
-        if answer.status != 200 {
-            return Err(format!("status {}", answer.status));
+    let mut clients = Vec::new();
+    for _ in 0..settings.connections {
+        let mut client = Client::connect(process.authority())?;
+        let session = client.prepare(era, contestant.speaks_mcp())?;
+        let request = wire::call(process.authority(), era, session.as_deref(), &text);
+        clients.push((client, request));
+    }
+    for _ in 0..turns {
+        for (client, request) in &mut clients {
+            client.send(request)?;
+        }
+        for (client, _) in &mut clients {
+            let answer = client.receive()?;
+            if answer.status != 200 {
+                return Err(format!("status {}", answer.status));
+            }
         }
     }
     process.terminate()?;
