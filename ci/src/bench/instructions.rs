@@ -52,11 +52,12 @@ pub(crate) fn measure(
                 };
                 let [few, many] = TURNS;
                 let calls = (many - few) * settings.connections;
+                let start = count(few)?;
                 rows.push(Row {
                     server: contestant.name,
                     era: era.name(),
                     text_bytes,
-                    instructions: count(many)?.saturating_sub(count(few)?) as f64 / calls as f64,
+                    instructions: count(many)?.saturating_sub(start) as f64 / calls as f64,
                 });
             }
         }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -26,19 +27,17 @@ impl Process {
         let mut child =
             spawn(argv, core, Stdio::null()).map_err(|error| format!("`{label}`: {error}"))?;
         // Ours speaks on standard error, the others on standard output.
-        let is_ours = label.contains("toolrack");
-        let out = child.stdout.take().map(|out| Box::new(out) as Box<dyn Read + Send>);
-        let err = child.stderr.take().map(|err| Box::new(err) as Box<dyn Read + Send>);
-        let (speaks, other) = if is_ours { (err, out) } else { (out, err) };
-        if let Some(other) = other {
-            drain(other);
+        let (sender, lines) = channel();
+        if let Some(out) = child.stdout.take() {
+            listen(out, sender.clone());
         }
-        let mut lines = BufReader::new(speaks.ok_or("no output to read")?).lines();
+        if let Some(err) = child.stderr.take() {
+            listen(err, sender);
+        }
         let mut said = Vec::new();
-        while let Some(Ok(line)) = lines.next() {
+        for line in lines {
             if let Some(url) = server::address(&line) {
                 let authority = url.split('/').nth(2).unwrap_or_default().to_owned();
-                std::thread::spawn(move || lines.for_each(drop));
                 return Ok(Self { child, authority, started_at });
             }
             said.push(line);
@@ -83,9 +82,13 @@ impl Drop for Process {
     }
 }
 
-/// Keeps a pipe empty for as long as its writer lives.
-fn drain(pipe: Box<dyn Read + Send>) {
-    std::thread::spawn(move || BufReader::new(pipe).lines().for_each(drop));
+/// Hands on the lines of a pipe, and keeps it empty for as long as its writer lives, heard or not.
+fn listen(pipe: impl Read + Send + 'static, sender: Sender<String>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            sender.send(line).ok();
+        }
+    });
 }
 
 /// Starts a program that stays on `core`, from the root of the checkout, with all output in pipes.
