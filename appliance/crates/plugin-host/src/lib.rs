@@ -24,6 +24,7 @@ mod plugin;
 mod settings;
 mod slots;
 mod threads;
+mod usage;
 
 pub use call::{Invocation, PendingCall};
 pub use describe::{

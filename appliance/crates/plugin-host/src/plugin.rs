@@ -30,6 +30,7 @@ use crate::outcome::{self, Asked, Rejected};
 use crate::settings::{Limits, NoticeSink, Settings};
 use crate::slots::{BadResult, Completion, CounterSnapshot, Counters, Listener, Slots};
 use crate::threads::{Control, ControlThread, Pool, monotonic_ns};
+use crate::usage::ThreadUsage;
 
 /// From when on a control thread that does not come back counts as lost.
 const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(2);
@@ -88,7 +89,7 @@ impl PluginState {
 #[derive(Default)]
 struct Promise {
     overruns: AtomicU32,
-    /// When the first of them was: nanoseconds of the monotonic clock.
+    /// When the tool came under suspicion: nanoseconds of the monotonic clock.
     since_ns: AtomicU64,
     is_broken: AtomicBool,
 }
@@ -413,22 +414,31 @@ impl Plugin {
 
     /// Calls a non-blocking tool on this thread, and holds it to its promise.
     fn enter_here(&self, job: &Job) {
+        let Item::Tool(index) = &job.item else { return self.core.enter(job) };
+        let Some(promise) = self.promises.get(*index as usize) else {
+            return self.core.enter(job);
+        };
+        let limit = self.settings.limits.inline_overrun;
         let begun = monotonic_ns();
+        let since_first = begun.saturating_sub(promise.since_ns.load(Relaxed));
+        let is_suspect = since_first <= OVERRUN_WINDOW.as_nanos() as u64;
+        let before = if is_suspect { ThreadUsage::now() } else { None };
         self.core.enter(job);
         let took = Duration::from_nanos(monotonic_ns().saturating_sub(begun));
-        if took <= self.settings.limits.inline_overrun {
+        if took <= limit {
+            return;
+        }
+        if !is_suspect {
+            // Perhaps this thread only had to wait for a core. The tool's next calls are watched closely.
+            promise.since_ns.store(begun, Relaxed);
+            promise.overruns.store(0, Relaxed);
+            return;
+        }
+        let after = ThreadUsage::now();
+        if before.zip(after).is_some_and(|(before, after)| !after.was_held(before, limit)) {
             return;
         }
         self.counters.overruns.fetch_add(1, Relaxed);
-        let Item::Tool(index) = &job.item else { return };
-        let Some(promise) = self.promises.get(*index as usize) else {
-            return;
-        };
-        // A thread that had to wait for a core overruns too: only overruns close to one another are the tool's own.
-        if begun.saturating_sub(promise.since_ns.load(Relaxed)) > OVERRUN_WINDOW.as_nanos() as u64 {
-            promise.since_ns.store(begun, Relaxed);
-            promise.overruns.store(0, Relaxed);
-        }
         let overruns = promise.overruns.fetch_add(1, Relaxed) + 1;
         if overruns >= self.settings.limits.inline_overruns_max
             && !promise.is_broken.swap(true, Relaxed)

@@ -2,10 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use plugin_host::{Limits, LoadError, NoticeSink, Plugin, Settings};
 use profile::Plan;
 use profile::plan::PluginPlan;
+
+/// How long plugins that started may take to stop again when another did not start.
+const STOP_GRACE: Duration = Duration::from_secs(2);
 
 /// Why a plugin did not start.
 #[derive(Debug, thiserror::Error)]
@@ -67,11 +71,27 @@ pub fn start_plugins(
             })
             .collect()
     });
-    let (started, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
-    if failed.is_empty() {
-        return Ok(started.into_iter().filter_map(Result::ok).collect());
+    let (mut started, mut failed) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(plugin) => started.push(plugin),
+            Err(error) => failed.push(error),
+        }
     }
-    Err(failed.into_iter().filter_map(Result::err).collect())
+    if failed.is_empty() {
+        return Ok(started);
+    }
+    let deadline = Instant::now() + STOP_GRACE;
+    std::thread::scope(|scope| {
+        for plugin in &started {
+            scope.spawn(move || {
+                if let Err(error) = plugin.stop(deadline) {
+                    tracing::warn!(plugin = %plugin.name(), %error, "Plugin did not stop.");
+                }
+            });
+        }
+    });
+    Err(failed)
 }
 
 fn start(plan: &PluginPlan, notices: NoticeSink) -> Result<Arc<Plugin>, StartError> {

@@ -106,8 +106,6 @@ metrics! {
     StreamsStalled = "toolrack_streams_stalled_total", Counter, ["listener"];
     /// Sessions ended. `reason` is `client`, `idle` or `shutdown`.
     SessionsEnded = "toolrack_sessions_ended_total", Counter, ["reason"];
-    /// Notifications dropped because their session had no stream to send them on.
-    SessionNotificationsDropped = "toolrack_session_notifications_dropped_total", Counter, [];
     /// Messages that left a stream's replay before a reader had taken them.
     StreamMessagesDropped = "toolrack_stream_messages_dropped_total", Counter, [];
     /// Tasks ended. `status` is `completed`, `failed` or `cancelled`.

@@ -154,9 +154,11 @@ fn string_length(bytes: &[u8]) -> usize {
 
 /// The inside of a checked string, decoded.
 pub(super) fn decode(written: &str) -> Cow<'_, str> {
-    let Some(first) = written.find('\\') else {
+    // Nothing else that is special stands inside a checked string.
+    let first = clean_run(written.as_bytes());
+    if first == written.len() {
         return written.into();
-    };
+    }
     let mut out = String::with_capacity(written.len());
     let mut rest = written;
     let mut next = Some(first);

@@ -137,6 +137,9 @@ impl HttpEndpoint {
     }
 }
 
+/// What almost every client sends.
+const USUAL_ACCEPT: &str = "application/json, text/event-stream";
+
 /// A body that is not JSON, or a client that could not read our answer.
 fn check_media(headers: &HeaderMap) -> Result<(), StatusCode> {
     let essence = |value: &http::HeaderValue| {
@@ -148,7 +151,8 @@ fn check_media(headers: &HeaderMap) -> Result<(), StatusCode> {
     {
         return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
-    if accepts(headers, "application/json") && accepts(headers, "text/event-stream") {
+    let is_usual = headers.get(header::ACCEPT).is_some_and(|value| value == USUAL_ACCEPT);
+    if is_usual || accepts(headers, "application/json") && accepts(headers, "text/event-stream") {
         Ok(())
     } else {
         Err(StatusCode::NOT_ACCEPTABLE)

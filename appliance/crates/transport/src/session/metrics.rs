@@ -4,8 +4,6 @@ use ::metrics::{Counter, counter};
 
 /// Sessions ended, by `reason`: `client`, `idle`, `shutdown`.
 pub const ENDED: &str = "toolrack_sessions_ended_total";
-/// Notifications dropped, because their session had no stream to send them on.
-pub const NOTIFICATIONS_DROPPED: &str = "toolrack_session_notifications_dropped_total";
 /// Messages that left a stream's replay before any reader had taken them.
 pub const MESSAGES_DROPPED: &str = "toolrack_stream_messages_dropped_total";
 
@@ -14,7 +12,6 @@ pub(super) struct Tally {
     pub(super) ended_by_client: Counter,
     pub(super) ended_for_idleness: Counter,
     pub(super) ended_by_shutdown: Counter,
-    pub(super) notifications_dropped: Counter,
     pub(super) messages_dropped: Counter,
 }
 
@@ -24,7 +21,6 @@ impl Tally {
             ended_by_client: counter!(ENDED, "reason" => "client"),
             ended_for_idleness: counter!(ENDED, "reason" => "idle"),
             ended_by_shutdown: counter!(ENDED, "reason" => "shutdown"),
-            notifications_dropped: counter!(NOTIFICATIONS_DROPPED),
             messages_dropped: counter!(MESSAGES_DROPPED),
         }
     }

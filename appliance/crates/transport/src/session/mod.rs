@@ -150,12 +150,6 @@ impl Session {
         self.log_level.store(level as u8, Relaxed);
     }
 
-    /// Whether the session was ended: by its client, for idleness, or with the process.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        matches!(*self.state.lock(), State::Ended)
-    }
-
     fn touch(&self) {
         self.touched_secs.store(self.shared.now_secs(), Relaxed);
     }

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use bytes::Bytes;
 use foldhash::fast::RandomState;
 use protocol::Refusal;
 
 use super::Session;
 use super::shared;
-use super::stream::{EventId, Pushed, Stream, StreamKind, StreamReader};
+use super::stream::{EventId, Stream, StreamKind, StreamReader};
 
 /// Streams by number, those over but not forgotten included.
 #[derive(Default)]
@@ -62,16 +61,6 @@ impl Session {
         let standalone =
             streams.filter(|stream| stream.kind() == StreamKind::Standalone && !stream.is_over());
         standalone.max_by_key(|stream| stream.nearness()).cloned()
-    }
-
-    /// Sends a message that no call is about. Without a stream for it, the message is dropped, and the answer is
-    /// `false`.
-    pub fn notify(&self, message: Bytes) -> bool {
-        let is_sent = self.standalone().is_some_and(|stream| stream.push(message) != Pushed::Over);
-        if !is_sent {
-            self.shared.tally.notifications_dropped.increment(1);
-        }
-        is_sent
     }
 
     /// Reads on behind the message that the client got last. `None` when this session never sent it, or has forgotten
