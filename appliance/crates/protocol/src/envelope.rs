@@ -6,7 +6,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use crate::codes;
-use crate::json::{DUPLICATE_KEY, JsonError, Kind, Limits, Raw, Scanner, Span};
+use crate::json::{DUPLICATE_KEY, Halt, JsonError, Kind, Limits, Raw, Scanner, Span};
 use crate::method::Method;
 
 /// Most bytes of an id that is a string.
@@ -178,15 +178,16 @@ impl Envelope {
         let mut scanner =
             Scanner::of_text(&text, limits).map_err(|error| EnvelopeError::of_json(error, None))?;
         if scanner.peek() == Some(b'[') {
-            return parse_batch(&mut scanner, &text).map(Message::Batch);
+            let batch = parse_batch(&mut scanner, &text);
+            let batch = batch.map_err(|Halt| EnvelopeError::of_json(scanner.fault(), None))?;
+            return batch.map(Message::Batch);
         }
         let mut reader = Reader::new(&mut scanner);
         let envelope = reader.read(&text);
         let id = reader.id(&text);
-        let ended = reader.scanner.end();
-        match (envelope, ended) {
-            (Err(error), _) | (Ok(_), Err(error)) => Err(EnvelopeError::of_json(error, id)),
-            (Ok(envelope), Ok(())) => envelope.map(Message::One),
+        match envelope.and_then(|envelope| reader.scanner.end().map(|()| envelope)) {
+            Ok(envelope) => envelope.map(Message::One),
+            Err(Halt) => Err(EnvelopeError::of_json(reader.scanner.fault(), id)),
         }
     }
 
@@ -267,26 +268,26 @@ impl Envelope {
     }
 }
 
+/// The outer error is about the JSON, the inner about the batch.
 fn parse_batch(
     scanner: &mut Scanner<'_>,
     text: &ByteString,
-) -> Result<Vec<Result<Envelope, EnvelopeError>>, EnvelopeError> {
-    let whole = |error| EnvelopeError::of_json(error, None);
+) -> Result<Result<Vec<Result<Envelope, EnvelopeError>>, EnvelopeError>, Halt> {
     let mut items = Vec::new();
     let mut is_first = true;
-    scanner.open_array().map_err(whole)?;
-    while scanner.next_item(&mut is_first).map_err(whole)? {
+    scanner.open_array()?;
+    while scanner.next_item(&mut is_first)? {
         if items.len() == BATCH_MESSAGES_MAX {
             let message = format!("a batch of more than {BATCH_MESSAGES_MAX} messages");
-            return Err(EnvelopeError::invalid(&message, None));
+            return Ok(Err(EnvelopeError::invalid(&message, None)));
         }
-        items.push(Reader::new(scanner).read(text).map_err(whole)?);
+        items.push(Reader::new(scanner).read(text)?);
     }
-    scanner.end().map_err(whole)?;
+    scanner.end()?;
     if items.is_empty() {
-        return Err(EnvelopeError::invalid("an empty batch", None));
+        return Ok(Err(EnvelopeError::invalid("an empty batch", None)));
     }
-    Ok(items)
+    Ok(Ok(items))
 }
 
 /// Reads one message and notes where its parts stand.
@@ -321,7 +322,7 @@ impl<'s, 't> Reader<'s, 't> {
     }
 
     /// The outer error is about the JSON, the inner about the message.
-    fn read(&mut self, text: &ByteString) -> Result<Result<Envelope, EnvelopeError>, JsonError> {
+    fn read(&mut self, text: &ByteString) -> Result<Result<Envelope, EnvelopeError>, Halt> {
         if self.scanner.peek() != Some(b'{') {
             self.scanner.value()?;
             return Ok(Err(EnvelopeError::invalid("a message is an object", None)));
@@ -358,16 +359,15 @@ impl<'s, 't> Reader<'s, 't> {
         Ok(self.finish(text))
     }
 
-    fn read_params(&mut self) -> Result<(), JsonError> {
+    fn read_params(&mut self) -> Result<(), Halt> {
         if self.scanner.peek() != Some(b'{') {
             self.fault.get_or_insert("params must be an object");
             self.scanner.value()?;
             return Ok(());
         }
         let start = self.scanner.position();
-        let mut end = start;
         let mut members = self.scanner.open_object()?;
-        while let Some(key) = self.scanner.next_key_until(&mut members, &mut end)? {
+        while let Some(key) = self.scanner.next_key(&mut members)? {
             match Param::parse(&self.scanner.decoded(&key)) {
                 Some(Param::Meta) if self.scanner.peek() == Some(b'{') => self.read_meta()?,
                 Some(param) => self.param[param as usize] = Slot(self.scanner.value()?.0),
@@ -376,22 +376,21 @@ impl<'s, 't> Reader<'s, 't> {
                 }
             }
         }
-        self.params = Slot(Span::new(start, end));
+        self.params = Slot(Span::new(start, self.scanner.closed_at()));
         Ok(())
     }
 
-    fn read_meta(&mut self) -> Result<(), JsonError> {
+    fn read_meta(&mut self) -> Result<(), Halt> {
         let start = self.scanner.position();
-        let mut end = start;
         let mut members = self.scanner.open_object()?;
-        while let Some(key) = self.scanner.next_key_until(&mut members, &mut end)? {
+        while let Some(key) = self.scanner.next_key(&mut members)? {
             let meta = MetaKey::parse(&self.scanner.decoded(&key));
             let (span, _) = self.scanner.value()?;
             if let Some(meta) = meta {
                 self.meta[meta as usize] = Slot(span);
             }
         }
-        self.param[Param::Meta as usize] = Slot(Span::new(start, end));
+        self.param[Param::Meta as usize] = Slot(Span::new(start, self.scanner.closed_at()));
         Ok(())
     }
 

@@ -11,7 +11,7 @@ mod tests;
 mod write;
 
 pub use raw::Raw;
-pub(crate) use scan::{DUPLICATE_KEY, Scanner};
+pub(crate) use scan::{DUPLICATE_KEY, Halt, Scanner};
 pub use write::{write_string, write_utf8_to};
 
 /// Where a value stands in its text: byte offsets, end exclusive.
@@ -102,9 +102,10 @@ pub enum Kind {
 /// The first thing wrong with it.
 pub fn check<'a>(text: &'a [u8], limits: &Limits) -> Result<Raw<'a>, JsonError> {
     let mut scanner = Scanner::new(text, limits)?;
-    let (span, _) = scanner.value()?;
-    scanner.end()?;
-    Ok(scanner.raw(span))
+    match scanner.value().and_then(|(span, _)| scanner.end().map(|()| span)) {
+        Ok(span) => Ok(scanner.raw(span)),
+        Err(Halt) => Err(scanner.fault()),
+    }
 }
 
 /// Checks that `text` is exactly one JSON object, and finds the top-level members named in `wanted`.
@@ -117,6 +118,13 @@ pub fn check_object<const N: usize>(
     wanted: [&str; N],
 ) -> Result<[Option<Span>; N], JsonError> {
     let mut scanner = Scanner::new(text, limits)?;
+    find(&mut scanner, wanted).map_err(|Halt| scanner.fault())
+}
+
+fn find<const N: usize>(
+    scanner: &mut Scanner<'_>,
+    wanted: [&str; N],
+) -> Result<[Option<Span>; N], Halt> {
     let mut found = [None; N];
     let mut members = scanner.open_object()?;
     while let Some(key) = scanner.next_key(&mut members)? {

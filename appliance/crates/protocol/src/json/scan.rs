@@ -21,12 +21,18 @@ pub(crate) struct Text {
     pub(crate) is_escaped: bool,
 }
 
+/// Reading stopped at a fault, which the scanner tells. Nothing itself, so that results travel in registers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Halt;
+
+type Scanned<T> = Result<T, Halt>;
+
 /// An open object.
 pub(crate) struct Members<'t> {
     /// Where its keys begin on the scanner's stack.
     base: usize,
     is_first: bool,
-    many: Option<HashSet<Cow<'t, str>, RandomState>>,
+    many: Option<Box<HashSet<Cow<'t, str>, RandomState>>>,
 }
 
 /// Reads one text from its first byte to its last.
@@ -37,6 +43,10 @@ pub(crate) struct Scanner<'t> {
     depth: u32,
     nodes: u32,
     limits: Limits,
+    /// Behind the last object or array that was left.
+    closed_at: usize,
+    /// Why reading halted.
+    fault: JsonError,
     /// Keys of every open object.
     keys: SmallVec<[Text; FEW_KEYS]>,
 }
@@ -59,7 +69,18 @@ impl<'t> Scanner<'t> {
         }
         let keys = SmallVec::new();
         let bytes = text.as_bytes();
-        let mut scanner = Self { text, bytes, at: 0, depth: 0, nodes: 0, limits: *limits, keys };
+        let fault = JsonError { at: 0, what: "" };
+        let mut scanner = Self {
+            text,
+            bytes,
+            at: 0,
+            depth: 0,
+            nodes: 0,
+            limits: *limits,
+            closed_at: 0,
+            fault,
+            keys,
+        };
         scanner.skip_space();
         Ok(scanner)
     }
@@ -74,8 +95,25 @@ impl<'t> Scanner<'t> {
         self.at
     }
 
-    pub(crate) fn error<T>(&self, what: &'static str) -> Result<T, JsonError> {
-        Err(JsonError { at: self.at, what })
+    /// Behind the object or array that was left last.
+    pub(crate) const fn closed_at(&self) -> usize {
+        self.closed_at
+    }
+
+    /// Why reading halted.
+    pub(crate) const fn fault(&self) -> JsonError {
+        self.fault
+    }
+
+    #[cold]
+    fn error<T>(&mut self, what: &'static str) -> Scanned<T> {
+        self.error_at(self.at, what)
+    }
+
+    #[cold]
+    fn error_at<T>(&mut self, at: usize, what: &'static str) -> Scanned<T> {
+        self.fault = JsonError { at, what };
+        Err(Halt)
     }
 
     /// The byte that the next value begins with.
@@ -108,13 +146,13 @@ impl<'t> Scanner<'t> {
     }
 
     /// Checks that nothing but space is left.
-    pub(crate) fn end(&mut self) -> Result<(), JsonError> {
+    pub(crate) fn end(&mut self) -> Scanned<()> {
         self.skip_space();
         if self.at == self.bytes.len() { Ok(()) } else { self.error("trailing characters") }
     }
 
     /// Passes over one value and the space behind it.
-    pub(crate) fn value(&mut self) -> Result<(Span, Kind), JsonError> {
+    pub(crate) fn value(&mut self) -> Scanned<(Span, Kind)> {
         let start = self.at;
         let kind = match self.peek() {
             Some(b'"') => {
@@ -124,11 +162,10 @@ impl<'t> Scanner<'t> {
             }
             Some(b'{') => {
                 let mut members = self.open_object()?;
-                let mut end = start;
-                while self.next_key_until(&mut members, &mut end)?.is_some() {
+                while self.next_key(&mut members)?.is_some() {
                     self.value()?;
                 }
-                return Ok((Span::new(start, end), Kind::Object));
+                return Ok((Span::new(start, self.closed_at), Kind::Object));
             }
             Some(b'[') => return self.array(start),
             Some(b'-' | b'0'..=b'9') => {
@@ -147,18 +184,18 @@ impl<'t> Scanner<'t> {
         Ok((span, kind))
     }
 
-    fn node(&mut self) -> Result<(), JsonError> {
+    fn node(&mut self) -> Scanned<()> {
         self.nodes += 1;
         if self.nodes > self.limits.nodes { self.error("too many values") } else { Ok(()) }
     }
 
-    fn deeper(&mut self) -> Result<(), JsonError> {
+    fn deeper(&mut self) -> Scanned<()> {
         self.node()?;
         self.depth += 1;
         if self.depth > self.limits.depth { self.error("nested too deeply") } else { Ok(()) }
     }
 
-    fn word(&mut self, word: &str, kind: Kind) -> Result<Kind, JsonError> {
+    fn word(&mut self, word: &str, kind: Kind) -> Scanned<Kind> {
         self.node()?;
         if !self.bytes[self.at..].starts_with(word.as_bytes()) {
             return self.error("expected a value");
@@ -167,18 +204,17 @@ impl<'t> Scanner<'t> {
         Ok(kind)
     }
 
-    fn array(&mut self, start: usize) -> Result<(Span, Kind), JsonError> {
+    fn array(&mut self, start: usize) -> Scanned<(Span, Kind)> {
         self.open_array()?;
         let mut is_first = true;
-        let mut end = start;
-        while self.next_item_until(&mut is_first, &mut end)? {
+        while self.next_item(&mut is_first)? {
             self.value()?;
         }
-        Ok((Span::new(start, end), Kind::Array))
+        Ok((Span::new(start, self.closed_at), Kind::Array))
     }
 
     /// Enters an array.
-    pub(crate) fn open_array(&mut self) -> Result<(), JsonError> {
+    pub(crate) fn open_array(&mut self) -> Scanned<()> {
         if self.peek() != Some(b'[') {
             return self.error("expected an array");
         }
@@ -189,16 +225,12 @@ impl<'t> Scanner<'t> {
     }
 
     /// Goes to the next item, or leaves the array.
-    pub(crate) fn next_item(&mut self, is_first: &mut bool) -> Result<bool, JsonError> {
-        self.next_item_until(is_first, &mut 0)
-    }
-
-    fn next_item_until(&mut self, is_first: &mut bool, end: &mut usize) -> Result<bool, JsonError> {
+    pub(crate) fn next_item(&mut self, is_first: &mut bool) -> Scanned<bool> {
         match self.peek() {
             Some(b']') => {
                 self.at += 1;
                 self.depth -= 1;
-                *end = self.at;
+                self.closed_at = self.at;
                 self.skip_space();
                 Ok(false)
             }
@@ -214,7 +246,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// Enters an object.
-    pub(crate) fn open_object(&mut self) -> Result<Members<'t>, JsonError> {
+    pub(crate) fn open_object(&mut self) -> Scanned<Members<'t>> {
         if self.peek() != Some(b'{') {
             return self.error("expected an object");
         }
@@ -225,24 +257,12 @@ impl<'t> Scanner<'t> {
     }
 
     /// Goes to the next member's value, or leaves the object.
-    pub(crate) fn next_key(
-        &mut self,
-        members: &mut Members<'t>,
-    ) -> Result<Option<Text>, JsonError> {
-        self.next_key_until(members, &mut 0)
-    }
-
-    /// The same, and notes where the object ends.
-    pub(crate) fn next_key_until(
-        &mut self,
-        members: &mut Members<'t>,
-        end: &mut usize,
-    ) -> Result<Option<Text>, JsonError> {
+    pub(crate) fn next_key(&mut self, members: &mut Members<'t>) -> Scanned<Option<Text>> {
         match self.peek() {
             Some(b'}') => {
                 self.at += 1;
                 self.depth -= 1;
-                *end = self.at;
+                self.closed_at = self.at;
                 self.keys.truncate(members.base);
                 self.skip_space();
                 return Ok(None);
@@ -260,7 +280,9 @@ impl<'t> Scanner<'t> {
         }
         let key_at = self.at;
         let key = self.string()?;
-        self.check_key(key, members).map_err(|what| JsonError { at: key_at, what })?;
+        if let Err(what) = self.check_key(key, members) {
+            return self.error_at(key_at, what);
+        }
         self.skip_space();
         if self.peek() != Some(b':') {
             return self.error("expected :");
@@ -287,7 +309,7 @@ impl<'t> Scanner<'t> {
         } else {
             let decoded = self.decoded(&key);
             let set = members.many.get_or_insert_with(|| {
-                self.keys[members.base..].iter().map(|key| self.decoded(key)).collect()
+                Box::new(self.keys[members.base..].iter().map(|key| self.decoded(key)).collect())
             });
             set.insert(decoded)
         };
@@ -308,7 +330,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// Passes over a string.
-    pub(crate) fn string(&mut self) -> Result<Text, JsonError> {
+    pub(crate) fn string(&mut self) -> Scanned<Text> {
         let start = self.at + 1;
         let mut is_escaped = false;
         self.at = start;
@@ -330,7 +352,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    fn escape(&mut self) -> Result<(), JsonError> {
+    fn escape(&mut self) -> Scanned<()> {
         match self.bytes.get(self.at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
                 self.at += 2;
@@ -356,18 +378,18 @@ impl<'t> Scanner<'t> {
     }
 
     /// The code unit of the `\uXXXX` at `at`.
-    fn unit(&self, at: usize) -> Result<u32, JsonError> {
+    fn unit(&mut self, at: usize) -> Scanned<u32> {
         let digits = self.bytes.get(at + 2..at + 6).unwrap_or_default();
         let value = digits.iter().try_fold(0, |value, digit| {
             char::from(*digit).to_digit(16).map(|digit| value * 16 + digit)
         });
         match value {
             Some(value) if digits.len() == 4 => Ok(value),
-            _ => Err(JsonError { at, what: "invalid escape" }),
+            _ => self.error_at(at, "invalid escape"),
         }
     }
 
-    fn digits(&mut self) -> Result<(), JsonError> {
+    fn digits(&mut self) -> Scanned<()> {
         let start = self.at;
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
@@ -375,7 +397,7 @@ impl<'t> Scanner<'t> {
         if self.at == start { self.error("expected a digit") } else { Ok(()) }
     }
 
-    fn number(&mut self) -> Result<(), JsonError> {
+    fn number(&mut self) -> Scanned<()> {
         let start = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -397,7 +419,7 @@ impl<'t> Scanner<'t> {
             self.digits()?;
         }
         if self.at - start > self.limits.number_bytes as usize {
-            return Err(JsonError { at: start, what: "number too long" });
+            return self.error_at(start, "number too long");
         }
         Ok(())
     }
