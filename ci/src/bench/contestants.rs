@@ -12,7 +12,7 @@ const PEERS: &str = "ci/peers";
 /// The profile that ours serves.
 pub(crate) const PROFILE: &str = "ci/bench/profile.toml";
 /// Our packages that a benchmark needs.
-const OURS: [&str; 5] = ["toolrack", "echo", "time", "filesystem", "conformance"];
+const OURS: [&str; 6] = ["toolrack", "echo", "time", "filesystem", "conformance", "misbehave"];
 
 /// What a contestant is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +136,7 @@ pub(crate) fn build(chosen: &[&Contestant]) -> Outcome {
     let manifest = format!("{PEERS}/Cargo.toml");
     let peers = chosen.iter().filter(|contestant| contestant.role != Role::Ours);
     let programs = peers.filter_map(|contestant| contestant.program.rsplit('/').next());
-    for package in programs.chain(["bare-line-loop", "fifth-plugin"]) {
+    for package in programs.chain(["bare-line-loop"]) {
         let target = format!("{PEERS}/target");
         let arguments = [
             "build",
