@@ -1,6 +1,7 @@
 //! What the schema says about the merged values: unknown keys and wrong kinds, all at once.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use json_schema::{Schema, What};
 use serde_json::Value;
@@ -12,11 +13,14 @@ use crate::schema::{SCHEMA, essence};
 /// More than anybody mends at once.
 const MISFITS_MAX: usize = 100;
 
+// Compiled when the first profile does not fit, and kept for the next one.
+static COMPILED: LazyLock<Option<Schema>> = LazyLock::new(|| Schema::compile(&SCHEMA).ok());
+
 /// Everything that does not fit the schema.
 pub(crate) fn check(values: &Value, origins: &BTreeMap<String, Origin>) -> Vec<Problem> {
     let mut problems = Vec::new();
     unknown_keys(values, &SCHEMA, "", origins, &mut problems);
-    let Ok(schema) = Schema::compile(&SCHEMA) else {
+    let Some(schema) = &*COMPILED else {
         return problems;
     };
     for misfit in schema.misfits(values, MISFITS_MAX) {

@@ -1,10 +1,10 @@
 //! Which era a message belongs to: a pure function of its head and its envelope.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use protocol::{Envelope, Era, MetaKey, Method, Revision};
 
 /// Header with the protocol revision.
-pub(crate) const VERSION_HEADER: &str = "mcp-protocol-version";
+pub(crate) const VERSION_HEADER: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 /// The era of a message that came over HTTP.
 ///

@@ -6,6 +6,7 @@ mod key;
 mod report;
 mod stop;
 
+use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -130,12 +131,17 @@ fn first_generation(
     Ok(Arc::new(Switch::new(Generation::new(1, Arc::clone(plan), stack))))
 }
 
-/// The threads that serve.
+/// The threads that serve. A single one needs no scheduler that could share work with others.
 fn data_plane(plan: &Plan) -> std::io::Result<tokio::runtime::Runtime> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = plan.process.worker_threads {
-        builder.worker_threads(threads);
-    }
+    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut builder = match plan.process.worker_threads.unwrap_or_else(cores) {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        threads => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(threads);
+            builder
+        }
+    };
     builder.thread_name("serve").enable_all().build()
 }
 

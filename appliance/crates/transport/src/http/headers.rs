@@ -4,19 +4,24 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
+use http::header::AsHeaderName;
+use http::{HeaderMap, HeaderName};
 use plugin_host::HeaderParam;
 use protocol::json::{self, Kind, Limits, Raw};
 use protocol::{Envelope, Fault, Method, Param, codes};
 
 use crate::classify::VERSION_HEADER;
 
+// Parsed once: a name given as text is parsed at each look.
+const METHOD_HEADER: HeaderName = HeaderName::from_static("mcp-method");
+const NAME_HEADER: HeaderName = HeaderName::from_static("mcp-name");
+
 fn mismatch(message: String) -> Fault {
     Fault::new(codes::HEADER_MISMATCH, message)
 }
 
 /// The one value of a header without its outer whitespace; `None` when absent, repeated or not ASCII.
-fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+fn single(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(first.trim_matches([' ', '\t']))
@@ -39,7 +44,7 @@ pub(super) fn check_version_equal(header: &str, declared: &str) -> Result<(), Fa
 
 /// Checks `Mcp-Method` against the body.
 pub(super) fn check_method(headers: &HeaderMap, envelope: &Envelope) -> Result<(), Fault> {
-    match single(headers, "mcp-method") {
+    match single(headers, METHOD_HEADER) {
         Some(value) if value == envelope.method_name() => Ok(()),
         Some(_) => Err(mismatch("The Mcp-Method header differs from the method.".to_owned())),
         None => Err(mismatch("The Mcp-Method header is missing or repeated.".to_owned())),
@@ -58,7 +63,7 @@ pub(super) fn check_name(headers: &HeaderMap, envelope: &Envelope) -> Result<(),
     let Some(expected) = envelope.param(param).and_then(Raw::as_str) else {
         return Ok(());
     };
-    let value = single(headers, "mcp-name")
+    let value = single(headers, NAME_HEADER)
         .ok_or_else(|| mismatch("The Mcp-Name header is missing or repeated.".to_owned()))?;
     match decode(value) {
         Some(decoded) if decoded == expected => Ok(()),
