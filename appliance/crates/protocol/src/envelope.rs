@@ -22,8 +22,15 @@ pub struct Envelope {
     text: ByteString,
     shape: Shape,
     method: Method,
+    // Boxed: a call is handed on by value a dozen times.
+    places: Box<Places>,
+}
+
+/// Where the parts of a message stand.
+#[derive(Clone, Debug)]
+struct Places {
     id: Slot,
-    method_name: Slot,
+    method: Slot,
     params: Slot,
     result: Slot,
     error: Slot,
@@ -31,10 +38,20 @@ pub struct Envelope {
     meta: [Slot; MetaKey::COUNT],
 }
 
+impl Places {
+    const NOWHERE: Self = Self {
+        id: Slot::ABSENT,
+        method: Slot::ABSENT,
+        params: Slot::ABSENT,
+        result: Slot::ABSENT,
+        error: Slot::ABSENT,
+        param: [Slot::ABSENT; Param::COUNT],
+        meta: [Slot::ABSENT; MetaKey::COUNT],
+    };
+}
+
 /// What arrived: one message, or a batch (2025-03-26 only; the transport decides).
 #[derive(Debug)]
-// The large one is the common one: boxing it would cost every call an allocation.
-#[allow(clippy::large_enum_variant)]
 pub enum Message {
     /// One message.
     One(Envelope),
@@ -182,13 +199,16 @@ impl Envelope {
             let batch = batch.map_err(|Halt| EnvelopeError::of_json(scanner.fault(), None))?;
             return batch.map(Message::Batch);
         }
-        let mut reader = Reader::new(&mut scanner);
-        let envelope = reader.read(&text);
-        let id = reader.id(&text);
-        match envelope.and_then(|envelope| reader.scanner.end().map(|()| envelope)) {
-            Ok(envelope) => envelope.map(Message::One),
-            Err(Halt) => Err(EnvelopeError::of_json(reader.scanner.fault(), id)),
+        let read = Reader::new(&mut scanner).read(&text);
+        let envelope = read.map_err(|id| EnvelopeError::of_json(scanner.fault(), id))?;
+        if let Err(Halt) = scanner.end() {
+            let id = match &envelope {
+                Ok(envelope) => envelope.id(),
+                Err(error) => error.id.clone(),
+            };
+            return Err(EnvelopeError::of_json(scanner.fault(), id));
         }
+        envelope.map(Message::One)
     }
 
     /// What kind of message this is.
@@ -206,43 +226,43 @@ impl Envelope {
     /// The method as the client wrote it, decoded; empty for responses.
     #[must_use]
     pub fn method_name(&self) -> Cow<'_, str> {
-        self.raw(self.method_name).and_then(Raw::as_str).unwrap_or_default()
+        self.raw(self.places.method).and_then(Raw::as_str).unwrap_or_default()
     }
 
     /// The id.
     #[must_use]
     pub fn id(&self) -> Option<Id> {
-        self.id.get().map(|span| Id(self.text.as_bytes().slice(span.range())))
+        self.places.id.get().map(|span| Id(self.text.as_bytes().slice(span.range())))
     }
 
     /// The whole `params`: an object.
     #[must_use]
     pub fn params(&self) -> Option<Raw<'_>> {
-        self.raw(self.params)
+        self.raw(self.places.params)
     }
 
     /// One member of `params`.
     #[must_use]
     pub fn param(&self, param: Param) -> Option<Raw<'_>> {
-        self.raw(self.param[param as usize])
+        self.raw(self.places.param[param as usize])
     }
 
     /// One member of `params._meta`; none when `_meta` is not an object.
     #[must_use]
     pub fn meta(&self, key: MetaKey) -> Option<Raw<'_>> {
-        self.raw(self.meta[key as usize])
+        self.raw(self.places.meta[key as usize])
     }
 
     /// `result` of a response.
     #[must_use]
     pub fn result(&self) -> Option<Raw<'_>> {
-        self.raw(self.result)
+        self.raw(self.places.result)
     }
 
     /// `error` of a response.
     #[must_use]
     pub fn error(&self) -> Option<Raw<'_>> {
-        self.raw(self.error)
+        self.raw(self.places.error)
     }
 
     /// The bytes of a part of this very envelope, sharing its buffer.
@@ -281,7 +301,7 @@ fn parse_batch(
             let message = format!("a batch of more than {BATCH_MESSAGES_MAX} messages");
             return Ok(Err(EnvelopeError::invalid(&message, None)));
         }
-        items.push(Reader::new(scanner).read(text)?);
+        items.push(Reader::new(scanner).read(text).map_err(|_| Halt)?);
     }
     scanner.end()?;
     if items.is_empty() {
@@ -294,38 +314,29 @@ fn parse_batch(
 struct Reader<'s, 't> {
     scanner: &'s mut Scanner<'t>,
     version: Slot,
-    id: Slot,
-    method: Slot,
-    params: Slot,
-    result: Slot,
-    error: Slot,
-    param: [Slot; Param::COUNT],
-    meta: [Slot; MetaKey::COUNT],
+    places: Box<Places>,
     /// The first thing that makes well-formed JSON not a message. Reading goes on, to find the id.
     fault: Option<&'static str>,
 }
 
 impl<'s, 't> Reader<'s, 't> {
     fn new(scanner: &'s mut Scanner<'t>) -> Self {
-        Self {
-            scanner,
-            version: Slot::ABSENT,
-            id: Slot::ABSENT,
-            method: Slot::ABSENT,
-            params: Slot::ABSENT,
-            result: Slot::ABSENT,
-            error: Slot::ABSENT,
-            param: [Slot::ABSENT; Param::COUNT],
-            meta: [Slot::ABSENT; MetaKey::COUNT],
-            fault: None,
+        Self { scanner, version: Slot::ABSENT, places: Box::new(Places::NOWHERE), fault: None }
+    }
+
+    /// The outer error is about the JSON, with the id if it was read before; the inner one is about the message.
+    fn read(mut self, text: &ByteString) -> Result<Result<Envelope, EnvelopeError>, Option<Id>> {
+        match self.read_members() {
+            Ok(()) => Ok(self.finish(text)),
+            Err(Halt) => Err(self.id(text)),
         }
     }
 
-    /// The outer error is about the JSON, the inner about the message.
-    fn read(&mut self, text: &ByteString) -> Result<Result<Envelope, EnvelopeError>, Halt> {
+    fn read_members(&mut self) -> Result<(), Halt> {
         if self.scanner.peek() != Some(b'{') {
+            self.fault = Some("a message is an object");
             self.scanner.value()?;
-            return Ok(Err(EnvelopeError::invalid("a message is an object", None)));
+            return Ok(());
         }
         let mut members = self.scanner.open_object()?;
         while let Some(key) = self.scanner.next_key(&mut members)? {
@@ -337,10 +348,12 @@ impl<'s, 't> Reader<'s, 't> {
             let (span, kind) = self.scanner.value()?;
             let slot = match (&*name, kind) {
                 ("jsonrpc", Kind::String) => &mut self.version,
-                ("id", Kind::String | Kind::Number) if self.is_fit_for_id(span) => &mut self.id,
-                ("method", Kind::String) => &mut self.method,
-                ("result", _) => &mut self.result,
-                ("error", Kind::Object) => &mut self.error,
+                ("id", Kind::String | Kind::Number) if self.is_fit_for_id(span) => {
+                    &mut self.places.id
+                }
+                ("method", Kind::String) => &mut self.places.method,
+                ("result", _) => &mut self.places.result,
+                ("error", Kind::Object) => &mut self.places.error,
                 ("jsonrpc" | "method" | "error", _) => {
                     self.fault.get_or_insert("a member is of the wrong kind");
                     continue;
@@ -356,7 +369,7 @@ impl<'s, 't> Reader<'s, 't> {
             };
             *slot = Slot(span);
         }
-        Ok(self.finish(text))
+        Ok(())
     }
 
     fn read_params(&mut self) -> Result<(), Halt> {
@@ -370,13 +383,13 @@ impl<'s, 't> Reader<'s, 't> {
         while let Some(key) = self.scanner.next_key(&mut members)? {
             match Param::parse(&self.scanner.decoded(&key)) {
                 Some(Param::Meta) if self.scanner.peek() == Some(b'{') => self.read_meta()?,
-                Some(param) => self.param[param as usize] = Slot(self.scanner.value()?.0),
+                Some(param) => self.places.param[param as usize] = Slot(self.scanner.value()?.0),
                 None => {
                     self.scanner.value()?;
                 }
             }
         }
-        self.params = Slot(Span::new(start, self.scanner.closed_at()));
+        self.places.params = Slot(Span::new(start, self.scanner.closed_at()));
         Ok(())
     }
 
@@ -387,10 +400,10 @@ impl<'s, 't> Reader<'s, 't> {
             let meta = MetaKey::parse(&self.scanner.decoded(&key));
             let (span, _) = self.scanner.value()?;
             if let Some(meta) = meta {
-                self.meta[meta as usize] = Slot(span);
+                self.places.meta[meta as usize] = Slot(span);
             }
         }
-        self.param[Param::Meta as usize] = Slot(Span::new(start, self.scanner.closed_at()));
+        self.places.param[Param::Meta as usize] = Slot(Span::new(start, self.scanner.closed_at()));
         Ok(())
     }
 
@@ -409,12 +422,13 @@ impl<'s, 't> Reader<'s, 't> {
     }
 
     fn id(&self, text: &ByteString) -> Option<Id> {
-        self.id.get().map(|span| Id(text.as_bytes().slice(span.range())))
+        self.places.id.get().map(|span| Id(text.as_bytes().slice(span.range())))
     }
 
     fn shape(&self) -> Result<Shape, &'static str> {
         let has = |slot: Slot| slot.get().is_some();
-        match (has(self.method), has(self.result), has(self.error), has(self.id)) {
+        let Places { id, method, result, error, .. } = *self.places;
+        match (has(method), has(result), has(error), has(id)) {
             (true, false, false, true) => Ok(Shape::Request),
             (true, false, false, false) => Ok(Shape::Notification),
             (false, true, false, true) => Ok(Shape::Response),
@@ -425,7 +439,7 @@ impl<'s, 't> Reader<'s, 't> {
         }
     }
 
-    fn finish(&self, text: &ByteString) -> Result<Envelope, EnvelopeError> {
+    fn finish(self, text: &ByteString) -> Result<Envelope, EnvelopeError> {
         let refuse = |what: &str| EnvelopeError::invalid(what, self.id(text));
         if let Some(fault) = self.fault {
             return Err(refuse(fault));
@@ -435,19 +449,9 @@ impl<'s, 't> Reader<'s, 't> {
             return Err(refuse("jsonrpc must be \"2.0\""));
         }
         let shape = self.shape().map_err(refuse)?;
-        let name = self.raw(self.method).and_then(Raw::as_str);
-        Ok(Envelope {
-            text: text.clone(),
-            shape,
-            method: name.map_or(Method::Unknown, |name| Method::parse(&name)),
-            id: self.id,
-            method_name: self.method,
-            params: self.params,
-            result: self.result,
-            error: self.error,
-            param: self.param,
-            meta: self.meta,
-        })
+        let name = self.raw(self.places.method).and_then(Raw::as_str);
+        let method = name.map_or(Method::Unknown, |name| Method::parse(&name));
+        Ok(Envelope { text: text.clone(), shape, method, places: self.places })
     }
 }
 

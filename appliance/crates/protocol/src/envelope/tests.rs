@@ -132,5 +132,5 @@ fn a_meta_of_another_kind_is_there_and_empty() {
 
 #[test]
 fn stays_small_enough_to_move() {
-    assert!(size_of::<Envelope>() <= 320, "{}", size_of::<Envelope>());
+    assert!(size_of::<Envelope>() <= 64, "{}", size_of::<Envelope>());
 }

@@ -32,7 +32,7 @@ pub(crate) struct Members<'t> {
     /// Where its keys begin on the scanner's stack.
     base: usize,
     is_first: bool,
-    many: Option<Box<HashSet<Cow<'t, str>, RandomState>>>,
+    many: Option<HashSet<Cow<'t, str>, RandomState>>,
 }
 
 /// Reads one text from its first byte to its last.
@@ -309,7 +309,7 @@ impl<'t> Scanner<'t> {
         } else {
             let decoded = self.decoded(&key);
             let set = members.many.get_or_insert_with(|| {
-                Box::new(self.keys[members.base..].iter().map(|key| self.decoded(key)).collect())
+                self.keys[members.base..].iter().map(|key| self.decoded(key)).collect()
             });
             set.insert(decoded)
         };
