@@ -6,8 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+
+/// Longer than any answer takes: a test that waits for ever must fail.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program as it was built for this test, with no setting of its environment.
 pub(crate) fn toolrack() -> Command {
@@ -71,7 +75,11 @@ impl Answer {
 impl Program {
     /// Starts it and waits until it serves.
     pub(crate) fn start(profile: &Path, more: &[&str]) -> Self {
-        let mut command = toolrack();
+        Self::start_by(toolrack(), profile, more)
+    }
+
+    /// Starts it by a command that says more of its environment.
+    pub(crate) fn start_by(mut command: Command, profile: &Path, more: &[&str]) -> Self {
         command.args(["serve", "--profile"]).arg(profile).args(more);
         command.args(["--set", "log.format=json"]);
         let mut child =
@@ -165,8 +173,13 @@ impl Program {
 
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        let status = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
         assert!(status.expect("kill runs").success());
+    }
+
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits for the end; the exit code.
@@ -206,6 +219,7 @@ pub(crate) fn modern_call(tool: &str, arguments: &Value) -> Value {
 /// One request on a connection that closes after it.
 fn exchange(address: &str, head: &str, body: &str) -> Answer {
     let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
     let request = format!("{head}Connection: close\r\n\r\n{body}");
     // A refusal may come before all of a large body is written.
     stream.write_all(request.as_bytes()).ok();
@@ -250,6 +264,11 @@ impl Piped {
 
     /// With `more` of a profile.
     pub(crate) fn start_with(more: &str) -> Self {
+        Self::start_set(more, &[])
+    }
+
+    /// With `more` of a profile, and `--set` for each of `settings`.
+    pub(crate) fn start_set(more: &str, settings: &[&str]) -> Self {
         let text = "format = 1\n[listen.desktop]\nstdio = {}\n[layer.payload]\nrequest_bytes_max = \"64KiB\"\n\
             [layer.timeout]\n[plugin.echo]\nlibrary = \"libecho.so\"\n[plugin.conformance]\nlibrary = \"libconformance.so\"\n\
             [log]\nfilter = \"warn\"\n";
@@ -260,6 +279,7 @@ impl Piped {
         let mut child = toolrack()
             .args(["serve", "--profile"])
             .arg(&profile)
+            .args(settings.iter().flat_map(|setting| ["--set", setting]))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -285,9 +305,14 @@ impl Piped {
         self.receive()
     }
 
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        let status = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
         assert!(status.expect("kill runs").success());
     }
 

@@ -1,0 +1,30 @@
+//! `control`: the listener of operators.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use crate::program::PATIENCE;
+use crate::wire::{check, serve};
+
+pub(crate) fn bind_says_where_operators_come_in() {
+    let program = serve(&["control.bind=127.0.0.2:0"]);
+    assert!(program.control.starts_with("127.0.0.2:"));
+    assert_eq!(program.control("/livez").status, 200);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("control");
+    let _program = serve(&[&format!("control.bind=unix:{}", path.display())]);
+    let mut stream = UnixStream::connect(&path).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    let request = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+pub(crate) fn other_hosts_come_in_only_when_allowed() {
+    let (is_good, said) = check(&["control.bind=0.0.0.0:1"]);
+    assert!(!is_good && said.contains("control.bind"), "{said}");
+    let (is_good, said) = check(&["control.bind=0.0.0.0:1", "control.allow_remote=true"]);
+    assert!(is_good && said.starts_with("warning: "), "{said}");
+}

@@ -1,0 +1,109 @@
+//! Every key of a profile changes what the program does.
+//!
+//! One table names, for each key, the test that starts the program with the key at one value and at another and sees
+//! the difference from outside. A key without a test, and a test of what is no key, fail.
+
+mod control;
+mod file;
+mod layers;
+mod listen;
+mod plugin;
+mod process;
+#[path = "../it/program.rs"]
+#[allow(dead_code, reason = "shared with `it`: either uses what it needs")]
+mod program;
+mod request_state;
+mod server;
+mod session;
+mod tasks;
+mod wire;
+
+/// Declares the table of keys, and runs each function in it as a test.
+macro_rules! exercised {
+    ($($key:literal => $room:ident::$test:ident,)*) => {
+        /// Every key, and where it is exercised.
+        const EXERCISED: &[(&str, &str)] =
+            &[$(($key, concat!(stringify!($room), "::", stringify!($test))),)*];
+
+        $(#[test]
+        fn $test() {
+            $room::$test();
+        })*
+    };
+}
+
+exercised! {
+    "control.allow_remote" => control::other_hosts_come_in_only_when_allowed,
+    "control.bind" => control::bind_says_where_operators_come_in,
+    "extends" => file::a_profile_begins_with_the_one_that_it_extends,
+    "format" => file::only_its_own_format_is_read,
+    "layer.concurrency.calls_max" => layers::calls_above_their_bound_are_refused,
+    "layer.concurrency.mode" => layers::concurrency_refuses_counts_or_is_off,
+    "layer.origin.allowed_hosts" => layers::a_host_is_admitted_by_its_name,
+    "layer.origin.allowed_origins" => layers::an_origin_is_admitted_by_its_name,
+    "layer.origin.mode" => layers::origin_refuses_counts_or_is_off,
+    "layer.payload.mode" => layers::payload_refuses_counts_or_is_off,
+    "layer.payload.request_bytes_max" => layers::a_request_above_its_cap_is_refused,
+    "layer.payload.response_bytes_max" => layers::a_result_above_its_cap_is_replaced,
+    "layer.timeout.deadline_ms" => layers::a_call_ends_at_its_deadline,
+    "layer.timeout.mode" => layers::timeout_refuses_counts_or_is_off,
+    "listen.NAME.http.bind" => listen::bind_says_where_clients_come_in,
+    "listen.NAME.http.body_ms" => listen::a_body_that_does_not_end_is_refused,
+    "listen.NAME.http.connections_max" => listen::connections_above_their_bound_are_turned_away,
+    "listen.NAME.http.first_byte_ms" => listen::a_silent_connection_is_closed,
+    "listen.NAME.http.head_ms" => listen::a_head_that_does_not_end_is_given_up,
+    "listen.NAME.http.heartbeat_ms" => listen::a_silent_stream_beats,
+    "listen.NAME.http.idle_ms" => listen::a_connection_between_requests_is_closed,
+    "listen.NAME.http.path" => listen::path_moves_the_endpoint,
+    "listen.NAME.http.write_ms" => listen::a_client_that_takes_no_answer_is_cut,
+    "listen.NAME.stdio.calls_max" => listen::standard_input_takes_so_many_calls,
+    "log.filter" => process::the_log_holds_what_its_filter_lets_through,
+    "log.format" => process::a_log_line_has_the_shape_that_was_asked_for,
+    "plugin.NAME.config" => plugin::config_reaches_the_plugin,
+    "plugin.NAME.isolation" => plugin::isolation_is_inline_and_nothing_else,
+    "plugin.NAME.library" => plugin::library_says_which_tools_there_are,
+    "plugin.NAME.limits.concurrent_calls" => plugin::calls_above_its_own_bound_are_refused,
+    "plugin.NAME.limits.deadline_ms" => plugin::a_call_ends_at_the_deadline_of_its_plugin,
+    "plugin.NAME.limits.overrun_us" => plugin::a_tool_that_holds_its_thread_for_longer_is_counted,
+    "plugin.NAME.limits.overruns_max" => plugin::a_tool_that_overruns_so_often_is_moved,
+    "plugin.NAME.limits.queue_calls" => plugin::so_many_calls_wait_besides,
+    "plugin.NAME.limits.response_bytes_max" =>
+        plugin::a_result_above_the_cap_of_its_plugin_is_an_error,
+    "plugin.NAME.limits.threads_max" => plugin::blocking_calls_share_so_many_threads,
+    "process.worker_threads" => process::so_many_threads_serve_clients,
+    "request_state.key.env" => request_state::the_key_may_be_an_environment_variable,
+    "request_state.key.file" => request_state::the_key_may_be_a_file,
+    "request_state.ttl_ms" => request_state::a_state_is_good_for_so_long,
+    "server.instructions" => server::instructions_are_what_models_see,
+    "server.list_ttl_ms" => server::a_list_says_for_how_long_it_holds,
+    "server.name" => server::name_is_what_clients_see,
+    "server.page_items_max" => server::a_page_has_so_many_items,
+    "server.title" => server::title_is_what_people_see,
+    "session.answer_ms" => session::a_question_waits_so_long_for_its_answer,
+    "session.idle_ms" => session::a_session_ends_when_it_is_idle,
+    "session.replay_bytes_max" => session::a_stream_keeps_so_many_bytes,
+    "session.replay_events_max" => session::a_stream_keeps_so_many_events,
+    "session.replay_ms" => session::a_finished_stream_is_forgotten,
+    "session.sessions_max" => session::sessions_above_their_bound_are_refused,
+    "session.streams_max" => session::streams_above_their_bound_are_refused,
+    "session.subscriptions_max" => session::resources_above_their_bound_are_not_followed,
+    "shutdown.drain_ms" => process::calls_in_flight_may_take_so_long_to_finish,
+    "shutdown.notice_ms" => process::the_end_is_announced_for_so_long,
+    "tasks.bytes_max" => tasks::tasks_that_keep_too_much_are_refused,
+    "tasks.count_max" => tasks::tasks_above_their_bound_are_refused,
+    "tasks.deadline_ms" => tasks::a_task_fails_at_its_deadline,
+    "tasks.poll_ms" => tasks::a_task_says_how_long_to_wait_between_two_looks,
+    "tasks.ttl_ms" => tasks::a_task_is_forgotten_when_its_time_is_over,
+}
+
+#[test]
+fn every_key_is_exercised_and_nothing_else_is() {
+    let keys = profile::keys();
+    let untested: Vec<_> =
+        keys.iter().filter(|key| EXERCISED.iter().all(|(known, _)| known != key)).collect();
+    assert!(untested.is_empty(), "no test exercises {untested:?}");
+    let unknown: Vec<_> =
+        EXERCISED.iter().filter(|(known, _)| keys.iter().all(|key| key != known)).collect();
+    assert!(unknown.is_empty(), "the schema has no such keys: {unknown:?}");
+    assert_eq!(EXERCISED.len(), keys.len(), "a key is in the table twice");
+}

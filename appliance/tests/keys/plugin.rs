@@ -1,0 +1,142 @@
+//! `plugin.NAME`: which library, with which settings, within which bounds.
+
+use serde_json::json;
+
+use crate::program::{Piped, Program, modern_call, modern_headers, plugins};
+use crate::wire::{
+    Connection, ask, check, echo, metric, posted, refusal, serve, serve_with, text, threads, until,
+    until_metric,
+};
+
+/// Serves with one more bound of a plugin.
+fn limited(plugin: &str, limits: &[(&str, &str)]) -> Program {
+    let settings: Vec<_> =
+        limits.iter().map(|(key, value)| format!("plugin.{plugin}.limits.{key}={value}")).collect();
+    serve(&settings.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn tools(program: &Program) -> String {
+    ask(program, "tools/list", json!({})).body
+}
+
+pub(crate) fn library_says_which_tools_there_are() {
+    for (library, tool) in [("libecho.so", "\"echo\""), ("libtime.so", "\"now\"")] {
+        let path = plugins().join(library);
+        let set = format!("plugin.echo.library={}", path.display());
+        let listed = tools(&serve(&[&set]));
+        for known in ["\"echo\"", "\"now\""] {
+            assert_eq!(listed.contains(known), known == tool, "{library}: {listed}");
+        }
+    }
+}
+
+pub(crate) fn isolation_is_inline_and_nothing_else() {
+    assert!(check(&["plugin.echo.isolation=inline"]).0);
+    let (is_good, said) = check(&["plugin.echo.isolation=process"]);
+    assert!(!is_good && said.contains("plugin.echo.isolation"), "{said}");
+}
+
+pub(crate) fn config_reaches_the_plugin() {
+    let folders = ["one", "other"].map(|content| {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("file.txt"), content).expect("written");
+        (folder, content)
+    });
+    for (folder, content) in &folders {
+        let plugin = "[plugin.filesystem]\nlibrary = \"libfilesystem.so\"\nconfig.root = ";
+        let program = serve_with(&format!("{plugin}{:?}\n", folder.path()), &[]);
+        let read = program.call("read_file", &json!({ "path": "file.txt" })).json();
+        assert_eq!(text(&read), *content);
+    }
+}
+
+pub(crate) fn calls_above_its_own_bound_are_refused() {
+    for (calls, expected) in [("1", (429, "plugin_busy")), ("2", (200, ""))] {
+        let program = limited("conformance", &[("concurrent_calls", calls), ("queue_calls", "0")]);
+        let _waiting = Connection::waiting(&program);
+        let (status, kind) = refusal(&program.call("test_simple_text", &json!({})));
+        assert_eq!((status, kind.as_str()), expected);
+    }
+}
+
+pub(crate) fn so_many_calls_wait_besides() {
+    for waiting in 0..=1 {
+        let queue_calls = waiting.to_string();
+        let limits = [("concurrent_calls", "1"), ("queue_calls", queue_calls.as_str())];
+        let program = limited("conformance", &limits);
+        let mut calls = vec![Connection::waiting(&program)];
+        let name = "test_cancellation";
+        let call = modern_call(name, &json!({ "mark": "another" }));
+        let call = posted(&program, &modern_headers("tools/call", Some(name)), &call);
+        calls.extend((0..waiting).map(|_| Connection::with(&program, &call)));
+        let taken = calls.len();
+        let series = "toolrack_plugin_calls_in_flight{plugin=\"conformance\"}";
+        until_metric(&program, &format!("{series} {taken}"));
+        let refused = program.call("test_simple_text", &json!({}));
+        assert_eq!(refusal(&refused), (429, "plugin_busy".to_owned()));
+    }
+}
+
+pub(crate) fn a_call_ends_at_the_deadline_of_its_plugin() {
+    for (deadline_ms, kind) in [("20", "timed_out"), ("600000", "")] {
+        let program = limited("conformance", &[("deadline_ms", deadline_ms)]);
+        let answer = program.call("test_tool_with_progress", &json!({}));
+        assert_eq!(refusal(&answer).1, kind);
+        let timeouts = metric(&program, "toolrack_plugin_timeouts_total{plugin=\"conformance\"}");
+        assert_eq!(timeouts, Some(if kind.is_empty() { 0.0 } else { 1.0 }));
+    }
+}
+
+pub(crate) fn a_result_above_the_cap_of_its_plugin_is_an_error() {
+    for (cap, is_error) in [("1KiB", true), ("8KiB", false)] {
+        let program = limited("echo", &[("response_bytes_max", cap)]);
+        let answer = echo(&program, &"x".repeat(3_000)).json();
+        assert_eq!(text(&answer).len() == 3_000, !is_error, "{answer}");
+    }
+}
+
+pub(crate) fn blocking_calls_share_so_many_threads() {
+    let begin = |threads_max: u32| {
+        let setting = format!("plugin.conformance.limits.threads_max={threads_max}");
+        Piped::start_set("", &[&setting])
+    };
+    // All at once, so that one thread cannot keep up.
+    let burst = |piped: &mut Piped| {
+        let calls = 32;
+        for id in 0..calls {
+            let mut call = modern_call("test_simple_text", &json!({}));
+            call["id"] = json!(id);
+            piped.send(&call.to_string());
+        }
+        (0..calls).for_each(|_| drop(piped.receive()));
+        // The last of them is the control thread's.
+        threads(piped.id(), "p-conformanc-") - threads(piped.id(), "p-conformanc-c")
+    };
+    let mut many = begin(2);
+    let mut bursts = 0;
+    until("a second thread", || {
+        bursts += 1;
+        burst(&mut many) == 2
+    });
+    let mut one = begin(1);
+    (0..=bursts).for_each(|_| assert_eq!(burst(&mut one), 1));
+}
+
+pub(crate) fn a_tool_that_holds_its_thread_for_longer_is_counted() {
+    for (overrun_us, counted) in [("1", 1.0), ("1000000", 0.0)] {
+        let program = limited("echo", &[("overrun_us", overrun_us)]);
+        echo(&program, &"x".repeat(1 << 20));
+        let overruns = metric(&program, "toolrack_plugin_overruns_total{plugin=\"echo\"}");
+        assert_eq!(overruns, Some(counted));
+    }
+}
+
+pub(crate) fn a_tool_that_overruns_so_often_is_moved() {
+    for (overruns_max, moved) in [("1", 1.0), ("1000", 0.0)] {
+        let program = limited("echo", &[("overrun_us", "1"), ("overruns_max", overruns_max)]);
+        echo(&program, &"x".repeat(1 << 20));
+        let demoted = metric(&program, "toolrack_plugin_demoted_tools_total{plugin=\"echo\"}");
+        assert_eq!(demoted, Some(moved));
+        assert_eq!(echo(&program, "x").status, 200);
+    }
+}
