@@ -5,8 +5,8 @@
 
 use serde_json::json;
 
-use crate::program::{Piped, Program, modern_call, modern_headers};
-use crate::wire::{Connection, echo, echo_posted, metric, posted, serve, until_metric};
+use crate::program::{Piped, Program, modern_call};
+use crate::wire::{Connection, echo, echo_posted, serve, until_metric};
 
 /// A program with a key of the listener at 50, and one with the same key at an hour.
 fn hasty_and_patient(key: &str) -> (Program, Program) {
@@ -22,7 +22,8 @@ fn until_closed(program: &Program, reason: &str) {
 
 pub(crate) fn bind_says_where_clients_come_in() {
     for address in ["127.0.0.1", "127.0.0.2"] {
-        let program = serve(&[&format!("listen.public.http.bind={address}:0")]);
+        let hosts = format!("layer.origin.allowed_hosts=[\"{address}\"]");
+        let program = serve(&[&format!("listen.public.http.bind={address}:0"), &hosts]);
         assert_eq!(program.address.split(':').next(), Some(address));
         assert_eq!(echo(&program, "x").status, 200);
     }

@@ -2,10 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::program::{Answer, Program};
-use crate::wire::{
-    Connection, ask, echo, legacy, posted, refusal, serve, text, until, until_metric,
-};
+use crate::program::{Answer, Program, modern_call, modern_headers};
+use crate::wire::{Connection, legacy, posted, refusal, serve, until, until_metric};
 
 const REVISION: &str = "2025-11-25";
 
@@ -68,10 +66,9 @@ pub(crate) fn streams_above_their_bound_are_refused() {
     for (streams_max, expected) in [(1, (429, "sessions_exhausted")), (2, (200, ""))] {
         let program = serve(&[&format!("session.streams_max={streams_max}")]);
         let _waiting = Connection::waiting(&program);
-        let mut message =
-            crate::program::modern_call("test_tool_with_progress", &json!({ "mark": "it" }));
+        let mut message = modern_call("test_tool_with_progress", &json!({ "mark": "it" }));
         message["params"]["_meta"]["progressToken"] = json!("p");
-        let headers = crate::program::modern_headers("tools/call", Some("test_tool_with_progress"));
+        let headers = modern_headers("tools/call", Some("test_tool_with_progress"));
         let answer = program.post(&headers, &message);
         assert_eq!(answer.status, expected.0);
         assert!(answer.body.contains(expected.1), "{answer:?}");

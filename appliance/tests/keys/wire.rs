@@ -53,14 +53,14 @@ pub(crate) fn metric(program: &Program, series: &str) -> Option<f64> {
     values.next().map(|value| value.parse().expect("a number"))
 }
 
-/// How many threads of a process have a name that begins so.
-pub(crate) fn threads(process: u32, name: &str) -> usize {
+/// How many threads of a process have a name like this.
+pub(crate) fn threads(process: u32, is_like: impl Fn(&str) -> bool) -> usize {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
     let names = tasks.filter_map(|task| {
         // A thread may end between the list and the look.
         std::fs::read_to_string(task.ok()?.path().join("comm")).ok()
     });
-    names.filter(|found| found.starts_with(name)).count()
+    names.filter(|name| is_like(name.trim_end())).count()
 }
 
 /// A call that says the text back.

@@ -11,6 +11,8 @@ pub enum Phase {
     Starting,
     /// Serving.
     Ready,
+    /// Serving, and about to stop: load balancers are told to look elsewhere.
+    Leaving,
     /// Finishing what it has; nothing new.
     Draining,
 }
@@ -22,6 +24,7 @@ impl Phase {
         match self {
             Self::Starting => "starting",
             Self::Ready => "ready",
+            Self::Leaving => "leaving",
             Self::Draining => "draining",
         }
     }
@@ -82,6 +85,7 @@ impl Vitals {
         match self.phase.load(Relaxed) {
             0 => Phase::Starting,
             1 => Phase::Ready,
+            2 => Phase::Leaving,
             _ => Phase::Draining,
         }
     }

@@ -94,7 +94,9 @@ impl Seal {
 
     /// Seals `state`, given with the questions of `round`. `None` when the operating system gives no random bytes.
     pub(crate) fn seal(&self, binding: &Binding, round: u16, state: &[u8]) -> Option<String> {
-        let expiry = now_secs().saturating_add(self.ttl.as_secs());
+        // Up: nothing may end before its time.
+        let ttl_secs = self.ttl.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX);
+        let expiry = now_secs().saturating_add(ttl_secs);
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).ok()?;
         let aad = binding.digest(expiry, round);

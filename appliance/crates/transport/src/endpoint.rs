@@ -28,19 +28,13 @@ pub struct Endpoint {
 impl Endpoint {
     /// Refuses new work while the process is not serving.
     pub(crate) fn check_phase(&self) -> Result<(), Refusal> {
-        match self.vitals.phase() {
-            Phase::Ready => Ok(()),
-            phase @ (Phase::Starting | Phase::Draining) => {
-                let message = match phase {
-                    Phase::Starting => "The server is starting; try again shortly.",
-                    Phase::Ready | Phase::Draining => {
-                        "The server is stopping; try again elsewhere."
-                    }
-                };
-                Err(Refusal::new(RefusalKind::Draining, "lifecycle", "process", message)
-                    .with_retry_after(std::time::Duration::from_secs(1)))
-            }
-        }
+        let message = match self.vitals.phase() {
+            Phase::Ready | Phase::Leaving => return Ok(()),
+            Phase::Starting => "The server is starting; try again shortly.",
+            Phase::Draining => "The server is stopping; try again elsewhere.",
+        };
+        Err(Refusal::new(RefusalKind::Draining, "lifecycle", "process", message)
+            .with_retry_after(std::time::Duration::from_secs(1)))
     }
 
     /// The bound on streams of either era.

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::service::service_fn;
 use profile::Plan;
@@ -133,7 +134,21 @@ async fn serve_stdio(endpoint: Arc<Endpoint>, plan: StdioPlan) {
     }
 }
 
-/// Notice first, then drain, then let go. A second signal skips what is left.
+/// Serves on while load balancers notice that they should look elsewhere. A second signal skips what is left of it.
+async fn give_notice(notice: Duration, endpoint: &Endpoint, signals: &mut Signals) {
+    if notice.is_zero() {
+        return;
+    }
+    endpoint.vitals.enter(Phase::Leaving);
+    let notice_ms = notice.as_millis() as u64;
+    tracing::info!(notice_ms, "Leaving: still serving, but no longer ready.");
+    tokio::select! {
+        () = tokio::time::sleep(notice) => {}
+        () = signals.next() => {}
+    }
+}
+
+/// Notice first, then drain, then let go. One more signal skips what is left.
 async fn wind_down(
     plan: &Plan,
     endpoint: &Arc<Endpoint>,
@@ -142,17 +157,12 @@ async fn wind_down(
     mut client: JoinSet<()>,
     mut signals: Signals,
 ) -> u8 {
-    let notice = plan.shutdown.notice;
+    give_notice(plan.shutdown.notice, endpoint, &mut signals).await;
     endpoint.vitals.enter(Phase::Draining);
     tracing::info!(
-        notice_ms = notice.as_millis() as u64,
         drain_ms = plan.shutdown.drain.as_millis() as u64,
-        "Stopping: no new calls, running ones may finish. A second signal stops at once."
+        "Stopping: no new calls, running ones may finish. One more signal stops at once."
     );
-    tokio::select! {
-        () = tokio::time::sleep(notice) => {}
-        () = signals.next() => {}
-    }
     endpoint.ending.send_replace(true);
     let deadline = Instant::now() + plan.shutdown.drain;
     handle.begin(deadline);

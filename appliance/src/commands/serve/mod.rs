@@ -9,10 +9,11 @@ mod stop;
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use control::StartError;
 use profile::Plan;
-use profile::plan::LogFormat;
+use profile::plan::{LogFormat, SessionPlan};
 use runtime::{
     Changes, Generation, NOTICES_MAX, Phase, Switch, Tasks, Vitals, Watches, follow_notices,
 };
@@ -154,11 +155,24 @@ async fn beat(vitals: Arc<Vitals>) {
     }
 }
 
-/// Ends idle sessions and forgets expired tasks. Every ten seconds: both are counted in minutes.
+/// How often sessions are looked through: a fraction of what they are promised, and no more often than their clock goes
+/// on.
+fn sweep_period(plan: &SessionPlan) -> Duration {
+    let shortest = plan.idle.min(plan.replay);
+    (shortest / 4).clamp(Duration::from_secs(1), Duration::from_secs(10))
+}
+
+/// Ends idle sessions and forgets expired tasks.
 async fn sweep(endpoint: Arc<Endpoint>) {
-    let mut interval = tokio::time::interval(std::time::Duration::from_secs(10));
+    let mut interval = tokio::time::interval(Duration::from_secs(1));
+    let mut next_sweep = None;
     loop {
-        interval.tick().await;
+        let now = interval.tick().await;
+        endpoint.sessions.tick();
+        if next_sweep.is_some_and(|next_sweep| now < next_sweep) {
+            continue;
+        }
+        next_sweep = Some(now + sweep_period(&endpoint.switch.load().plan().session));
         let ended = endpoint.sessions.sweep();
         if ended > 0 {
             tracing::debug!(ended, "Idle sessions ended.");

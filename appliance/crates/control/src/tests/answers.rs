@@ -42,7 +42,9 @@ fn readyz_shows_phase_generation_and_plugins() {
 
 #[test]
 fn readyz_says_no_before_and_after_serving() {
-    for (phase, name) in [(Phase::Starting, "starting"), (Phase::Draining, "draining")] {
+    let phases =
+        [(Phase::Starting, "starting"), (Phase::Leaving, "leaving"), (Phase::Draining, "draining")];
+    for (phase, name) in phases {
         let sources = sources();
         sources.vitals.enter(phase);
         let (control, address) = started(sources, WIDE);

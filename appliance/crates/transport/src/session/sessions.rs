@@ -90,8 +90,13 @@ impl Sessions {
         }
     }
 
+    /// Sets the clock of the sessions forward. To be called every second: idle time is counted in steps of these calls.
+    pub fn tick(&self) {
+        self.shared.set_now(self.shared.elapsed_secs());
+    }
+
     /// Ends sessions that were idle for too long, and forgets what the others no longer need. Returns how many ended.
-    /// To be called every few seconds: idle time is counted in steps of these calls.
+    /// Looks at every session: to be called more rarely.
     pub fn sweep(&self) -> usize {
         self.sweep_at(self.shared.elapsed_secs())
     }

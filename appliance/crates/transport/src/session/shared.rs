@@ -26,7 +26,7 @@ pub(super) struct Shared {
     replay_secs: AtomicU32,
     answer_deadline_ms: AtomicU64,
     started: Instant,
-    /// Seconds since `started`, as of the last sweep: looking a session up reads no clock.
+    /// Seconds since `started`, as of the last tick: looking a session up reads no clock.
     now_secs: AtomicU32,
     turns: AtomicU64,
     finished: Mutex<VecDeque<Weak<Stream>>>,
@@ -55,7 +55,10 @@ impl Shared {
 
     /// Takes over the numbers of `plan`.
     pub(super) fn follow(&self, plan: &SessionPlan) {
-        let secs = |duration: Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
+        // Up: nothing may end before its time.
+        let secs = |duration: Duration| {
+            u32::try_from(duration.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX)
+        };
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.sessions.set_limit(plan.sessions_max);
         self.streams.set_limit(plan.streams_max);
@@ -79,7 +82,7 @@ impl Shared {
         self.replay_secs.load(Relaxed)
     }
 
-    /// Whole seconds since the start, as of the last sweep.
+    /// Whole seconds since the start, as of the last tick.
     pub(super) fn now_secs(&self) -> u32 {
         self.now_secs.load(Relaxed)
     }
