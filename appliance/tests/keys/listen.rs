@@ -5,8 +5,10 @@
 
 use serde_json::json;
 
-use crate::program::{Piped, Program, modern_call};
-use crate::wire::{Connection, echo, echo_posted, serve, until_metric};
+use crate::program::{Piped, Program, modern_call, modern_headers, modern_params};
+use crate::wire::{
+    Connection, echo, echo_posted, posted, request, serve, speaking_call, until_metric,
+};
 
 /// A program with a key of the listener at 50, and one with the same key at an hour.
 fn hasty_and_patient(key: &str) -> (Program, Program) {
@@ -100,21 +102,22 @@ pub(crate) fn a_connection_between_requests_is_closed() {
 
 pub(crate) fn a_client_that_takes_no_answer_is_cut() {
     let (hasty, patient) = hasty_and_patient("write_ms");
-    // More than the buffers of both sockets hold.
-    let answers = 16;
+    // Together more than the buffers of both sockets hold.
+    let answers = 1_200;
     let unread = |program: &Program| {
+        let headers = modern_headers("tools/list", None);
+        let list = request("tools/list", &modern_params(json!({}), &json!({})));
+        let last = posted(program, &format!("{headers}Connection: close\r\n"), &list);
         let connection = Connection::open(program);
-        connection.send_apart(echo_posted(program, &"x".repeat(1 << 20)).repeat(answers));
+        connection.send_apart(posted(program, &headers, &list).repeat(answers - 1) + &last);
         connection
     };
+    let taken = |connection: &mut Connection| connection.rest().matches("\"complete\"").count();
     let mut kept = unread(&patient);
     let mut cut = unread(&hasty);
     until_closed(&hasty, "write_stall");
-    assert!(cut.rest().matches("\"complete\"").count() < answers);
-    let mut whole = 0;
-    while whole < answers {
-        whole += kept.until("\"complete\"").matches("\"complete\"").count();
-    }
+    assert!(taken(&mut cut) < answers);
+    assert_eq!(taken(&mut kept), answers);
 }
 
 pub(crate) fn a_silent_stream_beats() {
@@ -132,9 +135,8 @@ pub(crate) fn standard_input_takes_so_many_calls() {
     for (calls_max, is_refused) in [(1, true), (2, false)] {
         let setting = format!("listen.desktop.stdio.calls_max={calls_max}");
         let mut piped = Piped::start_set("", &[&setting]);
-        let mut waiting = modern_call("test_cancellation", &json!({ "mark": "it" }));
+        let (_, mut waiting) = speaking_call("test_cancellation");
         waiting["id"] = json!("waiting");
-        waiting["params"]["_meta"]["progressToken"] = json!("p");
         assert_eq!(piped.ask(&waiting)["method"], "notifications/progress");
         let answer = piped.ask(&modern_call("test_simple_text", &json!({})));
         assert_eq!(answer["id"], 7);

@@ -2,10 +2,10 @@
 
 use std::process::Stdio;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::program::{Program, modern_call, modern_headers, toolrack};
-use crate::wire::{Connection, echo, posted, serve, threads, until};
+use crate::program::{Program, toolrack};
+use crate::wire::{Connection, echo, posted, serve, speaking_call, threads, until};
 
 pub(crate) fn so_many_threads_serve_clients() {
     for count in [1, 3] {
@@ -58,10 +58,8 @@ pub(crate) fn calls_in_flight_may_take_so_long_to_finish() {
     assert!(!cut.rest().contains("\"result\""));
     assert_eq!(hasty.wait(), Some(0));
     let mut patient = serve(&["shutdown.drain_ms=86400000"]);
-    let mut message = modern_call("test_tool_with_progress", &json!({}));
-    message["params"]["_meta"]["progressToken"] = json!("p");
-    let headers = modern_headers("tools/call", Some("test_tool_with_progress"));
-    let request = posted(&patient, &headers, &message);
+    let (headers, call) = speaking_call("test_tool_with_progress");
+    let request = posted(&patient, &headers, &call);
     let mut finished = Connection::with(&patient, &request);
     finished.until("Completed step 0");
     patient.signal("TERM");

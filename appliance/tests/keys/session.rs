@@ -2,13 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::program::{Answer, Program, modern_call, modern_headers};
-use crate::wire::{Connection, legacy, posted, refusal, serve, until, until_metric};
+use crate::program::{Answer, Program};
+use crate::wire::{
+    Connection, posted, refusal, request, serve, speaking_call, until, until_metric,
+};
 
 const REVISION: &str = "2025-11-25";
 
 fn call(tool: &str) -> Value {
-    legacy("tools/call", &json!({ "name": tool, "arguments": { "message": "who?" } }))
+    request("tools/call", &json!({ "name": tool, "arguments": { "message": "who?" } }))
 }
 
 /// Asks for what follows an event of a stream.
@@ -46,7 +48,7 @@ pub(crate) fn sessions_above_their_bound_are_refused() {
         program.session(REVISION, json!({}));
         let params = json!({ "protocolVersion": REVISION, "capabilities": {},
             "clientInfo": { "name": "test", "version": "1" } });
-        let (status, kind) = refusal(&program.post("", &legacy("initialize", &params)));
+        let (status, kind) = refusal(&program.post("", &request("initialize", &params)));
         assert_eq!((status, kind.as_str()), expected);
     }
 }
@@ -57,7 +59,7 @@ pub(crate) fn a_session_ends_when_it_is_idle() {
     let session = |program: &Program| program.session(REVISION, json!({}));
     let (kept, forgotten) = (session(&patient), session(&hasty));
     until_metric(&hasty, "toolrack_sessions_ended_total{reason=\"idle\"} 1");
-    let ping = legacy("ping", &json!({}));
+    let ping = request("ping", &json!({}));
     assert_eq!(hasty.post(&forgotten, &ping).status, 404);
     assert_eq!(patient.post(&kept, &ping).status, 200);
 }
@@ -66,9 +68,7 @@ pub(crate) fn streams_above_their_bound_are_refused() {
     for (streams_max, expected) in [(1, (429, "sessions_exhausted")), (2, (200, ""))] {
         let program = serve(&[&format!("session.streams_max={streams_max}")]);
         let _waiting = Connection::waiting(&program);
-        let mut message = modern_call("test_tool_with_progress", &json!({ "mark": "it" }));
-        message["params"]["_meta"]["progressToken"] = json!("p");
-        let headers = modern_headers("tools/call", Some("test_tool_with_progress"));
+        let (headers, message) = speaking_call("test_tool_with_progress");
         let answer = program.post(&headers, &message);
         assert_eq!(answer.status, expected.0);
         assert!(answer.body.contains(expected.1), "{answer:?}");
@@ -103,7 +103,7 @@ pub(crate) fn resources_above_their_bound_are_not_followed() {
         let program = serve(&[&format!("session.subscriptions_max={subscriptions_max}")]);
         let session = program.session(REVISION, json!({}));
         let subscribe = |uri: &str| {
-            program.post(&session, &legacy("resources/subscribe", &json!({ "uri": uri }))).json()
+            program.post(&session, &request("resources/subscribe", &json!({ "uri": uri }))).json()
         };
         assert_eq!(subscribe("test://watched-resource")["result"], json!({}));
         let second = subscribe("test://static-text");

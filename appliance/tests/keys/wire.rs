@@ -87,8 +87,8 @@ pub(crate) fn ask_with(
         .post(&headers, &json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }))
 }
 
-/// A request of a legacy client.
-pub(crate) fn legacy(method: &str, params: &Value) -> Value {
+/// A request.
+pub(crate) fn request(method: &str, params: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })
 }
 
@@ -120,6 +120,13 @@ pub(crate) fn echo_posted(program: &Program, text: &str) -> String {
     posted(program, &modern_headers("tools/call", Some("echo")), &call)
 }
 
+/// Headers and body of a call that speaks before it answers.
+pub(crate) fn speaking_call(tool: &str) -> (String, Value) {
+    let mut call = modern_call(tool, &json!({ "mark": "it" }));
+    call["params"]["_meta"]["progressToken"] = json!("p");
+    (modern_headers("tools/call", Some(tool)), call)
+}
+
 /// A connection.
 pub(crate) struct Connection(TcpStream);
 
@@ -139,10 +146,7 @@ impl Connection {
 
     /// A call that works until it is cancelled; it has begun.
     pub(crate) fn waiting(program: &Program) -> Self {
-        let name = "test_cancellation";
-        let mut call = modern_call(name, &json!({ "mark": "it" }));
-        call["params"]["_meta"]["progressToken"] = json!("p");
-        let headers = modern_headers("tools/call", Some(name));
+        let (headers, call) = speaking_call("test_cancellation");
         let mut waiting = Self::with(program, &posted(program, &headers, &call));
         waiting.until("Waiting to be cancelled.");
         waiting
