@@ -120,8 +120,8 @@ pub(crate) fn a_question_waits_so_long_for_its_answer() {
         let request = posted(program, &session, &call("test_elicitation"));
         let mut connection = Connection::with(program, &request);
         let stream = connection.until("elicitation/create");
-        let lines = stream.lines().filter_map(|line| line.strip_prefix("data: {"));
-        let question = lines.last().map(|rest| format!("{{{rest}")).expect("a question");
+        let mut lines = stream.lines().filter_map(|line| line.strip_prefix("data: {"));
+        let question = lines.next_back().map(|rest| format!("{{{rest}")).expect("a question");
         let question: Value = serde_json::from_str(&question).expect("a message");
         (session, connection, question["id"].clone())
     };
