@@ -1,6 +1,6 @@
 //! What is wrong with a profile, where, and how to mend it.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use crate::origin::Origin;
 
@@ -26,15 +26,31 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = OneLine(f);
         match &self.place {
             Place::Value(Origin::Default) => {}
-            Place::Value(origin) => write!(f, "{origin}: ")?,
-            Place::Source(source) => write!(f, "{source}: ")?,
+            Place::Value(origin) => write!(line, "{origin}: ")?,
+            Place::Source(source) => write!(line, "{source}: ")?,
         }
         if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
+            write!(line, "{}: ", self.key)?;
         }
-        f.write_str(&self.message)
+        line.write_str(&self.message)
+    }
+}
+
+/// Writes control characters as escapes: a problem is one line, whatever stands in the keys and paths that it names.
+struct OneLine<'f, 'a>(&'f mut fmt::Formatter<'a>);
+
+impl Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|character| {
+            if character.is_control() {
+                write!(self.0, "{}", character.escape_default())
+            } else {
+                self.0.write_char(character)
+            }
+        })
     }
 }
 

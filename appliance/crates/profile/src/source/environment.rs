@@ -23,15 +23,18 @@ pub(crate) fn environment(variables: &[(String, String)]) -> Result<Source, Fail
         let key = key.to_ascii_lowercase();
         let path: Vec<&str> = key.split("__").collect();
         let origin = Origin::Environment { name: name.clone() };
-        match insert(&mut source.values, &path, read_value(value)) {
+        let inserted = if path.iter().any(|part| part.is_empty()) {
+            Err("write it like TOOLRACK_LAYER__TIMEOUT__DEADLINE_MS".to_owned())
+        } else {
+            insert(&mut source.values, &path, read_value(value))
+                .map_err(|part| format!("`{part}` is a value, not a table"))
+        };
+        let key = path.join(".");
+        match inserted {
             Ok(()) => {
-                source.origins.insert(path.join("."), origin);
+                source.origins.insert(key, origin);
             }
-            Err(part) => failed.push(Problem {
-                place: Place::Value(origin),
-                key: path.join("."),
-                message: format!("`{part}` is a value, not a table"),
-            }),
+            Err(message) => failed.push(Problem { place: Place::Value(origin), key, message }),
         }
     }
     if failed.is_empty() { Ok(source) } else { Err(failed) }

@@ -27,7 +27,8 @@ pub(crate) fn set(arguments: &[String]) -> Result<Source, Failed> {
             key: String::new(),
             message: message.to_owned(),
         };
-        let Some((key, value)) = argument.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+        let is_key = |key: &str| key.split('.').all(|part| !part.is_empty());
+        let Some((key, value)) = argument.split_once('=').filter(|(key, _)| is_key(key)) else {
             failed.push(problem(
                 "write it as key=value, for example --set layer.timeout.deadline_ms=5000",
             ));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use plugin_host::{Described, Plugin};
+use plugin_host::Described;
 use profile::plan::ServerPlan;
 use protocol::encode::ServerInfo;
 use protocol::json::write_string;
@@ -93,9 +93,9 @@ impl Identity {
 }
 
 /// The operator's instructions, then each plugin's own.
-pub(super) fn instructions(
+pub(super) fn instructions<P>(
     server: &ServerPlan,
-    described: &[(Arc<Plugin>, Arc<Described>)],
+    described: &[(P, Arc<Described>)],
 ) -> Option<String> {
     let of_plugins =
         described.iter().filter_map(|(_, described)| described.instructions.as_deref());

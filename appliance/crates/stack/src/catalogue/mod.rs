@@ -191,10 +191,10 @@ impl Catalogue {
 }
 
 /// Each description of one kind with its plugin and index.
-fn each<'a>(
-    described: &'a [(Arc<Plugin>, Arc<Described>)],
+fn each<'a, P>(
+    described: &'a [(P, Arc<Described>)],
     kind: impl Fn(&'a Described) -> &'a [ItemDescription] + 'a,
-) -> impl Iterator<Item = (&'a Arc<Plugin>, u32, &'a ItemDescription)> + 'a {
+) -> impl Iterator<Item = (&'a P, u32, &'a ItemDescription)> + 'a {
     described.iter().flat_map(move |(plugin, described)| {
         (0..).zip(kind(described)).map(move |(index, item)| (plugin, index, item))
     })
@@ -206,14 +206,14 @@ fn claim<T>(
     kind: &str,
     name: &str,
     value: T,
-    owner: impl Fn(&T) -> &Arc<Plugin>,
+    owner: impl Fn(&T) -> &str,
     problems: &mut Vec<String>,
 ) {
     if let Some(first) = names.get(name) {
         problems.push(format!(
             "plugin.{}: the {kind} `{name}` is already offered by plugin.{}; remove one of the two",
-            owner(&value).name(),
-            owner(first).name()
+            owner(&value),
+            owner(first)
         ));
         return;
     }
@@ -239,7 +239,7 @@ fn collect_tools(
                     task: item.exec.task,
                     questions_first: item.exec.questions_first,
                 };
-                claim(&mut tools, "tool", &item.name, tool, |tool| &tool.plugin, problems);
+                claim(&mut tools, "tool", &item.name, tool, |tool| tool.plugin.name(), problems);
             }
             Err(what) => {
                 problems.push(format!("plugin.{}: tool `{}`: {what}", plugin.name(), item.name))
@@ -257,7 +257,7 @@ fn collect_prompts(
     for (plugin, index, item) in each(described, |described| &described.prompts) {
         let arguments = PromptArguments::new(&item.json);
         let prompt = Prompt { plugin: Arc::clone(plugin), index, arguments };
-        claim(&mut prompts, "prompt", &item.name, prompt, |prompt| &prompt.plugin, problems);
+        claim(&mut prompts, "prompt", &item.name, prompt, |prompt| prompt.plugin.name(), problems);
     }
     prompts
 }
@@ -269,7 +269,7 @@ fn collect_resources(
     let mut resources = Names::default();
     for (plugin, index, item) in each(described, |described| &described.resources) {
         let entry = (Arc::clone(plugin), index);
-        claim(&mut resources, "resource", &item.name, entry, |entry| &entry.0, problems);
+        claim(&mut resources, "resource", &item.name, entry, |entry| entry.0.name(), problems);
     }
     resources
 }

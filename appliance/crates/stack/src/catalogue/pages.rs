@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use plugin_host::{Described, ItemDescription, Plugin};
+use plugin_host::{Described, ItemDescription};
 use profile::plan::ServerPlan;
 use protocol::encode::ServerInfo;
 use protocol::json::{Kind, Limits, Raw, check};
@@ -32,9 +32,9 @@ const LISTS: [(Method, &str); 4] = [
 ];
 
 impl Pages {
-    pub(super) fn new(
+    pub(super) fn new<P>(
         server: &ServerPlan,
-        described: &[(Arc<Plugin>, Arc<Described>)],
+        described: &[(P, Arc<Described>)],
         info: &ServerInfo,
     ) -> Self {
         let kinds: [fn(&Described) -> &[ItemDescription]; 4] = [

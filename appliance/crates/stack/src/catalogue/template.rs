@@ -61,24 +61,19 @@ impl UriTemplate {
     pub(super) fn matches(&self, uri: &str) -> Option<String> {
         let mut out = String::from("{");
         let mut rest = uri;
-        let mut parts = self.parts.iter().peekable();
-        while let Some(part) = parts.next() {
+        let mut parts = self.parts.as_slice();
+        while let Some((part, following)) = parts.split_first() {
+            parts = following;
             match part {
                 Part::Literal(literal) => rest = rest.strip_prefix(literal.as_str())?,
                 Part::Variable { name, crosses_slashes } => {
-                    let end = match parts.peek() {
+                    let end = match following {
                         // The last variable takes the rest.
-                        None => rest.len(),
+                        [] => rest.len(),
                         // A literal at the very end is found from the right: `{+path}.md` of `a.md.md`.
-                        Some(Part::Literal(next))
-                            if self.parts.last() == Some(&Part::Literal(next.clone())) =>
-                        {
-                            rest.len()
-                                .checked_sub(next.len())
-                                .filter(|end| rest.get(*end..) == Some(next))?
-                        }
-                        Some(Part::Literal(next)) => rest.find(next.as_str())?,
-                        Some(Part::Variable { .. }) => return None,
+                        [Part::Literal(last)] => rest.strip_suffix(last.as_str())?.len(),
+                        [Part::Literal(next), ..] => rest.find(next.as_str())?,
+                        [Part::Variable { .. }, ..] => return None,
                     };
                     let (value, after) = rest.split_at(end);
                     if value.is_empty() || (!crosses_slashes && value.contains('/')) {
@@ -158,6 +153,12 @@ mod tests {
         assert_eq!(found.as_deref(), Some(r#"{"path":"a/b.txt"}"#));
         let found = variables("doc://{+path}.md", "doc://a.md.md");
         assert_eq!(found.as_deref(), Some(r#"{"path":"a.md"}"#));
+    }
+
+    #[test]
+    fn a_literal_that_comes_again_at_the_end_ends_each_variable() {
+        let found = variables("{x}-{y}-", "1-2-");
+        assert_eq!(found.as_deref(), Some(r#"{"x":"1","y":"2"}"#));
     }
 
     #[test]
