@@ -11,8 +11,8 @@ pub(crate) fn only_its_own_format_is_read() {
     assert!(!is_good && said.contains("this version reads format 1, not 2"), "{said}");
 }
 
-/// The name that clients would see.
-fn name(text: &str) -> String {
+/// What is said of a key that only one of the built-in profiles has.
+fn explained(text: &str) -> String {
     let mut file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a file");
     file.write_all(text.as_bytes()).expect("written");
     let path = file.path().to_str().expect("UTF-8");
@@ -21,8 +21,8 @@ fn name(text: &str) -> String {
 }
 
 pub(crate) fn a_profile_begins_with_the_one_that_it_extends() {
-    let said = name("format = 1\nextends = \"dev\"\n");
+    let said = explained("format = 1\nextends = \"dev\"\n");
     assert!(said.contains("127.0.0.1:8080") && said.contains("built-in `dev`"), "{said}");
-    let said = name("format = 1\nextends = \"desktop\"\n");
+    let said = explained("format = 1\nextends = \"desktop\"\n");
     assert!(said.ends_with("listen.public.http.bind is not set, and has no default.\n"), "{said}");
 }

@@ -6,9 +6,9 @@ use crate::program::{Answer, Program, modern_call, modern_headers};
 use crate::wire::{Connection, echo, refusal, serve};
 
 /// Does what a layer refuses in each of its modes: `enforce` refuses it, `shadow` counts it, `off` does neither.
-fn in_each_mode(layer: &str, setting: &str, act: impl Fn(&Program) -> Answer) {
+fn in_each_mode(layer: &str, more: &[&str], act: impl Fn(&Program) -> Answer) {
     for (mode, is_refused, counted) in [("enforce", 1, 0), ("shadow", 0, 1), ("off", 0, 0)] {
-        let program = serve(&[setting, &format!("layer.{layer}.mode={mode}")]);
+        let program = serve(&[more, &[&format!("layer.{layer}.mode={mode}")]].concat());
         let answer = act(&program).json();
         assert_eq!(answer.get("error").map_or(0, |_| 1), is_refused, "{mode}: {answer}");
         let metrics = program.control("/metrics").body;
@@ -42,9 +42,7 @@ fn slow(program: &Program) -> Answer {
 }
 
 pub(crate) fn origin_refuses_counts_or_is_off() {
-    in_each_mode("origin", "server.name=x", |program| {
-        with_header(program, "Origin: https://chat.example.com")
-    });
+    in_each_mode("origin", &[], |program| with_header(program, "Origin: https://chat.example.com"));
 }
 
 pub(crate) fn a_host_is_admitted_by_its_name() {
@@ -64,8 +62,8 @@ pub(crate) fn an_origin_is_admitted_by_its_name() {
 }
 
 pub(crate) fn payload_refuses_counts_or_is_off() {
-    let setting = "layer.payload.request_bytes_max=2KiB";
-    in_each_mode("payload", setting, |program| echo(program, &"x".repeat(3_000)));
+    let settings = ["layer.payload.request_bytes_max=2KiB"];
+    in_each_mode("payload", &settings, |program| echo(program, &"x".repeat(3_000)));
 }
 
 pub(crate) fn a_request_above_its_cap_is_refused() {
@@ -83,7 +81,7 @@ pub(crate) fn a_result_above_its_cap_is_replaced() {
 }
 
 pub(crate) fn concurrency_refuses_counts_or_is_off() {
-    in_each_mode("concurrency", "layer.concurrency.calls_max=1", |program| {
+    in_each_mode("concurrency", &["layer.concurrency.calls_max=1"], |program| {
         let _waiting = Connection::waiting(program);
         echo(program, "x")
     });
@@ -99,7 +97,7 @@ pub(crate) fn calls_above_their_bound_are_refused() {
 }
 
 pub(crate) fn timeout_refuses_counts_or_is_off() {
-    in_each_mode("timeout", "layer.timeout.deadline_ms=20", slow);
+    in_each_mode("timeout", &["layer.timeout.deadline_ms=20"], slow);
 }
 
 pub(crate) fn a_call_ends_at_its_deadline() {

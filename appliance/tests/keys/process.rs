@@ -10,8 +10,10 @@ use crate::wire::{Connection, echo, posted, serve, speaking_call, threads, until
 pub(crate) fn so_many_threads_serve_clients() {
     for count in [1, 3] {
         let program = serve(&[&format!("process.worker_threads={count}")]);
-        assert_eq!(threads(program.id(), |name| name == "serve"), count);
-        assert_eq!(echo(&program, "x").status, 200);
+        let serving = || threads(program.id(), |name| name == "serve");
+        // A thread has its name from its own first step.
+        until("all threads run", || serving() == count);
+        assert_eq!((echo(&program, "x").status, serving()), (200, count));
     }
 }
 
@@ -36,7 +38,7 @@ pub(crate) fn the_log_holds_what_its_filter_lets_through() {
     assert_eq!(log("log.filter=error"), "");
 }
 
-/// What a stopped program says to a load balancer.
+/// What a load balancer hears.
 fn is_ready(program: &Program) -> bool {
     program.control("/readyz").status == 200
 }

@@ -173,6 +173,16 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_second_is_not_taken_from_a_state() {
+        let seal = Seal::from_secret(&[7; 32], Duration::from_millis(1_001)).expect("long enough");
+        let begun = now_secs();
+        let text = seal.seal(&binding("{}"), 1, b"state").expect("random");
+        let bytes = URL_SAFE_NO_PAD.decode(text).expect("its own text");
+        let expiry = bytes[NONCE_BYTES..NONCE_BYTES + 8].try_into().map(u64::from_be_bytes);
+        assert!(expiry.expect("eight bytes") >= begun + 2);
+    }
+
+    #[test]
     fn refuses_short_secrets() {
         assert!(matches!(
             Seal::from_secret(b" short \n", Duration::ZERO),

@@ -184,6 +184,13 @@ fn sweeps_what_is_idle_and_spares_what_was_looked_up_or_is_held() {
 }
 
 #[test]
+fn a_part_of_a_second_is_not_taken_from_the_idle_time() {
+    let sessions = Sessions::new(&SessionPlan { idle: Duration::from_millis(1_001), ..plan() });
+    session_of(&sessions);
+    assert_eq!((sessions.sweep_at(2), sessions.sweep_at(3)), (0, 1));
+}
+
+#[test]
 fn a_session_whose_stream_is_read_is_not_idle() {
     let sessions = Sessions::new(&plan());
     let (_, session) = session_of(&sessions);
