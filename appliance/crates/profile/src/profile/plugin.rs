@@ -37,9 +37,10 @@ pub(crate) enum Isolation {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PluginLimits {
-    /// Most calls of this plugin at once. At the limit: they wait, see `queue_calls`. Default: 16.
+    /// Calls of this plugin that are meant to run at once. With `queue_calls` it makes the bound on all that are under
+    /// way; of blocking tools, no more run than there are threads. Default: 16.
     pub(crate) concurrent_calls: u64,
-    /// Most calls that wait besides. At the limit: 429. Default: 32.
+    /// Calls beyond those, for bursts. At the sum of both: 429. Default: 32.
     pub(crate) queue_calls: u64,
     /// Most threads for blocking tools. Default: 8.
     pub(crate) threads_max: u64,
@@ -48,8 +49,8 @@ pub(crate) struct PluginLimits {
     pub(crate) deadline_ms: u64,
     /// Most bytes of one result. At the limit: the plugin is told so. Default: 4 MiB.
     pub(crate) response_bytes_max: ByteSize,
-    /// Microseconds that a non-blocking tool may hold a thread that serves others. At the limit: counted.
-    /// Default: 1000.
+    /// Microseconds that a non-blocking tool may hold a thread that serves others; waiting for a core does not count.
+    /// At the limit: watched, then counted. Default: 1000.
     pub(crate) overrun_us: u64,
     /// After how many of those within one second the tool is moved to the plugin's own threads, with a warning.
     /// Default: 5.
