@@ -9,7 +9,7 @@ use crate::exit;
 pub(crate) fn run(command: &PluginCommand) -> ExitCode {
     let PluginCommand::Inspect { file } = command;
     match plugin_host::inspect(file) {
-        Ok(manifest) => super::say(&format!("{manifest}\n")),
+        Ok(inspection) => super::say(&format!("{inspection}\n")),
         Err(error) => {
             super::complain(&error.to_string());
             ExitCode::from(exit::CONFIG)

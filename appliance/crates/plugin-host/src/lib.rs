@@ -31,7 +31,7 @@ pub use describe::{
     Described, Exec, ExecMode, HeaderKind, HeaderParam, ItemDescription, TaskSupport,
 };
 pub use error::{LoadError, StopError};
-pub use manifest::{Manifest, inspect};
+pub use manifest::{Inspection, Manifest, inspect};
 pub use plugin::{Item, Plugin, PluginState};
 pub use settings::{Limits, Notice, NoticeSink, Settings};
 pub use slots::CounterSnapshot;

@@ -28,8 +28,6 @@ pub struct Manifest {
     pub description: String,
     /// Size of the file.
     pub file_bytes: usize,
-    /// SHA-256 of the file, in hexadecimal.
-    pub sha256: String,
     /// Libraries that it needs.
     pub needs: Vec<String>,
 }
@@ -42,8 +40,24 @@ impl fmt::Display for Manifest {
         writeln!(f, "abi          {}", self.abi)?;
         writeln!(f, "sdk          {}", self.sdk)?;
         writeln!(f, "size         {} bytes", self.file_bytes)?;
-        writeln!(f, "sha256       {}", self.sha256)?;
         write!(f, "needs        {}", self.needs.join(", "))
+    }
+}
+
+/// What can be told of a library without running any of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// SHA-256 of the file, in hexadecimal. Not part of the manifest: a start needs no digest, and it would be the
+    /// longest step of it.
+    pub sha256: String,
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.manifest)?;
+        write!(f, "sha256       {}", self.sha256)
     }
 }
 
@@ -51,8 +65,11 @@ impl fmt::Display for Manifest {
 ///
 /// # Errors
 /// When it would not be loaded either.
-pub fn inspect(path: &Path) -> Result<Manifest, LoadError> {
-    Manifest::from_elf(&read_checked(path)?).map_err(|fault| fault.at(path))
+pub fn inspect(path: &Path) -> Result<Inspection, LoadError> {
+    let bytes = read_checked(path)?;
+    let manifest = Manifest::from_elf(&bytes).map_err(|fault| fault.at(path))?;
+    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Inspection { manifest, sha256 })
 }
 
 /// What is wrong with the bytes of a library.
@@ -129,7 +146,6 @@ impl Manifest {
             abi,
             description: text("description").unwrap_or_default(),
             file_bytes: bytes.len(),
-            sha256: Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
             needs,
         })
     }

@@ -46,17 +46,16 @@ where
         if request.headers().len() > HEADERS_MAX {
             return Answering::TooManyHeaders { in_flight: Some(in_flight) };
         }
-        Answering::Service { answer: self.service.call(request), in_flight: Some(in_flight) }
+        // Boxed: hyper keeps room for it in every connection, idle ones too.
+        let answer = Box::pin(self.service.call(request));
+        Answering::Service { answer, in_flight: Some(in_flight) }
     }
 }
 
-pin_project! {
-    /// The answer to come.
-    #[project = AnsweringState]
-    pub(super) enum Answering<F> {
-        Service { #[pin] answer: F, in_flight: Option<InFlight> },
-        TooManyHeaders { in_flight: Option<InFlight> },
-    }
+/// The answer to come.
+pub(super) enum Answering<F> {
+    Service { answer: Pin<Box<F>>, in_flight: Option<InFlight> },
+    TooManyHeaders { in_flight: Option<InFlight> },
 }
 
 impl<F, B> Future for Answering<F>
@@ -66,12 +65,12 @@ where
     type Output = Result<Response<Answered<B>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (answer, in_flight) = match self.project() {
-            AnsweringState::Service { answer, in_flight } => {
-                let Ok(answer) = ready!(answer.poll(cx));
+        let (answer, in_flight) = match self.get_mut() {
+            Self::Service { answer, in_flight } => {
+                let Ok(answer) = ready!(answer.as_mut().poll(cx));
                 (answer.map(Some), in_flight.take())
             }
-            AnsweringState::TooManyHeaders { in_flight } => {
+            Self::TooManyHeaders { in_flight } => {
                 let mut answer = Response::new(None);
                 *answer.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
                 (answer, in_flight.take())
