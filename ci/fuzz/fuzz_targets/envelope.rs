@@ -8,7 +8,13 @@ use protocol::json::{Kind, Limits, Raw};
 use protocol::{Envelope, Fault, Id, Param, encode};
 use serde_json::Value;
 
+/// A key by which the other reader speaks to itself: an object that begins with it is a number to it.
+const THEIR_SECRET: &[u8] = b"$serde_json::private::";
+
 fuzz_target!(|data: &[u8]| {
+    if data.windows(THEIR_SECRET.len()).any(|part| part == THEIR_SECRET) {
+        return;
+    }
     let fault = |id: &Id| {
         let text = encode::fault(id, &Fault::new(-32700, "no"));
         let value: Value = serde_json::from_slice(&text).expect("our own answers are JSON");
