@@ -8,8 +8,8 @@ use plugin_host::{Limits, LoadError, NoticeSink, Plugin, Settings};
 use profile::Plan;
 use profile::plan::PluginPlan;
 
-/// How long plugins that started may take to stop again when another did not start.
-const STOP_GRACE: Duration = Duration::from_secs(2);
+/// Longest that plugins may take to end once nobody calls them.
+pub const PLUGIN_GRACE: Duration = Duration::from_secs(2);
 
 /// Why a plugin did not start.
 #[derive(Debug, thiserror::Error)]
@@ -81,9 +81,15 @@ pub fn start_plugins(
     if failed.is_empty() {
         return Ok(started);
     }
-    let deadline = Instant::now() + STOP_GRACE;
+    stop_plugins(&started, PLUGIN_GRACE);
+    Err(failed)
+}
+
+/// Ends every plugin, all at once, and says which of them did not end within `grace`.
+pub fn stop_plugins(plugins: &[Arc<Plugin>], grace: Duration) {
+    let deadline = Instant::now() + grace;
     std::thread::scope(|scope| {
-        for plugin in &started {
+        for plugin in plugins {
             scope.spawn(move || {
                 if let Err(error) = plugin.stop(deadline) {
                     tracing::warn!(plugin = %plugin.name(), %error, "Plugin did not stop.");
@@ -91,7 +97,6 @@ pub fn start_plugins(
             });
         }
     });
-    Err(failed)
 }
 
 fn start(plan: &PluginPlan, notices: NoticeSink) -> Result<Arc<Plugin>, StartError> {

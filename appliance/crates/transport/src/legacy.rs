@@ -49,8 +49,8 @@ pub(crate) fn handshake(envelope: &Envelope) -> Result<Handshake, Fault> {
     Ok(Handshake { revision: revision.unwrap_or(Revision::NEWEST_LEGACY), client })
 }
 
-/// Whether a request is about the session itself, or about nothing that its revision knows: [`session_method`]
-/// answers it.
+/// Whether a request is about the session itself, or about nothing that its revision knows:
+/// [`answer_of_session`] answers it.
 pub(crate) fn is_of_session(session: &Session, method: Method) -> bool {
     !method.exists_in(session.revision())
         || matches!(
@@ -63,7 +63,17 @@ pub(crate) fn is_of_session(session: &Session, method: Method) -> bool {
 }
 
 /// Answers a request that [`is_of_session`].
-pub(crate) async fn session_method(
+pub(crate) async fn answer_of_session(
+    endpoint: &Endpoint,
+    generation: &Generation,
+    session: &Session,
+    envelope: &Envelope,
+) -> Bytes {
+    let outcome = session_method(endpoint, generation, session, envelope).await;
+    outcome::response(generation, &reply_to(session, envelope), Ok(outcome.into())).0
+}
+
+async fn session_method(
     endpoint: &Endpoint,
     generation: &Generation,
     session: &Session,
@@ -234,8 +244,7 @@ async fn batched(
         return Some(encode::fault(&to.id, &invalid("initialize cannot be part of a batch.")));
     }
     if is_of_session(session, envelope.method()) {
-        let outcome = session_method(endpoint, generation, session, &envelope).await;
-        return Some(outcome::response(generation, &to, Ok(outcome.into())).0);
+        return Some(answer_of_session(endpoint, generation, session, &envelope).await);
     }
     let mut call = call(session, envelope);
     call.client = ClientCapabilities::NONE;

@@ -17,7 +17,7 @@ use profile::plan::{LogFormat, SessionPlan};
 use runtime::{
     Changes, Generation, NOTICES_MAX, Phase, Switch, Tasks, Vitals, Watches, follow_notices,
 };
-use stack::Kit;
+use stack::{Kit, PLUGIN_GRACE};
 use telemetry::{CallMeter, LogShape, Registry};
 use transport::Endpoint;
 use transport::accept::BindError;
@@ -106,7 +106,9 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
         }
         Ok(code)
     })?;
-    stop::stop_plugins(&switch, &plan);
+    let generation = switch.load();
+    let grace = PLUGIN_GRACE.min(plan.shutdown.drain);
+    stack::stop_plugins(&generation.stack().kit().plugins, grace);
     runtime.shutdown_background();
     Ok(code)
 }

@@ -1,9 +1,5 @@
-//! Signals, and the end of plugins.
+//! The signals that end the process.
 
-use std::time::{Duration, Instant};
-
-use profile::Plan;
-use runtime::Switch;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What an operator sends to end the process.
@@ -36,22 +32,4 @@ impl Signals {
             (None, None) => std::future::pending().await,
         }
     }
-}
-
-/// Longest that plugins may take to end once nobody calls them.
-const PLUGIN_GRACE: Duration = Duration::from_secs(2);
-
-/// Ends every plugin, all at once.
-pub(super) fn stop_plugins(switch: &Switch, plan: &Plan) {
-    let deadline = Instant::now() + PLUGIN_GRACE.min(plan.shutdown.drain);
-    let generation = switch.load();
-    std::thread::scope(|scope| {
-        for plugin in &generation.stack().kit().plugins {
-            scope.spawn(move || {
-                if let Err(error) = plugin.stop(deadline) {
-                    tracing::warn!(plugin = %plugin.name(), %error, "Plugin did not stop.");
-                }
-            });
-        }
-    });
 }

@@ -11,7 +11,6 @@ use super::step::Step;
 use super::{Admitted, HttpEndpoint, answer};
 use crate::body::ReplyBody;
 use crate::legacy::{self, Ended, Outlet};
-use crate::outcome;
 use crate::session::{Session, Stream, StreamKind, StreamReader};
 
 const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -76,10 +75,8 @@ impl HttpEndpoint {
         envelope: Envelope,
     ) -> Response<ReplyBody> {
         let Admitted { generation, held, .. } = admitted;
-        let outcome =
-            legacy::session_method(&self.endpoint, &generation, &session, &envelope).await;
-        let to = legacy::reply_to(&session, &envelope);
-        let (message, _) = outcome::response(&generation, &to, Ok(outcome.into()));
+        let message =
+            legacy::answer_of_session(&self.endpoint, &generation, &session, &envelope).await;
         answer::json(StatusCode::OK, message, held)
     }
 

@@ -284,10 +284,10 @@ impl Conversation {
             Shape::Request => {}
         }
         if legacy::is_of_session(&session, envelope.method()) {
-            let outcome =
-                legacy::session_method(&self.endpoint, generation, &session, &envelope).await;
-            let to = legacy::reply_to(&session, &envelope);
-            return Some(outcome::response(generation, &to, Ok(outcome.into())).0);
+            let endpoint = &self.endpoint;
+            return Some(
+                legacy::answer_of_session(endpoint, generation, &session, &envelope).await,
+            );
         }
         if let Err(refusal) = self.endpoint.check_phase() {
             return Some(encode::refusal(&id, &refusal, generation.number()));
