@@ -8,6 +8,7 @@ use crate::envelope::{Envelope, Id, MetaKey};
 use crate::event::{EventSender, LogLevel};
 use crate::method::Method;
 use crate::revision::Revision;
+use crate::target::Target;
 
 /// One MCP request going in: the checked message, and what the transport knows of its sender.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct Call {
     /// Whether the call runs as a task: its deadline is its own, the house keeps its state, and nobody hears of its
     /// progress.
     pub is_task: bool,
+    /// Which item of which plugin it is for, found before the layers; `None` when no plugin answers it.
+    pub target: Option<Target>,
 }
 
 impl Call {
@@ -50,6 +53,7 @@ impl Call {
             answers: None,
             state: None,
             is_task: false,
+            target: None,
         }
     }
 

@@ -15,6 +15,7 @@ pub mod method;
 pub mod refusal;
 pub mod reply;
 pub mod revision;
+pub mod target;
 pub mod task;
 
 pub use bound::{Bound, Held, Permit, Share};
@@ -26,6 +27,7 @@ pub use method::Method;
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{CacheHint, CacheScope, Content, Fault, InputRequired, Outcome, Reply};
 pub use revision::{Era, Revision};
+pub use target::{Target, TargetItem};
 pub use task::{TaskDetail, TaskState, TaskStatus};
 
 /// Prefix of the keys that the protocol reserves in `_meta`.

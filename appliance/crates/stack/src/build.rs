@@ -64,7 +64,9 @@ impl Stack {
     }
 
     /// The call stage: runs a call. Dropping the future cancels it.
-    pub fn call(&self, call: Call) -> Calling<'_> {
+    pub fn call(&self, mut call: Call) -> Calling<'_> {
+        // Found once: layers and dispatch go by its numbers.
+        call.target = self.catalogue.target(&call);
         let measured = self.kit.meter.start(call.method(), call.revision.era());
         Calling { future: (&self.calls).call(call), measured: Some(measured) }
     }

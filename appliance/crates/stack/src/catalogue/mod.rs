@@ -6,17 +6,18 @@ mod arguments;
 mod identity;
 mod pages;
 mod prompt;
+mod shelf;
+mod target;
 mod template;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use foldhash::fast::RandomState;
 use plugin_host::{Described, ExecMode, HeaderParam, Item, ItemDescription, Plugin, TaskSupport};
 use profile::plan::ServerPlan;
+use protocol::TargetItem;
 use protocol::encode::ServerInfo;
 
 use crate::build::BuildError;
@@ -25,18 +26,19 @@ pub(crate) use arguments::Arguments;
 pub use identity::Identity;
 pub use pages::Pages;
 use prompt::PromptArguments;
+use shelf::Shelf;
 use template::UriTemplate;
 
 /// Most completions values and the like are bounded by the protocol; what a catalogue holds is bounded here, since
 /// every item is kept in serialized form twice.
 const ITEMS_MAX: usize = 10_000;
 
-type Names<T> = HashMap<Box<str>, T, RandomState>;
+/// Most bytes of a URI: what proxies in front of `https` resources accept.
+pub(crate) const URI_BYTES_MAX: usize = 2_048;
 
 /// A tool and where it runs.
 pub(crate) struct Tool {
-    pub(crate) plugin: Arc<Plugin>,
-    pub(crate) index: u32,
+    pub(crate) place: Place,
     /// Checks arguments for tools that do not check their own.
     pub(crate) arguments: Option<Arguments>,
     headers: Vec<HeaderParam>,
@@ -47,24 +49,32 @@ pub(crate) struct Tool {
 
 /// A prompt and where it runs.
 pub(crate) struct Prompt {
-    pub(crate) plugin: Arc<Plugin>,
-    pub(crate) index: u32,
+    pub(crate) place: Place,
     pub(crate) arguments: PromptArguments,
 }
 
-/// What reads a resource.
-pub(crate) struct Reader {
-    pub(crate) plugin: Arc<Plugin>,
-    pub(crate) item: Item,
+/// Where an item is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Number of its plugin in the catalogue.
+    pub(crate) plugin: u32,
+    /// Its own number in the description of the plugin.
+    pub(crate) index: u32,
 }
 
-/// Everything that the plugins of one stack offer.
+/// A plugin, and what of its description is asked for by its number.
+struct Owner {
+    plugin: Arc<Plugin>,
+    completes: bool,
+}
+
+/// Everything that the plugins of one stack offer. What it holds goes by numbers, see [`protocol::Target`].
 pub struct Catalogue {
-    tools: Names<Tool>,
-    prompts: Names<Prompt>,
-    resources: Names<(Arc<Plugin>, u32)>,
-    templates: Vec<(UriTemplate, Arc<Plugin>, u32)>,
-    completers: Vec<Arc<Plugin>>,
+    plugins: Box<[Owner]>,
+    tools: Shelf<Tool>,
+    prompts: Shelf<Prompt>,
+    resources: Shelf<Place>,
+    templates: Vec<(UriTemplate, Place)>,
     pages: Pages,
     identity: Identity,
 }
@@ -89,22 +99,22 @@ impl Catalogue {
         if !problems.is_empty() {
             return Err(BuildError(problems));
         }
-        let completers: Vec<_> = described
-            .iter()
-            .filter(|(_, described)| described.completions)
-            .map(|(plugin, _)| Arc::clone(plugin))
-            .collect();
         let offers = identity::Offers {
-            tools: !tools.is_empty(),
-            prompts: !prompts.is_empty(),
-            resources: !resources.is_empty() || !templates.is_empty(),
-            completions: !completers.is_empty(),
-            tasks: tools.values().any(|tool| tool.task != TaskSupport::Forbidden),
+            tools: tools.len() > 0,
+            prompts: prompts.len() > 0,
+            resources: resources.len() > 0 || !templates.is_empty(),
+            completions: described.iter().any(|(_, described)| described.completions),
+            tasks: tools.iter().any(|(_, tool)| tool.task != TaskSupport::Forbidden),
         };
         let instructions = identity::instructions(server, &described);
         let identity = Identity::new(server, offers, instructions.as_deref());
         let pages = Pages::new(server, &described, identity.server_info());
-        Ok(Self { tools, prompts, resources, templates, completers, pages, identity })
+        let owner = |(plugin, described): (Arc<Plugin>, Arc<Described>)| Owner {
+            plugin,
+            completes: described.completions,
+        };
+        let plugins = described.into_iter().map(owner).collect();
+        Ok(Self { plugins, tools, prompts, resources, templates, pages, identity })
     }
 
     /// The lists, ready-made.
@@ -128,20 +138,20 @@ impl Catalogue {
     /// The headers that mirror arguments of a tool (2026-07-28, `x-mcp-header`).
     #[must_use]
     pub fn tool_headers(&self, name: &str) -> &[HeaderParam] {
-        self.tools.get(name).map_or(&[], |tool| &tool.headers)
+        self.tools.find(name).map_or(&[], |tool| &tool.headers)
     }
 
     /// Whether a call of this tool is answered on the thread that makes it, without waiting.
     #[must_use]
     pub fn is_nonblocking(&self, name: &str) -> bool {
-        self.tools.get(name).is_some_and(|tool| tool.is_nonblocking)
+        self.tools.find(name).is_some_and(|tool| tool.is_nonblocking)
     }
 
     /// Whether a call of this tool, by a client that knows tasks, runs as one. `has_answers`: it brings answers to
     /// questions.
     #[must_use]
     pub fn runs_as_task(&self, name: &str, has_answers: bool) -> bool {
-        self.tools.get(name).is_some_and(|tool| {
+        self.tools.find(name).is_some_and(|tool| {
             tool.task != TaskSupport::Forbidden && (has_answers || !tool.questions_first)
         })
     }
@@ -149,145 +159,126 @@ impl Catalogue {
     /// The plugin that answers for a resource, for subscriptions.
     #[must_use]
     pub fn resource_owner(&self, uri: &str) -> Option<Arc<Plugin>> {
-        self.reader(uri).map(|reader| reader.plugin)
+        self.plugin(self.reader(uri)?.plugin).cloned()
     }
 
-    pub(crate) fn tool(&self, name: &str) -> Option<&Tool> {
-        self.tools.get(name)
+    pub(crate) fn plugin(&self, number: u32) -> Option<&Arc<Plugin>> {
+        self.owner(number).map(|owner| &owner.plugin)
     }
 
-    pub(crate) fn prompt(&self, name: &str) -> Option<&Prompt> {
-        self.prompts.get(name)
+    fn owner(&self, number: u32) -> Option<&Owner> {
+        self.plugins.get(number as usize)
     }
 
-    /// A listed resource first, then the first template that matches: deterministic.
-    pub(crate) fn reader(&self, uri: &str) -> Option<Reader> {
-        if let Some((plugin, index)) = self.resources.get(uri) {
-            return Some(Reader { plugin: Arc::clone(plugin), item: Item::Resource(*index) });
+    pub(crate) fn tool(&self, number: u32) -> Option<&Tool> {
+        self.tools.get(number)
+    }
+
+    pub(crate) fn prompt(&self, number: u32) -> Option<&Prompt> {
+        self.prompts.get(number)
+    }
+
+    /// What reads the resource of a URI, which is one that `target` stands for.
+    pub(crate) fn reading(&self, target: TargetItem, uri: &str) -> Option<Item> {
+        match target {
+            TargetItem::Resource(number) => Some(Item::Resource(self.resources.get(number)?.index)),
+            TargetItem::Template(number) => {
+                let (template, place) = self.templates.get(number as usize)?;
+                let variables_json = Bytes::from(template.matches(uri)?);
+                Some(Item::Template { index: place.index, variables_json })
+            }
+            TargetItem::Tool(_) | TargetItem::Prompt(_) | TargetItem::Completer => None,
         }
-        self.templates.iter().find_map(|(template, plugin, index)| {
-            let variables_json = Bytes::from(template.matches(uri)?);
-            let item = Item::Template { index: *index, variables_json };
-            Some(Reader { plugin: Arc::clone(plugin), item })
-        })
-    }
-
-    /// The plugin that completes arguments of a prompt.
-    pub(crate) fn prompt_completer(&self, name: &str) -> Option<&Arc<Plugin>> {
-        self.completer(&self.prompts.get(name)?.plugin)
-    }
-
-    /// The plugin that completes variables of a template, given as written in the list, or of a resource.
-    pub(crate) fn template_completer(&self, uri: &str) -> Option<&Arc<Plugin>> {
-        let listed = self.templates.iter().find(|(template, ..)| template.text() == uri);
-        let owner =
-            listed.map(|(_, plugin, _)| Arc::clone(plugin)).or_else(|| self.resource_owner(uri));
-        self.completer(&owner?)
-    }
-
-    fn completer(&self, plugin: &Arc<Plugin>) -> Option<&Arc<Plugin>> {
-        self.completers.iter().find(|candidate| Arc::ptr_eq(candidate, plugin))
     }
 }
 
-/// Each description of one kind with its plugin and index.
+/// What was described, with the plugin whose it is.
+type All = [(Arc<Plugin>, Arc<Described>)];
+
+/// Each description of one kind with its place.
 fn each<'a, P>(
-    described: &'a [(P, Arc<Described>)],
+    all: &'a [(P, Arc<Described>)],
     kind: impl Fn(&'a Described) -> &'a [ItemDescription] + 'a,
-) -> impl Iterator<Item = (&'a P, u32, &'a ItemDescription)> + 'a {
-    described.iter().flat_map(move |(plugin, described)| {
-        (0..).zip(kind(described)).map(move |(index, item)| (plugin, index, item))
+) -> impl Iterator<Item = (Place, &'a ItemDescription)> + 'a {
+    (0..).zip(all).flat_map(move |(plugin, (_, described))| {
+        (0..).zip(kind(described)).map(move |(index, item)| (Place { plugin, index }, item))
     })
 }
 
 /// Adds `name`, or says who has it already.
 fn claim<T>(
-    names: &mut Names<T>,
+    shelf: &mut Shelf<T>,
     kind: &str,
     name: &str,
-    value: T,
-    owner: impl Fn(&T) -> &str,
+    item: T,
+    owner: impl Fn(&T) -> String,
     problems: &mut Vec<String>,
 ) {
-    if let Some(first) = names.get(name) {
+    let claimant = owner(&item);
+    if let Err(first) = shelf.add(name, item) {
         problems.push(format!(
-            "plugin.{}: the {kind} `{name}` is already offered by plugin.{}; remove one of the two",
-            owner(&value),
+            "plugin.{claimant}: the {kind} `{name}` is already offered by plugin.{}; remove one of the two",
             owner(first)
         ));
-        return;
     }
-    names.insert(name.into(), value);
 }
 
-fn collect_tools(
-    described: &[(Arc<Plugin>, Arc<Described>)],
-    problems: &mut Vec<String>,
-) -> Names<Tool> {
-    let mut tools = Names::default();
-    for (plugin, index, item) in each(described, |described| &described.tools) {
+fn name(all: &All, place: Place) -> String {
+    all[place.plugin as usize].0.name().to_string()
+}
+
+fn collect_tools(all: &All, problems: &mut Vec<String>) -> Shelf<Tool> {
+    let mut tools = Shelf::default();
+    for (place, item) in each(all, |described| &described.tools) {
         let arguments =
             if item.exec.checked { Ok(None) } else { Arguments::new(&item.json).map(Some) };
         match arguments {
             Ok(arguments) => {
                 let tool = Tool {
-                    plugin: Arc::clone(plugin),
-                    index,
+                    place,
                     arguments,
                     headers: item.headers.clone(),
                     is_nonblocking: item.exec.mode == ExecMode::Nonblocking,
                     task: item.exec.task,
                     questions_first: item.exec.questions_first,
                 };
-                claim(&mut tools, "tool", &item.name, tool, |tool| tool.plugin.name(), problems);
+                let owner = |tool: &Tool| name(all, tool.place);
+                claim(&mut tools, "tool", &item.name, tool, owner, problems);
             }
             Err(what) => {
-                problems.push(format!("plugin.{}: tool `{}`: {what}", plugin.name(), item.name))
+                problems.push(format!("plugin.{}: tool `{}`: {what}", name(all, place), item.name))
             }
         }
     }
     tools
 }
 
-fn collect_prompts(
-    described: &[(Arc<Plugin>, Arc<Described>)],
-    problems: &mut Vec<String>,
-) -> Names<Prompt> {
-    let mut prompts = Names::default();
-    for (plugin, index, item) in each(described, |described| &described.prompts) {
-        let arguments = PromptArguments::new(&item.json);
-        let prompt = Prompt { plugin: Arc::clone(plugin), index, arguments };
-        claim(&mut prompts, "prompt", &item.name, prompt, |prompt| prompt.plugin.name(), problems);
+fn collect_prompts(all: &All, problems: &mut Vec<String>) -> Shelf<Prompt> {
+    let mut prompts = Shelf::default();
+    for (place, item) in each(all, |described| &described.prompts) {
+        let prompt = Prompt { place, arguments: PromptArguments::new(&item.json) };
+        let owner = |prompt: &Prompt| name(all, prompt.place);
+        claim(&mut prompts, "prompt", &item.name, prompt, owner, problems);
     }
     prompts
 }
 
-fn collect_resources(
-    described: &[(Arc<Plugin>, Arc<Described>)],
-    problems: &mut Vec<String>,
-) -> Names<(Arc<Plugin>, u32)> {
-    let mut resources = Names::default();
-    for (plugin, index, item) in each(described, |described| &described.resources) {
-        let entry = (Arc::clone(plugin), index);
-        claim(&mut resources, "resource", &item.name, entry, |entry| entry.0.name(), problems);
+fn collect_resources(all: &All, problems: &mut Vec<String>) -> Shelf<Place> {
+    let mut resources = Shelf::default();
+    for (place, item) in each(all, |described| &described.resources) {
+        claim(&mut resources, "resource", &item.name, place, |place| name(all, *place), problems);
     }
     resources
 }
 
-fn collect_templates(
-    described: &[(Arc<Plugin>, Arc<Described>)],
-    problems: &mut Vec<String>,
-) -> Vec<(UriTemplate, Arc<Plugin>, u32)> {
+fn collect_templates(all: &All, problems: &mut Vec<String>) -> Vec<(UriTemplate, Place)> {
     let mut templates = Vec::new();
-    for (plugin, index, item) in each(described, |described| &described.templates) {
+    for (place, item) in each(all, |described| &described.templates) {
         match UriTemplate::parse(&item.name) {
-            Ok(template) => templates.push((template, Arc::clone(plugin), index)),
+            Ok(template) => templates.push((template, place)),
             Err(what) => {
-                problems.push(format!(
-                    "plugin.{}: template `{}`: {what}",
-                    plugin.name(),
-                    item.name
-                ));
+                let plugin = name(all, place);
+                problems.push(format!("plugin.{plugin}: template `{}`: {what}", item.name));
             }
         }
     }

@@ -44,7 +44,7 @@ impl Pages {
             |described| &described.prompts,
         ];
         let items: [Vec<&str>; 4] =
-            kinds.map(|kind| each(described, kind).map(|(_, _, item)| &*item.json).collect());
+            kinds.map(|kind| each(described, kind).map(|(_, item)| &*item.json).collect());
         let mut hash = Sha256::new();
         for item in items.iter().flatten() {
             hash.update(item.as_bytes());

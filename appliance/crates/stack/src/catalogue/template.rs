@@ -57,41 +57,62 @@ impl UriTemplate {
         &self.text
     }
 
+    /// Whether a URI matches.
+    pub(super) fn fits(&self, uri: &str) -> bool {
+        self.walk(uri, |_, value| !value.contains('%') || percent_decode(value).is_some())
+    }
+
     /// The variables of a URI that matches, as a JSON object of strings, percent-decoded once.
     pub(super) fn matches(&self, uri: &str) -> Option<String> {
         let mut out = String::from("{");
+        let fits = self.walk(uri, |name, value| {
+            let Some(value) = percent_decode(value) else { return false };
+            if out.len() > 1 {
+                out.push(',');
+            }
+            write_string(&mut out, name);
+            out.push(':');
+            write_string(&mut out, &value);
+            true
+        });
+        out.push('}');
+        fits.then_some(out)
+    }
+
+    /// Shows each variable and its text to `see`; `false` as soon as that says so, or the URI does not match.
+    fn walk(&self, uri: &str, mut see: impl FnMut(&str, &str) -> bool) -> bool {
         let mut rest = uri;
         let mut parts = self.parts.as_slice();
         while let Some((part, following)) = parts.split_first() {
             parts = following;
-            match part {
-                Part::Literal(literal) => rest = rest.strip_prefix(literal.as_str())?,
+            let after = match part {
+                Part::Literal(literal) => rest.strip_prefix(literal.as_str()),
                 Part::Variable { name, crosses_slashes } => {
-                    let end = match following {
-                        // The last variable takes the rest.
-                        [] => rest.len(),
-                        // A literal at the very end is found from the right: `{+path}.md` of `a.md.md`.
-                        [Part::Literal(last)] => rest.strip_suffix(last.as_str())?.len(),
-                        [Part::Literal(next), ..] => rest.find(next.as_str())?,
-                        [Part::Variable { .. }, ..] => return None,
-                    };
-                    let (value, after) = rest.split_at(end);
-                    if value.is_empty() || (!crosses_slashes && value.contains('/')) {
-                        return None;
-                    }
-                    if out.len() > 1 {
-                        out.push(',');
-                    }
-                    write_string(&mut out, name);
-                    out.push(':');
-                    write_string(&mut out, &percent_decode(value)?);
-                    rest = after;
+                    let value = value(rest, *crosses_slashes, following);
+                    value.filter(|value| see(name, value)).map(|value| &rest[value.len()..])
                 }
+            };
+            match after {
+                Some(after) => rest = after,
+                None => return false,
             }
         }
-        out.push('}');
-        rest.is_empty().then_some(out)
+        rest.is_empty()
     }
+}
+
+/// What a variable at the beginning of `rest` takes of it, given the parts after it.
+fn value<'u>(rest: &'u str, crosses_slashes: bool, following: &[Part]) -> Option<&'u str> {
+    let end = match following {
+        // The last variable takes the rest.
+        [] => rest.len(),
+        // A literal at the very end is found from the right: `{+path}.md` of `a.md.md`.
+        [Part::Literal(last)] => rest.strip_suffix(last.as_str())?.len(),
+        [Part::Literal(next), ..] => rest.find(next.as_str())?,
+        [Part::Variable { .. }, ..] => return None,
+    };
+    let value = &rest[..end];
+    (!value.is_empty() && (crosses_slashes || !value.contains('/'))).then_some(value)
 }
 
 fn variable(expression: &str) -> Result<Part, String> {
@@ -133,7 +154,10 @@ mod tests {
     use super::*;
 
     fn variables(template: &str, uri: &str) -> Option<String> {
-        UriTemplate::parse(template).expect("valid template").matches(uri)
+        let template = UriTemplate::parse(template).expect("valid template");
+        let variables = template.matches(uri);
+        assert_eq!(template.fits(uri), variables.is_some(), "{uri}");
+        variables
     }
 
     #[test]

@@ -152,15 +152,16 @@ fn legacy_clients_see_no_output_schema_but_of_an_object() {
 
 #[test]
 fn says_who_claims_a_name_and_who_has_it() {
-    let mut names = Names::default();
+    let mut names = Shelf::default();
     let mut problems = Vec::new();
     for (name, owner) in [("read", "files"), ("write", "files"), ("read", "archive")] {
-        claim(&mut names, "tool", name, owner, |owner| owner, &mut problems);
+        claim(&mut names, "tool", name, owner, |owner| (*owner).to_owned(), &mut problems);
     }
     let expected =
         "plugin.archive: the tool `read` is already offered by plugin.files; remove one of the two";
     assert_eq!(problems, [expected]);
-    assert_eq!((names.len(), names["read"]), (2, "files"));
+    assert_eq!((names.len(), names.find("read")), (2, Some(&"files")));
+    assert_eq!((names.number("write"), names.get(1)), (Some(1), Some(&"files")));
 }
 
 #[test]

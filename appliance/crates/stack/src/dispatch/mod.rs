@@ -1,4 +1,4 @@
-//! The innermost service: finds who answers a call, and has it answered.
+//! The innermost service: has a call answered by what it is for.
 
 mod lists;
 mod prompts;
@@ -22,7 +22,7 @@ use tower_service::Service;
 use crate::catalogue::Catalogue;
 use crate::seal::{Binding, Seal};
 
-/// Finds who answers a call.
+/// Has calls answered.
 #[derive(Clone)]
 pub struct Dispatch {
     catalogue: Arc<Catalogue>,
@@ -47,19 +47,19 @@ impl Dispatch {
             }
             method if lists::is_list(method) => lists::list(&self.catalogue, &call),
             Method::ToolsCall => match tools::find(&self.catalogue, &call) {
-                Ok(found) => return self.invoke(found.plugin, found.item, call),
+                Ok(found) => return self.invoke(found, call),
                 Err(outcome) => Ok(outcome),
             },
             Method::PromptsGet => match prompts::find(&self.catalogue, &call) {
-                Ok(found) => return self.invoke(found.plugin, found.item, call),
+                Ok(found) => return self.invoke(found, call),
                 Err(fault) => Err(fault),
             },
             Method::ResourcesRead => match resources::find(&self.catalogue, &call) {
-                Ok(reader) => return self.invoke(&reader.plugin, reader.item, call),
+                Ok(found) => return self.invoke(found, call),
                 Err(fault) => Err(fault),
             },
             Method::Complete => match prompts::find_completer(&self.catalogue, &call) {
-                Ok(plugin) => return self.invoke(&Arc::clone(plugin), Item::Complete, call),
+                Ok(found) => return self.invoke(found, call),
                 Err(fault) => Err(fault),
             },
             _ => Err(Fault::method_not_found(&call.envelope.method_name())),
@@ -67,7 +67,7 @@ impl Dispatch {
         Dispatched::ready(Ok(outcome.unwrap_or_else(Outcome::Failed)))
     }
 
-    fn invoke(&self, plugin: &Arc<Plugin>, item: Item, mut call: Call) -> Dispatched {
+    fn invoke(&self, Found { plugin, item }: Found<'_>, mut call: Call) -> Dispatched {
         let asker = Asker::new(&call, &self.seal);
         // In later rounds the house itself brings the answers.
         if call.revision.era() == Era::Modern

@@ -1,14 +1,12 @@
 //! `resources/read`.
 
 use protocol::json::Raw;
-use protocol::{Call, Fault, Param};
+use protocol::{Call, Fault, Param, Target};
 
-use crate::catalogue::{Catalogue, Reader};
+use super::Found;
+use crate::catalogue::{Catalogue, URI_BYTES_MAX};
 
-/// Most bytes of a URI: what proxies in front of `https` resources accept.
-const URI_BYTES_MAX: usize = 2_048;
-
-pub(super) fn find(catalogue: &Catalogue, call: &Call) -> Result<Reader, Fault> {
+pub(super) fn find<'c>(catalogue: &'c Catalogue, call: &Call) -> Result<Found<'c>, Fault> {
     if !catalogue.identity().has_resources() {
         return Err(Fault::method_not_found(call.method().as_str()));
     }
@@ -17,6 +15,10 @@ pub(super) fn find(catalogue: &Catalogue, call: &Call) -> Result<Reader, Fault> 
     if uri.len() > URI_BYTES_MAX {
         return Err(Fault::invalid_params(format!("uri is longer than {URI_BYTES_MAX} bytes")));
     }
-    let era = call.revision.era();
-    catalogue.reader(&uri).ok_or_else(|| Fault::resource_not_found(era, &uri))
+    let found = call.target.and_then(|Target { plugin, item }| {
+        catalogue.plugin(plugin).zip(catalogue.reading(item, &uri))
+    });
+    let (plugin, item) =
+        found.ok_or_else(|| Fault::resource_not_found(call.revision.era(), &uri))?;
+    Ok(Found { plugin, item })
 }

@@ -4,21 +4,30 @@ use bytes::Bytes;
 use plugin_host::{Item, TaskSupport};
 use protocol::json::{Kind, Raw};
 use protocol::{
-    CacheHint, Call, ClientCapabilities, Content, Era, Fault, Outcome, Param, Revision,
+    CacheHint, Call, ClientCapabilities, Content, Era, Fault, Outcome, Param, Revision, Target,
+    TargetItem,
 };
 
 use super::Found;
 use crate::catalogue::Catalogue;
 
-/// Finds the tool; an `Err` is the answer.
+/// The tool of a call's target; an `Err` is the answer.
 pub(super) fn find<'c>(catalogue: &'c Catalogue, call: &Call) -> Result<Found<'c>, Outcome> {
     if !catalogue.identity().has_tools() {
         return Err(Outcome::Failed(Fault::method_not_found(call.method().as_str())));
     }
     let invalid = |message: String| Outcome::Failed(Fault::invalid_params(message));
-    let name = call.envelope.param(Param::Name).and_then(Raw::as_str);
-    let name = name.ok_or_else(|| invalid("name must be a string".to_owned()))?;
-    let tool = catalogue.tool(&name).ok_or_else(|| invalid(format!("Unknown tool: {name}")))?;
+    let found = match call.target {
+        Some(Target { plugin, item: TargetItem::Tool(number) }) => {
+            catalogue.plugin(plugin).zip(catalogue.tool(number))
+        }
+        _ => None,
+    };
+    let Some((plugin, tool)) = found else {
+        let name = call.envelope.param(Param::Name).and_then(Raw::as_str);
+        let name = name.ok_or_else(|| invalid("name must be a string".to_owned()))?;
+        return Err(invalid(format!("Unknown tool: {name}")));
+    };
     if tool.task == TaskSupport::Required && !call.is_task {
         check_knows_tasks(call)?;
     }
@@ -31,7 +40,7 @@ pub(super) fn find<'c>(catalogue: &'c Catalogue, call: &Call) -> Result<Found<'c
             .check(arguments.map_or("{}", Raw::text))
             .map_err(|what| misfit(call.revision, what))?;
     }
-    Ok(Found { plugin: &tool.plugin, item: Item::Tool(tool.index) })
+    Ok(Found { plugin, item: Item::Tool(tool.place.index) })
 }
 
 /// Whether the client could be given a task. One that could and is not is asked something first.
