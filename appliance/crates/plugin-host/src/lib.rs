@@ -21,6 +21,7 @@ mod manifest;
 mod older;
 mod outcome;
 mod plugin;
+mod promise;
 mod settings;
 mod slots;
 mod threads;

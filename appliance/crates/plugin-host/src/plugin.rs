@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8};
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -27,10 +27,10 @@ use crate::load;
 use crate::log_lines::LogLines;
 use crate::manifest::Manifest;
 use crate::outcome::{self, Asked, Rejected};
+use crate::promise::Promise;
 use crate::settings::{Limits, NoticeSink, Settings};
 use crate::slots::{BadResult, Completion, CounterSnapshot, Counters, Listener, Slots};
 use crate::threads::{Control, ControlThread, Pool, monotonic_ns};
-use crate::usage::ThreadUsage;
 
 /// From when on a control thread that does not come back counts as lost.
 const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(2);
@@ -38,9 +38,6 @@ const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(2);
 /// Buffers of the host that a plugin can hold for each call it can have: a result, and one that it grows out of. One
 /// more is for its description.
 const BUFFERS_PER_CALL: usize = 2;
-
-/// Within this time `overruns_max` overruns break a tool's promise not to block.
-const OVERRUN_WINDOW: Duration = Duration::from_secs(1);
 
 /// What of a plugin is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,15 +80,6 @@ impl PluginState {
             Self::Stopped => "stopped",
         }
     }
-}
-
-/// A tool's record of keeping its promise not to block.
-#[derive(Default)]
-struct Promise {
-    overruns: AtomicU32,
-    /// When the tool came under suspicion: nanoseconds of the monotonic clock.
-    since_ns: AtomicU64,
-    is_broken: AtomicBool,
 }
 
 /// A started plugin. Its image stays in memory for good, also after [`Plugin::stop`].
@@ -396,9 +384,7 @@ impl Plugin {
             Item::Tool(index) => {
                 let promise = self.promises.get(*index as usize);
                 match of(&described.tools, *index) {
-                    ExecMode::Nonblocking
-                        if promise.is_none_or(|promise| promise.is_broken.load(Relaxed)) =>
-                    {
+                    ExecMode::Nonblocking if promise.is_none_or(Promise::is_broken) => {
                         ExecMode::Blocking
                     }
                     mode => mode,
@@ -418,36 +404,17 @@ impl Plugin {
         let Some(promise) = self.promises.get(*index as usize) else {
             return self.core.enter(job);
         };
-        let limit = self.settings.limits.inline_overrun;
-        let begun = monotonic_ns();
-        let since_first = begun.saturating_sub(promise.since_ns.load(Relaxed));
-        let is_suspect = since_first <= OVERRUN_WINDOW.as_nanos() as u64;
-        let before = if is_suspect { ThreadUsage::now() } else { None };
-        self.core.enter(job);
-        let took = Duration::from_nanos(monotonic_ns().saturating_sub(begun));
-        if took <= limit {
-            return;
-        }
-        if !is_suspect {
-            // Perhaps this thread only had to wait for a core. The tool's next calls are watched closely.
-            promise.since_ns.store(begun, Relaxed);
-            promise.overruns.store(0, Relaxed);
-            return;
-        }
-        let after = ThreadUsage::now();
-        if before.zip(after).is_some_and(|(before, after)| !after.was_held(before, limit)) {
-            return;
-        }
+        let limits = &self.settings.limits;
+        let overrun = promise
+            .keep(limits.inline_overrun, limits.inline_overruns_max, || self.core.enter(job));
+        let Some(overrun) = overrun else { return };
         self.counters.overruns.fetch_add(1, Relaxed);
-        let overruns = promise.overruns.fetch_add(1, Relaxed) + 1;
-        if overruns >= self.settings.limits.inline_overruns_max
-            && !promise.is_broken.swap(true, Relaxed)
-        {
+        if overrun.breaks {
             self.counters.demoted_tools.fetch_add(1, Relaxed);
             let described = self.described.load();
             let tool = described.tools.get(*index as usize).map_or("", |tool| &tool.name);
             tracing::warn!(
-                plugin = %self.settings.name, tool, overruns, took_us = took.as_micros() as u64,
+                plugin = %self.settings.name, tool, took_us = overrun.took.as_micros() as u64,
                 "Tool blocks although it says it does not; it now runs on the plugin's own threads."
             );
         }

@@ -52,8 +52,8 @@ pub(crate) struct PluginLimits {
     /// Microseconds that a non-blocking tool may hold a thread that serves others; waiting for a core does not count.
     /// At the limit: watched, then counted. Default: 1000.
     pub(crate) overrun_us: u64,
-    /// After how many of those within one second the tool is moved to the plugin's own threads, with a warning.
-    /// Default: 5.
+    /// After how many of those within one second, if they are one in a hundred calls of the tool, it is moved to the
+    /// plugin's own threads, with a warning. Default: 5.
     pub(crate) overruns_max: u32,
 }
 

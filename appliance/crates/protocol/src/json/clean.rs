@@ -1,57 +1,69 @@
 //! How far a string goes on without anything special in it: the inner loop of reading and writing JSON.
 
-/// Bytes that are judged together. The compiler makes vector comparisons of a block.
-const BLOCK: usize = 32;
-const WORD: usize = 8;
+use wide::u8x16;
+
+const BLOCK: usize = 16;
+/// Blocks that are judged together in a long string.
+const BLOCKS: usize = 4;
 
 /// How many bytes of `bytes` stand for themselves in a JSON string: no quote, backslash or control character.
+#[inline]
 pub(super) fn clean_run(bytes: &[u8]) -> usize {
-    // Keys and names end within a few words; only long strings are worth a block.
+    // Keys and names end within a block or two.
+    match bytes.first_chunk() {
+        Some(block) => match specials(*block) {
+            0 => BLOCK + long_run(&bytes[BLOCK..]),
+            specials => specials.trailing_zeros() as usize,
+        },
+        None => short_run(bytes),
+    }
+}
+
+#[inline(never)]
+fn long_run(bytes: &[u8]) -> usize {
     let mut clean = 0;
-    for word in bytes.as_chunks::<WORD>().0.iter().take(BLOCK / WORD) {
-        match first_special(*word) {
-            Some(at) => return clean + at,
-            None => clean += WORD,
+    while let Some(block) = bytes[clean..].first_chunk() {
+        match specials(*block) {
+            0 => clean += BLOCK,
+            specials => return clean + specials.trailing_zeros() as usize,
+        }
+        if clean >= BLOCKS * BLOCK {
+            clean += very_long_run(&bytes[clean..]);
         }
     }
-    for block in bytes[clean..].as_chunks::<BLOCK>().0 {
-        if !is_clean(block) {
-            break;
-        }
-        clean += BLOCK;
-    }
-    let (words, rest) = bytes[clean..].as_chunks::<WORD>();
-    for word in words {
-        match first_special(*word) {
-            Some(at) => return clean + at,
-            None => clean += WORD,
-        }
-    }
-    clean + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
+    clean + short_run(&bytes[clean..])
+}
+
+/// The same in steps of several blocks, and therefore perhaps too short.
+fn very_long_run(bytes: &[u8]) -> usize {
+    let groups = bytes.as_chunks::<{ BLOCKS * BLOCK }>().0;
+    let is_clean = |group: &&[u8; BLOCKS * BLOCK]| {
+        let blocks = group.as_chunks::<BLOCK>().0.iter();
+        !blocks.map(|block| special(*block)).fold(u8x16::ZERO, |all, block| all | block).any()
+    };
+    groups.iter().take_while(is_clean).count() * BLOCKS * BLOCK
+}
+
+fn short_run(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| is_special(*byte)).unwrap_or(bytes.len())
 }
 
 const fn is_special(byte: u8) -> bool {
     byte == b'"' || byte == b'\\' || byte < 0x20
 }
 
-/// No short cut in the middle: a branch for each byte would forbid vectors.
-fn is_clean(block: &[u8; BLOCK]) -> bool {
-    let special = block.iter().fold(0, |special, byte| {
-        special | u8::from(*byte == b'"') | u8::from(*byte == b'\\') | u8::from(*byte < 0x20)
-    });
-    special == 0
+/// A bit for each byte of `block` that is special, the first byte's lowest.
+#[inline]
+fn specials(block: [u8; BLOCK]) -> u32 {
+    special(block).to_bitmask()
 }
 
-/// The first special byte of a word. A byte's high bit marks it; borrows run only upwards, so the lowest mark is
-/// always true (Hacker's Delight, section 6-1).
-fn first_special(word: [u8; WORD]) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([0x01; WORD]);
-    const HIGH: u64 = u64::from_le_bytes([0x80; WORD]);
-    let word = u64::from_le_bytes(word);
-    let below = |limit: u8, word: u64| word.wrapping_sub(ONES * limit as u64) & !word;
-    let equal = |byte: u8| below(1, word ^ (ONES * byte as u64));
-    let marks = (below(0x20, word) | equal(b'"') | equal(b'\\')) & HIGH;
-    (marks != 0).then(|| marks.trailing_zeros() as usize / 8)
+/// All ones in each special byte.
+#[inline]
+fn special(block: [u8; BLOCK]) -> u8x16 {
+    let block = u8x16::new(block);
+    let control = block.min(u8x16::splat(0x1F)).simd_eq(block);
+    control | block.simd_eq(u8x16::splat(b'"')) | block.simd_eq(u8x16::splat(b'\\'))
 }
 
 #[cfg(test)]

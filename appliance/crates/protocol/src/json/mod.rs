@@ -4,14 +4,16 @@
 
 mod clean;
 mod integer;
+mod keys;
 mod raw;
 mod scan;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub(crate) use keys::DUPLICATE_KEY;
 pub use raw::Raw;
-pub(crate) use scan::{DUPLICATE_KEY, Halt, Scanner};
+pub(crate) use scan::{Halt, Scanner};
 pub use write::{write_string, write_utf8_to};
 
 /// Where a value stands in its text: byte offsets, end exclusive.
@@ -27,6 +29,11 @@ impl Span {
     /// The span of `start..end`. The scanner takes no text of 4 GiB or more.
     pub(crate) fn new(start: usize, end: usize) -> Self {
         Self { start: start as u32, end: end as u32 }
+    }
+
+    /// Bytes between the two.
+    pub(crate) const fn len(self) -> usize {
+        (self.end - self.start) as usize
     }
 
     /// The offsets as a range.
@@ -128,7 +135,8 @@ fn find<const N: usize>(
     let mut found = [None; N];
     let mut members = scanner.open_object()?;
     while let Some(key) = scanner.next_key(&mut members)? {
-        let slot = wanted.iter().position(|name| scanner.is(&key, name));
+        let name = scanner.decoded(&key);
+        let slot = wanted.iter().position(|wanted| *wanted == name);
         let (span, _) = scanner.value()?;
         if let Some(slot) = slot {
             found[slot] = Some(span);

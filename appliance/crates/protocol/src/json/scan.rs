@@ -1,17 +1,10 @@
 //! The scanner: one pass, no values.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
-
-use foldhash::fast::RandomState;
-use smallvec::SmallVec;
 
 use super::clean::clean_run;
-use super::raw::decode;
+use super::keys::{Keys, Members};
 use super::{JsonError, Kind, Limits, Raw, Span};
-
-/// Keys of one object that are compared one by one; above it a set takes over, so that time stays linear.
-const FEW_KEYS: usize = 16;
 
 /// The inside of a string as written: between its quotes.
 #[derive(Clone, Copy, Debug)]
@@ -27,28 +20,21 @@ pub(crate) struct Halt;
 
 type Scanned<T> = Result<T, Halt>;
 
-/// An open object.
-pub(crate) struct Members<'t> {
-    /// Where its keys begin on the scanner's stack.
-    base: usize,
-    is_first: bool,
-    many: Option<HashSet<Cow<'t, str>, RandomState>>,
-}
-
 /// Reads one text from its first byte to its last.
 pub(crate) struct Scanner<'t> {
     text: &'t str,
-    bytes: &'t [u8],
-    at: usize,
-    depth: u32,
-    nodes: u32,
+    /// What has not been read yet: the end of `text`.
+    rest: &'t [u8],
+    /// Objects and arrays that may still be entered.
+    depth_left: u32,
+    /// Values that may still come.
+    nodes_left: u32,
     limits: Limits,
     /// Behind the last object or array that was left.
     closed_at: usize,
     /// Why reading halted.
     fault: JsonError,
-    /// Keys of every open object.
-    keys: SmallVec<[Text; FEW_KEYS]>,
+    keys: Keys,
 }
 
 impl<'t> Scanner<'t> {
@@ -67,19 +53,15 @@ impl<'t> Scanner<'t> {
         if u32::try_from(text.len()).is_err() {
             return Err(JsonError { at: 0, what: "longer than 4 GiB" });
         }
-        let keys = SmallVec::new();
-        let bytes = text.as_bytes();
-        let fault = JsonError { at: 0, what: "" };
         let mut scanner = Self {
             text,
-            bytes,
-            at: 0,
-            depth: 0,
-            nodes: 0,
+            rest: text.as_bytes(),
+            depth_left: limits.depth,
+            nodes_left: limits.nodes,
             limits: *limits,
             closed_at: 0,
-            fault,
-            keys,
+            fault: JsonError { at: 0, what: "" },
+            keys: Keys::default(),
         };
         scanner.skip_space();
         Ok(scanner)
@@ -92,7 +74,7 @@ impl<'t> Scanner<'t> {
 
     /// Where the scanner stands.
     pub(crate) const fn position(&self) -> usize {
-        self.at
+        self.text.len() - self.rest.len()
     }
 
     /// Behind the object or array that was left last.
@@ -107,7 +89,7 @@ impl<'t> Scanner<'t> {
 
     #[cold]
     fn error<T>(&mut self, what: &'static str) -> Scanned<T> {
-        self.error_at(self.at, what)
+        self.error_at(self.position(), what)
     }
 
     #[cold]
@@ -118,42 +100,49 @@ impl<'t> Scanner<'t> {
 
     /// The byte that the next value begins with.
     pub(crate) fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
+        self.rest.first().copied()
     }
 
-    /// Whether `text`, decoded, is `expected`.
-    pub(crate) fn is(&self, text: &Text, expected: &str) -> bool {
-        if text.is_escaped {
-            *self.decoded(text) == *expected
-        } else {
-            self.written(text) == expected
+    /// Passes over `byte` if it comes next.
+    #[inline]
+    fn take(&mut self, byte: u8) -> bool {
+        match self.rest {
+            [first, rest @ ..] if *first == byte => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
         }
     }
 
     /// A string, decoded if it must be.
+    #[inline]
     pub(crate) fn decoded(&self, text: &Text) -> Cow<'t, str> {
-        if text.is_escaped { decode(self.written(text)) } else { self.written(text).into() }
+        text.decoded(self.text)
     }
 
-    fn written(&self, text: &Text) -> &'t str {
-        &self.text[text.span.range()]
-    }
-
+    #[inline]
     fn skip_space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
-            self.at += 1;
+        // Programs write none.
+        if let [first, ..] = self.rest
+            && *first > b' '
+        {
+            return;
+        }
+        while let [b' ' | b'\n' | b'\r' | b'\t', rest @ ..] = self.rest {
+            self.rest = rest;
         }
     }
 
     /// Checks that nothing but space is left.
     pub(crate) fn end(&mut self) -> Scanned<()> {
         self.skip_space();
-        if self.at == self.bytes.len() { Ok(()) } else { self.error("trailing characters") }
+        if self.rest.is_empty() { Ok(()) } else { self.error("trailing characters") }
     }
 
     /// Passes over one value and the space behind it.
     pub(crate) fn value(&mut self) -> Scanned<(Span, Kind)> {
-        let start = self.at;
+        let start = self.position();
         let kind = match self.peek() {
             Some(b'"') => {
                 self.node()?;
@@ -161,13 +150,13 @@ impl<'t> Scanner<'t> {
                 Kind::String
             }
             Some(b'{') => {
-                let mut members = self.open_object()?;
-                while self.next_key(&mut members)?.is_some() {
-                    self.value()?;
-                }
+                self.object()?;
                 return Ok((Span::new(start, self.closed_at), Kind::Object));
             }
-            Some(b'[') => return self.array(start),
+            Some(b'[') => {
+                self.array()?;
+                return Ok((Span::new(start, self.closed_at), Kind::Array));
+            }
             Some(b'-' | b'0'..=b'9') => {
                 self.node()?;
                 self.number()?;
@@ -179,251 +168,235 @@ impl<'t> Scanner<'t> {
             Some(_) => return self.error("expected a value"),
             None => return self.error("unexpected end"),
         };
-        let span = Span::new(start, self.at);
+        let span = Span::new(start, self.position());
         self.skip_space();
         Ok((span, kind))
     }
 
+    #[inline]
     fn node(&mut self) -> Scanned<()> {
-        self.nodes += 1;
-        if self.nodes > self.limits.nodes { self.error("too many values") } else { Ok(()) }
+        match self.nodes_left.checked_sub(1) {
+            Some(left) => {
+                self.nodes_left = left;
+                Ok(())
+            }
+            None => self.error("too many values"),
+        }
     }
 
+    #[inline]
     fn deeper(&mut self) -> Scanned<()> {
         self.node()?;
-        self.depth += 1;
-        if self.depth > self.limits.depth { self.error("nested too deeply") } else { Ok(()) }
+        match self.depth_left.checked_sub(1) {
+            Some(left) => {
+                self.depth_left = left;
+                Ok(())
+            }
+            None => self.error("nested too deeply"),
+        }
+    }
+
+    /// Behind the end of an object or array.
+    #[inline]
+    fn leave(&mut self) {
+        self.depth_left += 1;
+        self.closed_at = self.position();
+        self.skip_space();
     }
 
     fn word(&mut self, word: &str, kind: Kind) -> Scanned<Kind> {
         self.node()?;
-        if !self.bytes[self.at..].starts_with(word.as_bytes()) {
-            return self.error("expected a value");
+        match self.rest.strip_prefix(word.as_bytes()) {
+            Some(rest) => {
+                self.rest = rest;
+                Ok(kind)
+            }
+            None => self.error("expected a value"),
         }
-        self.at += word.len();
-        Ok(kind)
     }
 
-    fn array(&mut self, start: usize) -> Scanned<(Span, Kind)> {
+    fn object(&mut self) -> Scanned<()> {
+        let mut members = self.open_object()?;
+        while self.next_member(&mut members)?.is_some() {
+            self.value()?;
+        }
+        Ok(())
+    }
+
+    fn array(&mut self) -> Scanned<()> {
         self.open_array()?;
         let mut is_first = true;
         while self.next_item(&mut is_first)? {
             self.value()?;
         }
-        Ok((Span::new(start, self.closed_at), Kind::Array))
+        Ok(())
     }
 
     /// Enters an array.
     pub(crate) fn open_array(&mut self) -> Scanned<()> {
-        if self.peek() != Some(b'[') {
+        if !self.take(b'[') {
             return self.error("expected an array");
         }
         self.deeper()?;
-        self.at += 1;
         self.skip_space();
         Ok(())
     }
 
     /// Goes to the next item, or leaves the array.
+    #[inline]
     pub(crate) fn next_item(&mut self, is_first: &mut bool) -> Scanned<bool> {
-        match self.peek() {
-            Some(b']') => {
-                self.at += 1;
-                self.depth -= 1;
-                self.closed_at = self.at;
-                self.skip_space();
-                Ok(false)
-            }
-            Some(b',') if !*is_first => {
-                self.at += 1;
-                self.skip_space();
-                if self.peek() == Some(b']') { self.error("expected a value") } else { Ok(true) }
-            }
-            Some(_) if std::mem::take(is_first) => Ok(true),
-            Some(_) => self.error("expected , or ]"),
-            None => self.error("unexpected end"),
+        if self.take(b']') {
+            self.leave();
+            return Ok(false);
         }
+        if std::mem::take(is_first) {
+            return Ok(true);
+        }
+        if !self.take(b',') {
+            let is_end = self.rest.is_empty();
+            return self.error(if is_end { "unexpected end" } else { "expected , or ]" });
+        }
+        self.skip_space();
+        if self.peek() == Some(b']') { self.error("expected a value") } else { Ok(true) }
     }
 
     /// Enters an object.
     pub(crate) fn open_object(&mut self) -> Scanned<Members<'t>> {
-        if self.peek() != Some(b'{') {
+        if !self.take(b'{') {
             return self.error("expected an object");
         }
         self.deeper()?;
-        self.at += 1;
         self.skip_space();
-        Ok(Members { base: self.keys.len(), is_first: true, many: None })
+        Ok(self.keys.open())
     }
 
-    /// Goes to the next member's value, or leaves the object.
+    /// Goes to the next member's value and tells its key, or leaves the object.
     pub(crate) fn next_key(&mut self, members: &mut Members<'t>) -> Scanned<Option<Text>> {
-        match self.peek() {
-            Some(b'}') => {
-                self.at += 1;
-                self.depth -= 1;
-                self.closed_at = self.at;
-                self.keys.truncate(members.base);
-                self.skip_space();
-                return Ok(None);
-            }
-            Some(b',') if !members.is_first => {
-                self.at += 1;
-                self.skip_space();
-            }
-            Some(_) if members.is_first => members.is_first = false,
-            Some(_) => return self.error("expected , or }"),
-            None => return self.error("unexpected end"),
+        self.next_member(members)
+    }
+
+    #[inline(always)]
+    fn next_member(&mut self, members: &mut Members<'t>) -> Scanned<Option<Text>> {
+        if self.take(b'}') {
+            self.keys.close(members);
+            self.leave();
+            return Ok(None);
         }
+        let is_first = std::mem::take(&mut members.is_first);
+        if !is_first {
+            if !self.take(b',') {
+                let is_end = self.rest.is_empty();
+                return self.error(if is_end { "unexpected end" } else { "expected , or }" });
+            }
+            self.skip_space();
+        }
+        let key_at = self.position();
         if self.peek() != Some(b'"') {
-            return self.error("expected a key");
+            let is_end = self.rest.is_empty() && is_first;
+            return self.error(if is_end { "unexpected end" } else { "expected a key" });
         }
-        let key_at = self.at;
         let key = self.string()?;
-        if let Err(what) = self.check_key(key, members) {
+        if let Err(what) = self.keys.add(key, members, self.text, &self.limits) {
             return self.error_at(key_at, what);
         }
         self.skip_space();
-        if self.peek() != Some(b':') {
+        if !self.take(b':') {
             return self.error("expected :");
         }
-        self.at += 1;
         self.skip_space();
         Ok(Some(key))
     }
 
-    fn check_key(&mut self, key: Text, members: &mut Members<'t>) -> Result<(), &'static str> {
-        if key.span.end - key.span.start > self.limits.key_bytes {
-            return Err("key too long");
-        }
-        if key.is_escaped && self.decoded(&key).contains('\0') {
-            return Err("NUL in a key");
-        }
-        let count = self.keys.len() - members.base;
-        if count >= self.limits.keys_per_object as usize {
-            return Err("too many keys");
-        }
-        let is_new = if count < FEW_KEYS {
-            let bytes = &self.bytes[key.span.range()];
-            !self.keys[members.base..].iter().any(|other| self.same(other, &key, bytes))
-        } else {
-            let decoded = self.decoded(&key);
-            let set = members.many.get_or_insert_with(|| {
-                self.keys[members.base..].iter().map(|key| self.decoded(key)).collect()
-            });
-            set.insert(decoded)
-        };
-        if !is_new {
-            return Err(DUPLICATE_KEY);
-        }
-        self.keys.push(key);
-        Ok(())
-    }
-
-    /// Whether `other` is the same key as `key`, which is written as `bytes`.
-    fn same(&self, other: &Text, key: &Text, bytes: &[u8]) -> bool {
-        if other.is_escaped || key.is_escaped {
-            return self.decoded(other) == self.decoded(key);
-        }
-        let length = (other.span.end - other.span.start) as usize;
-        length == bytes.len() && &self.bytes[other.span.range()] == bytes
-    }
-
-    /// Passes over a string.
-    pub(crate) fn string(&mut self) -> Scanned<Text> {
-        let start = self.at + 1;
+    /// Passes over a string, whose quote comes next.
+    #[inline]
+    fn string(&mut self) -> Scanned<Text> {
+        let start = self.position() + 1;
+        self.rest = &self.rest[1..];
         let mut is_escaped = false;
-        self.at = start;
         loop {
-            self.at += clean_run(&self.bytes[self.at..]);
-            match self.peek() {
-                Some(b'"') => {
-                    let span = Span::new(start, self.at);
-                    self.at += 1;
-                    return Ok(Text { span, is_escaped });
-                }
-                Some(b'\\') => {
-                    is_escaped = true;
-                    self.escape()?;
-                }
-                Some(_) => return self.error("control character in a string"),
-                None => return self.error("unterminated string"),
+            self.rest = &self.rest[clean_run(self.rest)..];
+            if self.take(b'"') {
+                let span = Span::new(start, self.position() - 1);
+                return Ok(Text { span, is_escaped });
             }
+            self.special()?;
+            is_escaped = true;
+        }
+    }
+
+    /// Passes over an escape; anything else that is special has no place in a string.
+    #[cold]
+    #[inline(never)]
+    fn special(&mut self) -> Scanned<()> {
+        match self.rest {
+            [b'\\', ..] => self.escape(),
+            [] => self.error("unterminated string"),
+            _ => self.error("control character in a string"),
         }
     }
 
     fn escape(&mut self) -> Scanned<()> {
-        match self.bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
-                self.at += 2;
-                Ok(())
-            }
-            Some(b'u') => match self.unit(self.at)? {
+        let length = match self.rest {
+            [_, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
+            [_, b'u', ..] => match self.unit(0)? {
                 0xD800..=0xDBFF => {
-                    let follows = self.bytes.get(self.at + 6..self.at + 8) == Some(b"\\u");
-                    if !follows || !(0xDC00..=0xDFFF).contains(&self.unit(self.at + 6)?) {
+                    let follows = self.rest.get(6..8) == Some(b"\\u");
+                    if !follows || !(0xDC00..=0xDFFF).contains(&self.unit(6)?) {
                         return self.error("lone surrogate");
                     }
-                    self.at += 12;
-                    Ok(())
+                    12
                 }
-                0xDC00..=0xDFFF => self.error("lone surrogate"),
-                _ => {
-                    self.at += 6;
-                    Ok(())
-                }
+                0xDC00..=0xDFFF => return self.error("lone surrogate"),
+                _ => 6,
             },
-            _ => self.error("invalid escape"),
-        }
+            _ => return self.error("invalid escape"),
+        };
+        self.rest = &self.rest[length..];
+        Ok(())
     }
 
-    /// The code unit of the `\uXXXX` at `at`.
-    fn unit(&mut self, at: usize) -> Scanned<u32> {
-        let digits = self.bytes.get(at + 2..at + 6).unwrap_or_default();
+    /// The code unit of the `\uXXXX` that stands `ahead` bytes further on.
+    fn unit(&mut self, ahead: usize) -> Scanned<u32> {
+        let digits = self.rest.get(ahead + 2..ahead + 6).unwrap_or_default();
         let value = digits.iter().try_fold(0, |value, digit| {
             char::from(*digit).to_digit(16).map(|digit| value * 16 + digit)
         });
         match value {
             Some(value) if digits.len() == 4 => Ok(value),
-            _ => self.error_at(at, "invalid escape"),
+            _ => self.error_at(self.position() + ahead, "invalid escape"),
         }
     }
 
+    #[inline]
     fn digits(&mut self) -> Scanned<()> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
+        let [b'0'..=b'9', ..] = self.rest else {
+            return self.error("expected a digit");
+        };
+        while let [b'0'..=b'9', rest @ ..] = self.rest {
+            self.rest = rest;
         }
-        if self.at == start { self.error("expected a digit") } else { Ok(()) }
+        Ok(())
     }
 
     fn number(&mut self) -> Scanned<()> {
-        let start = self.at;
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
-        if self.peek() == Some(b'0') {
-            self.at += 1;
-        } else {
+        let start = self.position();
+        self.take(b'-');
+        if !self.take(b'0') {
             self.digits()?;
         }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
+        if self.take(b'.') {
             self.digits()?;
         }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.peek() {
-                self.at += 1;
+        if let [b'e' | b'E', rest @ ..] = self.rest {
+            self.rest = rest;
+            if let [b'+' | b'-', rest @ ..] = self.rest {
+                self.rest = rest;
             }
             self.digits()?;
         }
-        if self.at - start > self.limits.number_bytes as usize {
+        if self.position() - start > self.limits.number_bytes as usize {
             return self.error_at(start, "number too long");
         }
         Ok(())
     }
 }
-
-/// What a repeated key is called in a [`JsonError`].
-pub(crate) const DUPLICATE_KEY: &str = "duplicate key";
