@@ -14,12 +14,12 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let Message::One(envelope) = message else { return };
-    let era = transport::era_of_http(&headers, &envelope);
-    if transport::era_of_body(&envelope) == Era::Modern {
+    let era = transport::fuzzing::era(&headers, &envelope);
+    if transport::fuzzing::era_of_body(&envelope) == Era::Modern {
         assert_eq!(era, Era::Modern, "no header turns a modern body into a legacy one");
     }
     if !headers.contains_key("mcp-protocol-version") {
-        assert_eq!(era, transport::era_of_body(&envelope));
+        assert_eq!(era, transport::fuzzing::era_of_body(&envelope));
     }
     if transport::fuzzing::mirrors(&headers, &envelope) {
         let version = headers.get("mcp-protocol-version").and_then(|value| value.to_str().ok());

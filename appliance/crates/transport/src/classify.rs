@@ -1,30 +1,30 @@
 //! Which era a message belongs to: a pure function of its head and its envelope.
 
-use http::{HeaderMap, HeaderName};
 use protocol::{Envelope, Era, MetaKey, Method, Revision};
 
+use crate::http::Field;
+
 /// Header with the protocol revision.
-pub(crate) const VERSION_HEADER: HeaderName = HeaderName::from_static("mcp-protocol-version");
+pub(crate) const VERSION_HEADER: &str = "mcp-protocol-version";
 
 /// The era of a message that came over HTTP.
 ///
 /// Modern when the body says so, when the header names something that no legacy client can mean, or when the method
 /// exists in no legacy revision. A session id decides nothing. The caller refuses modern messages that are incomplete.
 #[must_use]
-pub fn era_of_http(headers: &HeaderMap, envelope: &Envelope) -> Era {
-    let names_legacy = |value: &http::HeaderValue| {
-        let revision = value.to_str().ok().and_then(|text| Revision::parse(text.trim()));
-        revision.is_some_and(|revision| revision.era() == Era::Legacy)
-    };
-    match headers.get(VERSION_HEADER) {
-        Some(value) if !names_legacy(value) => Era::Modern,
-        Some(_) | None => era_of_body(envelope),
+pub(crate) fn era_of_http(version: Field<'_>, envelope: &Envelope) -> Era {
+    let names_legacy =
+        |text: &str| Revision::parse(text).is_some_and(|revision| revision.era() == Era::Legacy);
+    if version.is_absent() || version.text().is_some_and(names_legacy) {
+        era_of_body(envelope)
+    } else {
+        Era::Modern
     }
 }
 
 /// The era of a message by its body alone: all there is on stdio.
 #[must_use]
-pub fn era_of_body(envelope: &Envelope) -> Era {
+pub(crate) fn era_of_body(envelope: &Envelope) -> Era {
     let declares = envelope.meta(MetaKey::ProtocolVersion).is_some();
     if declares || envelope.method() == Method::Discover { Era::Modern } else { Era::Legacy }
 }
@@ -32,10 +32,12 @@ pub fn era_of_body(envelope: &Envelope) -> Era {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use http::HeaderMap;
     use protocol::envelope::Message;
     use protocol::json::Limits;
 
     use super::*;
+    use crate::http::Mirrors;
 
     fn era(header: Option<&str>, body: &'static str) -> Era {
         let mut headers = HeaderMap::new();
@@ -43,7 +45,7 @@ mod tests {
             headers.insert(VERSION_HEADER, value.parse().expect("header value"));
         }
         match Envelope::parse(Bytes::from_static(body.as_bytes()), &Limits::DEFAULT) {
-            Ok(Message::One(envelope)) => era_of_http(&headers, &envelope),
+            Ok(Message::One(envelope)) => era_of_http(Mirrors::of(&headers).version, &envelope),
             other => panic!("not one message: {other:?}"),
         }
     }

@@ -2,17 +2,28 @@
 
 use ::http::HeaderMap;
 use plugin_host::{HeaderKind, HeaderParam};
-use protocol::Envelope;
+use protocol::{Envelope, Era};
 
-use crate::{http, modern};
+use crate::{classify, http, modern};
+
+/// The era of a message that came over HTTP.
+#[must_use]
+pub fn era(headers: &HeaderMap, envelope: &Envelope) -> Era {
+    classify::era_of_http(http::Mirrors::of(headers).version, envelope)
+}
+
+/// The era of a message by its body alone.
+#[must_use]
+pub fn era_of_body(envelope: &Envelope) -> Era {
+    classify::era_of_body(envelope)
+}
 
 /// Whether the headers mirror the body, as a modern request's must; for a tool that wants one argument as a header.
 #[must_use]
 pub fn mirrors(headers: &HeaderMap, envelope: &Envelope) -> bool {
     let path = vec!["region".to_owned()];
     let declared = [HeaderParam { header: "Region".to_owned(), path, kind: HeaderKind::String }];
-    http::check_method_mirrored(headers, envelope).is_ok()
-        && http::check_names_mirrored(headers, envelope, |_| &declared).is_ok()
+    http::mirrors(headers, envelope, &declared)
 }
 
 /// Reads what a modern request declares, and makes a call of it.

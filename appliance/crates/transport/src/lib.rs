@@ -16,5 +16,4 @@ mod subscription;
 mod task;
 
 pub use body::ReplyBody;
-pub use classify::{era_of_body, era_of_http};
 pub use endpoint::Endpoint;

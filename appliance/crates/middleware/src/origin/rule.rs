@@ -8,44 +8,71 @@ use super::{Config, NAME};
 
 const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// A host name or address in lower case, with an optional port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct HostPort {
-    host: String,
+/// A host name or address as somebody wrote it, with an optional port.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HostPort<'t> {
+    host: &'t str,
     port: Option<u16>,
 }
 
-impl HostPort {
+impl<'t> HostPort<'t> {
     /// Reads `name`, `name:port`, `[v6]` or `[v6]:port`; one trailing dot of a name is dropped.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (host, port) = match text.rfind(':') {
-            Some(colon) if !text.ends_with(']') => {
-                let digits = &text[colon + 1..];
-                let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-                (&text[..colon], Some(is_number.then(|| digits.parse().ok()).flatten()?))
+    pub(super) fn parse(text: &'t str) -> Option<Self> {
+        Self::split(text).filter(|parsed| parsed.is_well_formed())
+    }
+
+    /// The same without a look at the characters of the name: enough to compare it with one that is well formed.
+    fn split(text: &'t str) -> Option<Self> {
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, digits)) if !text.ends_with(']') => {
+                // `parse` would take a sign.
+                let is_number = digits.starts_with(|first: char| first.is_ascii_digit());
+                (host, Some(is_number.then(|| digits.parse().ok()).flatten()?))
             }
             _ => (text, None),
         };
-        let host = host.strip_suffix('.').unwrap_or(host);
-        let is_v6 = host.starts_with('[') && host.ends_with(']');
-        let inner = if is_v6 { &host[1..host.len() - 1] } else { host };
+        Some(Self { host: host.strip_suffix('.').unwrap_or(host), port })
+    }
+
+    fn is_well_formed(&self) -> bool {
+        let inner = self.host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let is_v6 = inner.is_some();
+        let inner = inner.unwrap_or(self.host);
         let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b) || (is_v6 && b == b':');
-        let is_host = !inner.is_empty() && inner.bytes().all(fits);
-        is_host.then(|| Self { host: host.to_ascii_lowercase(), port })
+        !inner.is_empty() && inner.bytes().all(fits)
     }
 
     fn is_loopback(&self) -> bool {
-        LOOPBACK_NAMES.contains(&self.host.as_str())
+        LOOPBACK_NAMES.iter().any(|name| self.host.eq_ignore_ascii_case(name))
     }
 
-    /// Whether `self`, from a request, is what `allowed` names.
-    fn is(&self, allowed: &Self) -> bool {
-        self.host == allowed.host && (allowed.port.is_none() || allowed.port == self.port)
+    /// Whether both name the same.
+    fn equals(&self, other: &HostPort<'_>) -> bool {
+        self.port == other.port && self.host.eq_ignore_ascii_case(other.host)
+    }
+}
+
+/// A name on a list.
+#[derive(Debug)]
+struct Allowed {
+    host: Box<str>,
+    port: Option<u16>,
+}
+
+impl Allowed {
+    fn new(name: HostPort<'_>) -> Self {
+        Self { host: name.host.into(), port: name.port }
+    }
+
+    /// Whether it names `asked`; without a port, any port.
+    fn names(&self, asked: &HostPort<'_>) -> bool {
+        (self.port.is_none() || self.port == asked.port)
+            && self.host.eq_ignore_ascii_case(asked.host)
     }
 }
 
 /// Reads `scheme://host[:port]`; the scheme's own port is left out, so that both spellings are equal.
-pub(super) fn parse_origin(text: &str) -> Option<(String, HostPort)> {
+pub(super) fn parse_origin(text: &str) -> Option<(String, HostPort<'_>)> {
     let (scheme, rest) = text.split_once("://")?;
     let is_scheme = scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
     if scheme.is_empty() || !is_scheme {
@@ -67,31 +94,40 @@ pub(super) fn parse_origin(text: &str) -> Option<(String, HostPort)> {
 /// The lists, parsed once.
 #[derive(Debug)]
 pub(super) struct Rules {
-    hosts: Vec<HostPort>,
-    origins: Vec<(String, HostPort)>,
+    hosts: Vec<Allowed>,
+    origins: Vec<(String, Allowed)>,
 }
 
 impl Rules {
     /// Entries that do not parse were refused with the profile ([`Config::problems`]).
     pub(super) fn new(config: &Config) -> Self {
         Self {
-            hosts: config.allowed_hosts.iter().filter_map(|host| HostPort::parse(host)).collect(),
+            hosts: config
+                .allowed_hosts
+                .iter()
+                .filter_map(|host| HostPort::parse(host))
+                .map(Allowed::new)
+                .collect(),
             origins: config
                 .allowed_origins
                 .iter()
                 .filter_map(|origin| parse_origin(origin))
+                .map(|(scheme, host)| (scheme, Allowed::new(host)))
                 .collect(),
         }
     }
 
     pub(super) fn check(&self, head: &Head) -> Result<(), Refusal> {
         let on_loopback = head.peer.local.ip().is_loopback();
-        let host = host_of(head)
-            .ok_or_else(|| refusal("The Host header is missing, repeated or malformed."))?;
+        let host = host_of(head).ok_or_else(malformed_host)?;
         let host_allowed = (on_loopback && host.is_loopback())
-            || self.hosts.iter().any(|allowed| host.is(allowed));
+            || self.hosts.iter().any(|allowed| allowed.names(&host));
         if !host_allowed {
-            return Err(refusal("This host name is not served here."));
+            return Err(if host.is_well_formed() {
+                refusal("This host name is not served here.")
+            } else {
+                malformed_host()
+            });
         }
         let Some(origin) = single(&head.parts.headers, ORIGIN).transpose() else {
             return Ok(());
@@ -99,26 +135,29 @@ impl Rules {
         let origin = origin.ok().and_then(parse_origin);
         let origin_allowed = origin.is_some_and(|origin| {
             let is_web = matches!(origin.0.as_str(), "http" | "https");
-            (on_loopback && is_web && origin.1.is_loopback()) || self.origins.contains(&origin)
+            let is_listed = |(scheme, host): &(String, Allowed)| {
+                *scheme == origin.0 && host.port == origin.1.port && host.names(&origin.1)
+            };
+            (on_loopback && is_web && origin.1.is_loopback()) || self.origins.iter().any(is_listed)
         });
         if origin_allowed { Ok(()) } else { Err(refusal("This origin may not call this server.")) }
     }
 }
 
 /// The authority that the request names: the URI's in HTTP/2 and absolute form, else `Host`. Both must agree.
-fn host_of(head: &Head) -> Option<HostPort> {
+fn host_of(head: &Head) -> Option<HostPort<'_>> {
     let from_uri = match head.parts.uri.authority() {
         // Userinfo has no business here.
         Some(authority) if authority.as_str().contains('@') => return None,
-        Some(authority) => Some(HostPort::parse(authority.as_str())?),
+        Some(authority) => Some(HostPort::split(authority.as_str())?),
         None => None,
     };
     let from_header = match single(&head.parts.headers, HOST).ok()? {
-        Some(text) => Some(HostPort::parse(text)?),
+        Some(text) => Some(HostPort::split(text)?),
         None => None,
     };
     match (from_uri, from_header) {
-        (Some(uri), Some(header)) => (uri == header).then_some(uri),
+        (Some(uri), Some(header)) => uri.equals(&header).then_some(uri),
         (uri, header) => uri.or(header),
     }
 }
@@ -131,6 +170,10 @@ fn single(headers: &HeaderMap, name: http::HeaderName) -> Result<Option<&str>, (
         (Some(value), None) => value.to_str().map(Some).map_err(|_| ()),
         (Some(_), Some(_)) => Err(()),
     }
+}
+
+fn malformed_host() -> Refusal {
+    refusal("The Host header is missing, repeated or malformed.")
 }
 
 fn refusal(message: &'static str) -> Refusal {

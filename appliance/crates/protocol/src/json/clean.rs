@@ -44,12 +44,12 @@ fn very_long_run(bytes: &[u8]) -> usize {
     groups.iter().take_while(is_clean).count() * BLOCKS * BLOCK
 }
 
+/// Of less than a block.
 fn short_run(bytes: &[u8]) -> usize {
-    bytes.iter().position(|byte| is_special(*byte)).unwrap_or(bytes.len())
-}
-
-const fn is_special(byte: u8) -> bool {
-    byte == b'"' || byte == b'\\' || byte < 0x20
+    // What stands behind the end is special too, and ends the run there.
+    let mut block = [0; BLOCK];
+    block[..bytes.len()].copy_from_slice(bytes);
+    specials(block).trailing_zeros() as usize
 }
 
 /// A bit for each byte of `block` that is special, the first byte's lowest.
@@ -70,7 +70,11 @@ fn special(block: [u8; BLOCK]) -> u8x16 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{clean_run, is_special};
+    use super::clean_run;
+
+    const fn is_special(byte: u8) -> bool {
+        byte == b'"' || byte == b'\\' || byte < 0x20
+    }
 
     fn one_by_one(bytes: &[u8]) -> usize {
         bytes.iter().position(|byte| is_special(*byte)).unwrap_or(bytes.len())

@@ -5,31 +5,91 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::AsHeaderName;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderValue};
 use plugin_host::HeaderParam;
 use protocol::json::{self, Kind, Limits, Raw};
 use protocol::{Envelope, Fault, Method, Param, codes};
 
 use crate::classify::VERSION_HEADER;
 
-// Parsed once: a name given as text is parsed at each look.
-const METHOD_HEADER: HeaderName = HeaderName::from_static("mcp-method");
-const NAME_HEADER: HeaderName = HeaderName::from_static("mcp-name");
-
 fn mismatch(message: String) -> Fault {
     Fault::new(codes::HEADER_MISMATCH, message)
 }
 
-/// The one value of a header without its outer whitespace; `None` when absent, repeated or not ASCII.
-fn single(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next()?.to_str().ok()?;
-    values.next().is_none().then_some(first.trim_matches([' ', '\t']))
+/// What a head holds of one name.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Field<'h> {
+    #[default]
+    Absent,
+    One(&'h HeaderValue),
+    Repeated,
+}
+
+impl<'h> Field<'h> {
+    fn of(headers: &'h HeaderMap, name: impl AsHeaderName) -> Self {
+        let mut field = Self::default();
+        headers.get_all(name).iter().for_each(|value| field.add(value));
+        field
+    }
+
+    fn add(&mut self, value: &'h HeaderValue) {
+        *self = match self {
+            Self::Absent => Self::One(value),
+            Self::One(_) | Self::Repeated => Self::Repeated,
+        };
+    }
+
+    /// Whether there is none at all.
+    pub(crate) const fn is_absent(self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    /// The one value without its outer whitespace; `None` when absent, repeated or not ASCII.
+    pub(crate) fn text(self) -> Option<&'h str> {
+        match self {
+            Self::One(value) => Some(trim(value.to_str().ok()?)),
+            Self::Absent | Self::Repeated => None,
+        }
+    }
+}
+
+/// Without spaces and tabs at both ends. Hardly any value has one.
+fn trim(text: &str) -> &str {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let bytes = text.as_bytes();
+    if is_blank(bytes.first()) || is_blank(bytes.last()) {
+        text.trim_matches([' ', '\t'])
+    } else {
+        text
+    }
+}
+
+/// The headers by which a request says again what its body says, found in one pass over the head.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mirrors<'h> {
+    pub(crate) version: Field<'h>,
+    method: Field<'h>,
+    name: Field<'h>,
+}
+
+impl<'h> Mirrors<'h> {
+    pub(crate) fn of(headers: &'h HeaderMap) -> Self {
+        let mut mirrors = Self::default();
+        for (name, value) in headers {
+            match name.as_str() {
+                VERSION_HEADER => mirrors.version.add(value),
+                "mcp-method" => mirrors.method.add(value),
+                "mcp-name" => mirrors.name.add(value),
+                _ => {}
+            }
+        }
+        mirrors
+    }
 }
 
 /// Checks that the version header is there at all.
-pub(super) fn check_version_present(headers: &HeaderMap) -> Result<&str, Fault> {
-    single(headers, VERSION_HEADER).ok_or_else(|| {
+pub(super) fn check_version_present<'h>(head: &Mirrors<'h>) -> Result<&'h str, Fault> {
+    head.version.text().ok_or_else(|| {
         mismatch("The MCP-Protocol-Version header is missing or repeated.".to_owned())
     })
 }
@@ -43,8 +103,8 @@ pub(super) fn check_version_equal(header: &str, declared: &str) -> Result<(), Fa
 }
 
 /// Checks `Mcp-Method` against the body.
-pub(super) fn check_method(headers: &HeaderMap, envelope: &Envelope) -> Result<(), Fault> {
-    match single(headers, METHOD_HEADER) {
+pub(super) fn check_method(head: &Mirrors<'_>, envelope: &Envelope) -> Result<(), Fault> {
+    match head.method.text() {
         Some(value) if value == envelope.method_name() => Ok(()),
         Some(_) => Err(mismatch("The Mcp-Method header differs from the method.".to_owned())),
         None => Err(mismatch("The Mcp-Method header is missing or repeated.".to_owned())),
@@ -52,7 +112,7 @@ pub(super) fn check_method(headers: &HeaderMap, envelope: &Envelope) -> Result<(
 }
 
 /// Checks `Mcp-Name` against the body, for the methods that have one.
-pub(super) fn check_name(headers: &HeaderMap, envelope: &Envelope) -> Result<(), Fault> {
+pub(super) fn check_name(head: &Mirrors<'_>, envelope: &Envelope) -> Result<(), Fault> {
     let param = match envelope.method() {
         Method::ToolsCall | Method::PromptsGet => Param::Name,
         Method::ResourcesRead => Param::Uri,
@@ -63,7 +123,9 @@ pub(super) fn check_name(headers: &HeaderMap, envelope: &Envelope) -> Result<(),
     let Some(expected) = envelope.param(param).and_then(Raw::as_str) else {
         return Ok(());
     };
-    let value = single(headers, NAME_HEADER)
+    let value = head
+        .name
+        .text()
         .ok_or_else(|| mismatch("The Mcp-Name header is missing or repeated.".to_owned()))?;
     match decode(value) {
         Some(decoded) if decoded == expected => Ok(()),
@@ -80,10 +142,9 @@ pub(super) fn check_params(
     for param in declared {
         let name = format!("mcp-param-{}", param.header.to_ascii_lowercase());
         let argument = argument(envelope, &param.path).filter(|raw| raw.kind() != Kind::Null);
-        let is_present = headers.contains_key(&name);
-        let value = single(headers, &name);
-        let is_equal = match (argument, value) {
-            (None, None) => !is_present,
+        let field = Field::of(headers, &name);
+        let is_equal = match (argument, field.text()) {
+            (None, None) => field.is_absent(),
             (Some(argument), Some(value)) => {
                 decode(value).is_some_and(|value| equals(argument, &value))
             }

@@ -9,8 +9,9 @@ mod read;
 mod step;
 mod streams;
 
+pub(crate) use headers::{Field, Mirrors};
 #[cfg(fuzzing)]
-pub(crate) use modern::{check_method_mirrored, check_names_mirrored};
+pub(crate) use modern::mirrors;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,10 +130,16 @@ impl HttpEndpoint {
         };
         match message {
             Message::Batch(items) => Step::later(self.legacy_batch(admitted, items)),
-            Message::One(envelope) => match classify::era_of_http(&admitted.headers, &envelope) {
-                Era::Modern => self.modern(admitted, envelope),
-                Era::Legacy => self.legacy(admitted, envelope),
-            },
+            Message::One(envelope) => {
+                let mirrors = Mirrors::of(&admitted.headers);
+                match classify::era_of_http(mirrors.version, &envelope) {
+                    Era::Modern => {
+                        let declared = modern::judge(&admitted, &mirrors, &envelope);
+                        self.modern(admitted, declared, envelope)
+                    }
+                    Era::Legacy => self.legacy(admitted, envelope),
+                }
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ use protocol::{
 use runtime::Generation;
 
 use super::step::Step;
-use super::{Admitted, HttpEndpoint, answer, headers, not_a_request};
+use super::{Admitted, HttpEndpoint, Mirrors, answer, headers, not_a_request};
 use crate::body::{Messages, ReplyBody};
 use crate::modern::{self, Declared};
 use crate::outcome::{self, EVENTS_MAX};
@@ -27,14 +27,18 @@ use crate::task;
 type Running = Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send>>;
 
 impl HttpEndpoint {
-    pub(super) fn modern(self: Arc<Self>, admitted: Admitted, envelope: Envelope) -> Step {
-        let id = envelope.id().unwrap_or_default();
-        if let Some(fault) = not_a_request(&envelope) {
-            return answer::fault(&id, &fault).into();
-        }
-        let declared = match judge(&admitted, &envelope) {
+    /// Goes on with a message whose head and body were judged.
+    pub(super) fn modern(
+        self: Arc<Self>,
+        admitted: Admitted,
+        declared: Result<Declared, Fault>,
+        envelope: Envelope,
+    ) -> Step {
+        let declared = match declared {
             Ok(declared) => declared,
-            Err(fault) => return answer::fault(&id, &fault).into(),
+            Err(fault) => {
+                return answer::fault(&envelope.id().unwrap_or_default(), &fault).into();
+            }
         };
         if envelope.shape() == Shape::Notification {
             // A modern client has nothing to notify of over HTTP: it cancels by closing its stream.
@@ -107,16 +111,25 @@ impl HttpEndpoint {
     }
 }
 
-fn judge(admitted: &Admitted, envelope: &Envelope) -> Result<Declared, Fault> {
+/// What a message declares, once head and body agree.
+pub(super) fn judge(
+    admitted: &Admitted,
+    head: &Mirrors<'_>,
+    envelope: &Envelope,
+) -> Result<Declared, Fault> {
+    if let Some(fault) = not_a_request(envelope) {
+        return Err(fault);
+    }
     let catalogue = admitted.generation.stack().catalogue();
-    check_method_mirrored(&admitted.headers, envelope)?;
+    check_method_mirrored(head, envelope)?;
     task::check(&admitted.generation, envelope)?;
-    check_names_mirrored(&admitted.headers, envelope, |tool| catalogue.tool_headers(tool))?;
+    headers::check_name(head, envelope)?;
+    check_params_mirrored(&admitted.headers, envelope, |tool| catalogue.tool_headers(tool))?;
     modern::declared(envelope)
 }
 
 /// Checks that the head says which revision and which method the body speaks, and that they exist.
-pub(crate) fn check_method_mirrored(head: &HeaderMap, envelope: &Envelope) -> Result<(), Fault> {
+fn check_method_mirrored(head: &Mirrors<'_>, envelope: &Envelope) -> Result<(), Fault> {
     let version = headers::check_version_present(head)?;
     let declared_version = modern::declared_version(envelope)?;
     headers::check_version_equal(version, &declared_version)?;
@@ -125,19 +138,31 @@ pub(crate) fn check_method_mirrored(head: &HeaderMap, envelope: &Envelope) -> Re
     modern::check_method(envelope)
 }
 
-/// Checks that the head names what the body names. `tool_headers` are the arguments that a tool wants as headers.
-pub(crate) fn check_names_mirrored<'d>(
-    head: &HeaderMap,
+/// Checks that the head repeats the arguments that a tool wants as headers, its `tool_headers`.
+fn check_params_mirrored<'d>(
+    headers: &HeaderMap,
     envelope: &Envelope,
     tool_headers: impl FnOnce(&str) -> &'d [HeaderParam],
 ) -> Result<(), Fault> {
-    headers::check_name(head, envelope)?;
     if envelope.method() == Method::ToolsCall
         && let Some(name) = envelope.param(Param::Name).and_then(Raw::as_str)
     {
-        headers::check_params(head, envelope, tool_headers(&name))?;
+        headers::check_params(headers, envelope, tool_headers(&name))?;
     }
     Ok(())
+}
+
+/// Whether the headers mirror the body, for a tool with these `tool_headers`.
+#[cfg(fuzzing)]
+pub(crate) fn mirrors(
+    headers: &HeaderMap,
+    envelope: &Envelope,
+    tool_headers: &[HeaderParam],
+) -> bool {
+    let head = Mirrors::of(headers);
+    check_method_mirrored(&head, envelope).is_ok()
+        && headers::check_name(&head, envelope).is_ok()
+        && check_params_mirrored(headers, envelope, |_| tool_headers).is_ok()
 }
 
 /// A call that has begun to speak. It runs while its body is read, and ends with it.
