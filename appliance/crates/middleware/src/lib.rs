@@ -4,6 +4,7 @@
 //! Edge layers see a [`protocol::Head`] and refuse before the body is read; call layers see a
 //! [`protocol::Call`]. Layers never know each other or their order: `stack` does.
 
+pub mod buckets;
 pub mod concurrency;
 pub mod edge;
 pub mod mode;

@@ -8,7 +8,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use protocol::envelope::Message;
 use protocol::json::Limits;
-use protocol::{Call, ClientCapabilities, Content, Envelope, Outcome, Refusal, Reply, Revision};
+use protocol::{
+    Call, ClientCapabilities, Content, Envelope, Outcome, Principal, Refusal, Reply, Revision,
+};
 use tower_service::Service;
 
 /// A `ping`.
@@ -16,7 +18,7 @@ pub(crate) fn call() -> Call {
     let text = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
     match Envelope::parse(text, &Limits::DEFAULT) {
         Ok(Message::One(envelope)) => {
-            Call::new(envelope, Revision::MODERN, ClientCapabilities::NONE)
+            Call::new(envelope, Revision::MODERN, ClientCapabilities::NONE, Principal::local())
         }
         other => panic!("not one message: {other:?}"),
     }

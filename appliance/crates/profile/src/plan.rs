@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use middleware::{concurrency, origin, payload, timeout};
 use serde::Serialize;
 
@@ -78,6 +79,8 @@ pub struct HttpPlan {
     pub bind: SocketAddr,
     /// The one MCP endpoint.
     pub path: String,
+    /// Networks of proxies that say for whom they speak.
+    pub trusted_proxies: Vec<IpNet>,
     /// Connections at once.
     pub connections_max: usize,
     /// From accept to the first byte, and to the end of the protocol sniff.

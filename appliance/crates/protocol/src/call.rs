@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::envelope::{Envelope, Id, MetaKey};
 use crate::event::{EventSender, LogLevel};
 use crate::method::Method;
+use crate::principal::Principal;
 use crate::revision::Revision;
 use crate::target::Target;
 
@@ -19,6 +20,8 @@ pub struct Call {
     pub revision: Revision,
     /// What the client can do, as declared for the session (legacy) or this request (modern).
     pub client: ClientCapabilities,
+    /// Who it is counted against.
+    pub principal: Principal,
     /// Lowest severity that the client wants to hear of; `None` for nothing at all.
     pub log_level: Option<LogLevel>,
     /// Where progress and messages go; `None` when the client cannot or does not want to hear any.
@@ -41,11 +44,17 @@ pub struct Call {
 impl Call {
     /// A first-round call without events or deadline.
     #[must_use]
-    pub fn new(envelope: Envelope, revision: Revision, client: ClientCapabilities) -> Self {
+    pub fn new(
+        envelope: Envelope,
+        revision: Revision,
+        client: ClientCapabilities,
+        principal: Principal,
+    ) -> Self {
         Self {
             envelope,
             revision,
             client,
+            principal,
             log_level: None,
             events: None,
             deadline: None,

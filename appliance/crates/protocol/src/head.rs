@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::request::Parts;
 
 use crate::bound::Held;
+use crate::principal::Principal;
 
 /// Who is at the other end of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Head {
     pub parts: Parts,
     /// The connection.
     pub peer: Peer,
+    /// Who it is counted against: the peer, or whom a trusted proxy speaks for.
+    pub principal: Principal,
     /// Name of the listener in the profile.
     pub listener: Arc<str>,
     /// `Content-Length`, or what HTTP/2 declared; `None` when the body is chunked.

@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::principal::Principal;
+use crate::quota::Quota;
+
 /// Why a call was refused: one kind for each thing that a client can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefusalKind {
@@ -12,6 +15,8 @@ pub enum RefusalKind {
     PayloadTooLarge,
     /// The body did not arrive in time.
     BodyTooSlow,
+    /// A quota is used up for now.
+    RateLimited,
     /// Every permit is taken.
     Overloaded,
     /// A plugin's permits and its queue are taken.
@@ -30,10 +35,11 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::OriginForbidden,
         Self::PayloadTooLarge,
         Self::BodyTooSlow,
+        Self::RateLimited,
         Self::Overloaded,
         Self::PluginBusy,
         Self::SessionsExhausted,
@@ -50,6 +56,7 @@ impl RefusalKind {
             Self::OriginForbidden => "origin_forbidden",
             Self::PayloadTooLarge => "payload_too_large",
             Self::BodyTooSlow => "body_too_slow",
+            Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::PluginBusy => "plugin_busy",
             Self::SessionsExhausted => "sessions_exhausted",
@@ -68,7 +75,8 @@ impl RefusalKind {
             Self::OriginForbidden => 403,
             Self::PayloadTooLarge => 413,
             Self::BodyTooSlow => 408,
-            Self::Overloaded
+            Self::RateLimited
+            | Self::Overloaded
             | Self::PluginBusy
             | Self::SessionsExhausted
             | Self::TasksExhausted => 429,
@@ -83,6 +91,7 @@ impl RefusalKind {
     pub const fn code(self) -> i32 {
         match self {
             Self::OriginForbidden | Self::PayloadTooLarge | Self::BodyTooSlow => -32600,
+            Self::RateLimited => -32010,
             Self::PluginBusy => -32012,
             Self::Overloaded => -32013,
             Self::SessionsExhausted | Self::TasksExhausted => -32014,
@@ -104,8 +113,12 @@ pub struct Refusal {
     pub scope: Cow<'static, str>,
     /// The bound that was reached, in the unit of its key.
     pub limit: Option<u64>,
-    /// When a retry can help; `None` when it cannot.
-    pub retry_after: Option<Duration>,
+    /// When a retry can help, the same for everybody; `None` when it cannot. Clients are told [`Refusal::retry_after`].
+    pub wait: Option<Duration>,
+    /// Who was refused, where that is known.
+    pub principal: Option<Principal>,
+    /// The quota that is used up. Boxed: few refusals have one, and every reply has room for a refusal.
+    pub quota: Option<Box<Quota>>,
     /// For the caller, one sentence: never a path, a host or a cause.
     pub message: Cow<'static, str>,
 }
@@ -124,7 +137,9 @@ impl Refusal {
             layer,
             scope: scope.into(),
             limit: None,
-            retry_after: None,
+            wait: None,
+            principal: None,
+            quota: None,
             message: message.into(),
         }
     }
@@ -150,15 +165,41 @@ impl Refusal {
 
     /// The same with a time after which a retry can help.
     #[must_use]
-    pub fn with_retry_after(mut self, after: Duration) -> Self {
-        self.retry_after = Some(after);
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.wait = Some(wait);
         self
+    }
+
+    /// The same for `principal`, unless it is known already who was refused.
+    #[must_use]
+    pub fn for_principal(mut self, principal: Principal) -> Self {
+        self.principal.get_or_insert(principal);
+        self
+    }
+
+    /// The same with the quota that is used up.
+    #[must_use]
+    pub fn with_quota(mut self, quota: Quota) -> Self {
+        self.quota = Some(Box::new(quota));
+        self
+    }
+
+    /// When this client may come back: the wait, in whole milliseconds rounded up, and up to a fifth more.
+    ///
+    /// How much more follows from the principal and a salt of the process, so that clients that were refused at one
+    /// moment do not come back at one moment, and each hears the same whenever it asks.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let wait_ms = u64::try_from(self.wait?.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        let spread_ms =
+            self.principal.map_or(0, |principal| principal.key() % (wait_ms / 5).max(1));
+        Some(Duration::from_millis(wait_ms.saturating_add(spread_ms)))
     }
 
     /// `Retry-After` in whole seconds: rounded up, between 1 and 120 (RFC 9110, 10.2.3).
     #[must_use]
     pub fn retry_after_secs(&self) -> Option<u64> {
-        self.retry_after.map(|after| (after.as_millis().div_ceil(1000) as u64).clamp(1, 120))
+        self.retry_after().map(|after| (after.as_millis().div_ceil(1000) as u64).clamp(1, 120))
     }
 
     /// The JSON-RPC `data` of this refusal.
@@ -173,7 +214,7 @@ impl Refusal {
         if let Some(limit) = self.limit {
             data.push_str(&format!(",\"limit\":{limit}"));
         }
-        if let Some(after) = self.retry_after {
+        if let Some(after) = self.retry_after() {
             data.push_str(&format!(",\"retry_after_ms\":{}", after.as_millis()));
         }
         if self.kind == RefusalKind::TimedOut {
@@ -181,5 +222,76 @@ impl Refusal {
         }
         data.push_str(&format!(",\"generation\":{generation}}}"));
         data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn refused(wait: Duration) -> Refusal {
+        Refusal::new(RefusalKind::RateLimited, "rate_limit", "client", "Too many calls.")
+            .with_retry_after(wait)
+    }
+
+    fn principals(count: u32) -> impl Iterator<Item = Principal> {
+        (0..count).map(|number| Principal::at(Ipv4Addr::from(number).into()))
+    }
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own_and_a_code_for_implementations() {
+        let names: std::collections::HashSet<_> =
+            RefusalKind::ALL.into_iter().map(RefusalKind::as_str).collect();
+        assert_eq!(names.len(), RefusalKind::ALL.len());
+        for kind in RefusalKind::ALL {
+            let code = kind.code();
+            assert!(code == -32600 || (-32019..=-32010).contains(&code), "{kind:?}: {code}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_told_in_whole_milliseconds_and_never_too_short() {
+        let told = |nanos| refused(Duration::from_nanos(nanos)).retry_after();
+        assert_eq!(told(1), Some(Duration::from_millis(1)));
+        assert_eq!(told(19_000_001), Some(Duration::from_millis(20)));
+        assert_eq!(refused(Duration::from_millis(1_001)).retry_after_secs(), Some(2));
+        assert_eq!(refused(Duration::ZERO).retry_after_secs(), Some(1));
+        assert_eq!(refused(Duration::from_secs(900)).retry_after_secs(), Some(120));
+        assert_eq!(refused(Duration::MAX).retry_after_secs(), Some(120));
+    }
+
+    #[test]
+    fn a_client_hears_the_same_whenever_it_asks() {
+        for principal in principals(100) {
+            let refusal = refused(Duration::from_secs(5)).for_principal(principal);
+            assert_eq!(
+                refusal.retry_after(),
+                refusal.clone().for_principal(principal).retry_after()
+            );
+            let other = Principal::local();
+            assert_eq!(refusal.retry_after(), refusal.for_principal(other).retry_after());
+        }
+    }
+
+    #[test]
+    fn clients_refused_at_one_moment_come_back_over_a_fifth_of_the_wait() {
+        let wait = Duration::from_secs(1);
+        let mut tenths = [0_u32; 10];
+        for principal in principals(1_000) {
+            let told = refused(wait).for_principal(principal).retry_after().expect("a wait");
+            let more = told.checked_sub(wait).expect("never earlier").as_millis();
+            // The window is 200 ms; a value beyond it would have no tenth to fall in.
+            tenths[usize::try_from(more / 20).expect("small")] += 1;
+        }
+        assert!(tenths.iter().all(|count| (1..=150).contains(count)), "{tenths:?}");
+    }
+
+    #[test]
+    fn data_says_the_wait_of_this_client() {
+        let refusal = refused(Duration::from_secs(1)).for_principal(Principal::local());
+        let told = refusal.retry_after().expect("a wait").as_millis();
+        assert!(refusal.data(3).contains(&format!("\"retry_after_ms\":{told},\"generation\":3}}")));
     }
 }

@@ -9,8 +9,8 @@ use protocol::encode::{self, ReplyTo};
 use protocol::json::{Kind, Limits, Raw, check, write_string};
 use protocol::{
     CacheHint, Call, ClientCapabilities, Content, Envelope, EnvelopeError, Event, Fault, Held,
-    InputRequired, LogLevel, MetaKey, Method, Outcome, Param, Refusal, Reply, Revision, Shape,
-    codes,
+    InputRequired, LogLevel, MetaKey, Method, Outcome, Param, Principal, Refusal, Reply, Revision,
+    Shape, codes,
 };
 use runtime::{Change, Generation, Watch};
 
@@ -196,9 +196,11 @@ pub(crate) async fn batch(
     endpoint: &Endpoint,
     generation: &Arc<Generation>,
     session: &Arc<Session>,
+    principal: Principal,
     items: Vec<Result<Envelope, EnvelopeError>>,
 ) -> Option<Bytes> {
-    let answers = items.into_iter().map(|item| batched(endpoint, generation, session, item));
+    let answers =
+        items.into_iter().map(|item| batched(endpoint, generation, session, principal, item));
     let answers: Vec<_> = join_all(answers).await.into_iter().flatten().collect();
     if answers.is_empty() {
         return None;
@@ -217,6 +219,7 @@ async fn batched(
     endpoint: &Endpoint,
     generation: &Arc<Generation>,
     session: &Arc<Session>,
+    principal: Principal,
     item: Result<Envelope, EnvelopeError>,
 ) -> Option<Bytes> {
     let envelope = match item {
@@ -246,7 +249,7 @@ async fn batched(
     if is_of_session(session, envelope.method()) {
         return Some(answer_of_session(endpoint, generation, session, &envelope).await);
     }
-    let mut call = call(session, envelope);
+    let mut call = call(session, envelope, principal);
     call.client = ClientCapabilities::NONE;
     call.log_level = None;
     let to = outcome::reply_to(&call);
@@ -281,9 +284,9 @@ pub(crate) fn notified(session: &Session, envelope: &Envelope) {
     }
 }
 
-/// The call that a legacy request asks for.
-pub(crate) fn call(session: &Session, envelope: Envelope) -> Call {
-    let mut call = Call::new(envelope, session.revision(), session.client());
+/// The call that a legacy request asks for, counted against `principal`.
+pub(crate) fn call(session: &Session, envelope: Envelope, principal: Principal) -> Call {
+    let mut call = Call::new(envelope, session.revision(), session.client(), principal);
     call.log_level = session.log_level();
     call
 }
@@ -350,7 +353,7 @@ async fn rounds(
     loop {
         let envelope = call.envelope.clone();
         let round = call.round;
-        let (client, log_level) = (call.client, call.log_level);
+        let (client, principal, log_level) = (call.client, call.principal, call.log_level);
         let result = speak(generation, call, outlet).await;
         let input = match result {
             Err(refusal) => return Ended::Refused(refusal),
@@ -367,7 +370,7 @@ async fn rounds(
                 return Ended::Answered(message, held);
             }
         };
-        call = Call::new(envelope, to.revision, client);
+        call = Call::new(envelope, to.revision, client, principal);
         call.log_level = log_level;
         call.round = round + 1;
         call.answers = Some(answers);

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use protocol::json::{Kind, Raw};
 use protocol::{
-    Call, ClientCapabilities, Envelope, Fault, LogLevel, MetaKey, Param, Revision, codes, encode,
+    Call, ClientCapabilities, Envelope, Fault, LogLevel, MetaKey, Param, Principal, Revision,
+    codes, encode,
 };
 
 /// What a modern request says of itself.
@@ -79,9 +80,9 @@ pub(crate) fn declared(envelope: &Envelope) -> Result<Declared, Fault> {
 }
 
 impl Declared {
-    /// The call that `envelope` asks for.
-    pub(crate) fn call(self, envelope: Envelope) -> Call {
-        let mut call = Call::new(envelope, Revision::MODERN, self.client);
+    /// The call that `envelope` asks for, counted against `principal`.
+    pub(crate) fn call(self, envelope: Envelope, principal: Principal) -> Call {
+        let mut call = Call::new(envelope, Revision::MODERN, self.client, principal);
         call.log_level = self.log_level;
         call
     }

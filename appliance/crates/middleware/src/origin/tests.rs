@@ -2,7 +2,7 @@ use std::future::Future;
 use std::pin::pin;
 
 use http::Request;
-use protocol::Peer;
+use protocol::{Peer, Principal};
 
 use super::*;
 use crate::edge::tests::Admit;
@@ -17,7 +17,8 @@ fn verdict(config: &Config, local: &str, headers: &[(&str, &str)]) -> Result<(),
         remote: "192.0.2.7:4000".parse().expect("address"),
         local: local.parse().expect("address"),
     };
-    let head = Head { parts, peer, listener: "public".into(), declared_bytes: None };
+    let principal = Principal::local();
+    let head = Head { parts, peer, principal, listener: "public".into(), declared_bytes: None };
     let service = OriginLayer::new(config).layer(Admit);
     let future = pin!((&service).call(head));
     match future.poll(&mut Context::from_waker(std::task::Waker::noop())) {

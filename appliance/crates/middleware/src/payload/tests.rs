@@ -1,5 +1,5 @@
 use http::Request;
-use protocol::{Head, Peer, Refusal, RefusalKind};
+use protocol::{Head, Peer, Principal, Refusal, RefusalKind};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -16,7 +16,8 @@ async fn admit(mode: Mode, declared_bytes: Option<u64>) -> Result<usize, Refusal
     let (parts, ()) = Request::new(()).into_parts();
     let address = "127.0.0.1:80".parse().expect("address");
     let peer = Peer { remote: address, local: address };
-    let head = Head { parts, peer, listener: "public".into(), declared_bytes };
+    let principal = Principal::local();
+    let head = Head { parts, peer, principal, listener: "public".into(), declared_bytes };
     let service = PayloadRequestLayer::new(&config(mode)).layer(Admit);
     (&service).call(head).await.map(|admission| admission.request_bytes_max)
 }
@@ -26,7 +27,7 @@ async fn refuses_a_declared_length_above_the_cap() {
     assert_eq!(admit(Mode::Enforce, Some(1_000)).await, Ok(1_000));
     let refusal = admit(Mode::Enforce, Some(1_001)).await.expect_err("too large");
     assert_eq!((refusal.kind, refusal.limit), (RefusalKind::PayloadTooLarge, Some(1_000)));
-    assert_eq!(refusal.retry_after, None, "a retry cannot help");
+    assert_eq!(refusal.retry_after(), None, "a retry cannot help");
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use plugin_host::{Invocation, Item, Limits, LoadError, Notice, Plugin, Settings}
 use protocol::envelope::Message;
 use protocol::json::Limits as JsonLimits;
 use protocol::{
-    Call, ClientCapabilities, Content, Envelope, Event, LogLevel, Outcome, Refusal, RefusalKind,
-    Revision,
+    Call, ClientCapabilities, Content, Envelope, Event, LogLevel, Outcome, Principal, Refusal,
+    RefusalKind, Revision,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -99,7 +99,8 @@ pub(crate) fn call_of(tool: &str, events: Option<mpsc::Sender<Event>>) -> Call {
     let Ok(Message::One(envelope)) = Envelope::parse(text.into(), &JsonLimits::DEFAULT) else {
         panic!("a message");
     };
-    let mut call = Call::new(envelope, Revision::V2025_11_25, ClientCapabilities::NONE);
+    let principal = Principal::local();
+    let mut call = Call::new(envelope, Revision::V2025_11_25, ClientCapabilities::NONE, principal);
     call.log_level = Some(LogLevel::Debug);
     call.events = events;
     call

@@ -21,6 +21,11 @@ pub(crate) struct Http {
     pub(crate) bind: String,
     /// The path of the MCP endpoint. Default: `/mcp`.
     pub(crate) path: String,
+    /// Networks of proxies that say in `X-Forwarded-For` or `Forwarded` for whom they speak: `10.0.0.0/8`, or a single
+    /// address. Of a request that comes from one of them, the right-most address that is in none of them is counted as
+    /// the client; every other request counts against the address that it comes from. Name proxies only: whoever is in
+    /// these networks can choose whom its requests count against. Default: none.
+    pub(crate) trusted_proxies: Vec<String>,
     /// Most connections at once. At the limit: 503 and closed. Default: 10000.
     pub(crate) connections_max: u64,
     /// Milliseconds from the connection to its first byte. At the limit: closed. Default: 5000.
@@ -43,6 +48,7 @@ impl Default for Http {
         Self {
             bind: "127.0.0.1:8080".to_owned(),
             path: "/mcp".to_owned(),
+            trusted_proxies: Vec::new(),
             connections_max: 10_000,
             first_byte_ms: 5_000,
             head_ms: 10_000,

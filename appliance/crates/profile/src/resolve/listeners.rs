@@ -1,9 +1,10 @@
 //! Addresses.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use middleware::Mode;
 
 use super::{DAY_MS, Findings, check_name};
@@ -72,6 +73,26 @@ fn address(key: &str, text: &str, findings: &mut Findings<'_>) -> Option<SocketA
     parsed.ok()
 }
 
+/// Networks, or single addresses as networks of one.
+fn networks(key: &str, texts: &[String], findings: &mut Findings<'_>) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for text in texts {
+        let address = || text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+        match text.parse::<IpNet>().or_else(|_| address()) {
+            Ok(network) if network.prefix_len() == 0 => findings.problem(
+                key,
+                format!("`{text}` is every address, so that every client could choose whom it counts against; name the proxies"),
+            ),
+            Ok(network) => networks.push(network),
+            Err(_) => findings.problem(
+                key,
+                format!("`{text}` is no network; write it like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.1"),
+            ),
+        }
+    }
+    networks
+}
+
 fn http_plan(
     listener: &str,
     http: Http,
@@ -97,6 +118,7 @@ fn http_plan(
             findings.problem(key("bind"), message);
         }
     }
+    let trusted_proxies = networks(&key("trusted_proxies"), &http.trusted_proxies, findings);
     let longest = 3_600_000;
     Some(HttpPlan {
         bind,
@@ -112,6 +134,7 @@ fn http_plan(
         write_deadline: findings.time(&key("write_ms"), http.write_ms, 1..=longest),
         heartbeat: findings.time(&key("heartbeat_ms"), http.heartbeat_ms, 100..=longest),
         path: http.path,
+        trusted_proxies,
     })
 }
 

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use protocol::encode::{self, ReplyTo};
 use protocol::json::{Limits, check};
 use protocol::{
-    Call, ClientCapabilities, Content, Envelope, Fault, Id, Outcome, Permit, Refusal, RefusalKind,
-    Reply, Revision,
+    Call, ClientCapabilities, Content, Envelope, Fault, Id, Outcome, Permit, Principal, Refusal,
+    RefusalKind, Reply, Revision,
 };
 use tokio::time::Instant;
 
@@ -30,6 +30,7 @@ pub(super) struct Run {
     generation: Arc<Generation>,
     envelope: Envelope,
     client: ClientCapabilities,
+    principal: Principal,
     deadline: Instant,
     /// The generation has a call in flight until the task has ended.
     _in_flight: Permit,
@@ -41,6 +42,7 @@ impl Run {
             generation: Arc::clone(generation),
             envelope: call.envelope.detached(),
             client: call.client,
+            principal: call.principal,
             deadline,
             _in_flight: generation.in_flight().take_anyway().0,
         }
@@ -112,12 +114,13 @@ impl Run {
             if !matches!(refusal.kind, RefusalKind::Overloaded | RefusalKind::PluginBusy) {
                 return result;
             }
-            tokio::time::sleep(refusal.retry_after.unwrap_or(PAUSE)).await;
+            tokio::time::sleep(refusal.retry_after().unwrap_or(PAUSE)).await;
         }
     }
 
     fn round(&self, round: u16, answers: Option<Bytes>, state: Option<Bytes>) -> Running {
-        let mut call = Call::new(self.envelope.clone(), Revision::MODERN, self.client);
+        let mut call =
+            Call::new(self.envelope.clone(), Revision::MODERN, self.client, self.principal);
         call.is_task = true;
         call.deadline = Some(self.deadline.into_std());
         (call.round, call.answers, call.state) = (round, answers, state);

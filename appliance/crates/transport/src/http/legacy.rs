@@ -60,7 +60,7 @@ impl HttpEndpoint {
         if legacy::is_of_session(&session, envelope.method()) {
             return Step::later(self.of_session(admitted, session, envelope));
         }
-        let call = legacy::call(&session, envelope);
+        let call = legacy::call(&session, envelope, admitted.principal);
         if legacy::is_immediate(&admitted.generation, &call) {
             return Step::call(admitted, call);
         }
@@ -170,9 +170,9 @@ impl HttpEndpoint {
         if session.revision() != Revision::V2025_03_26 {
             return answer::fault(&no_id, &legacy::no_batches());
         }
-        let Admitted { generation, mut held, .. } = admitted;
+        let Admitted { generation, principal, mut held, .. } = admitted;
         held.add(generation.in_flight().take_anyway().0);
-        match legacy::batch(&self.endpoint, &generation, &session, items).await {
+        match legacy::batch(&self.endpoint, &generation, &session, principal, items).await {
             Some(answers) => answer::json(StatusCode::OK, answers, held),
             None => answer::status(StatusCode::ACCEPTED),
         }

@@ -27,7 +27,10 @@ impl HttpEndpoint {
         let mut held = admitted.held;
         match self.endpoint.take_stream() {
             Ok(permit) => held.add(permit),
-            Err(refusal) => return answer::refusal(&id, &refusal, generation.number()),
+            Err(refusal) => {
+                let refusal = refusal.for_principal(admitted.principal);
+                return answer::refusal(&id, &refusal, generation.number());
+            }
         }
         let heartbeat = self.heartbeat;
         let acknowledgement = subscription.acknowledgement();

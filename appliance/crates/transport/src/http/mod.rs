@@ -5,6 +5,7 @@ mod headers;
 mod legacy;
 mod listen;
 mod modern;
+mod proxies;
 mod read;
 mod step;
 mod streams;
@@ -22,12 +23,13 @@ use hyper::body::{Body, Incoming};
 use profile::plan::HttpPlan;
 use protocol::envelope::Message;
 use protocol::json::Limits;
-use protocol::{Admission, Envelope, Era, Fault, Head, Held, Id, Peer, Shape, codes};
+use protocol::{Admission, Envelope, Era, Fault, Head, Held, Id, Peer, Principal, Shape, codes};
 use runtime::Generation;
 
 use crate::body::ReplyBody;
 use crate::classify;
 use crate::endpoint::Endpoint;
+use proxies::Proxies;
 use step::{Once, Step};
 
 /// One HTTP listener's way into the house.
@@ -35,6 +37,7 @@ pub struct HttpEndpoint {
     endpoint: Arc<Endpoint>,
     listener: Arc<str>,
     path: String,
+    proxies: Proxies,
     body_deadline: Duration,
     heartbeat: Duration,
 }
@@ -42,6 +45,7 @@ pub struct HttpEndpoint {
 /// What is known of a request once its head was let in.
 struct Admitted {
     generation: Arc<Generation>,
+    principal: Principal,
     headers: HeaderMap,
     held: Held,
 }
@@ -54,6 +58,7 @@ impl HttpEndpoint {
             endpoint,
             listener: name,
             path: plan.path.clone(),
+            proxies: Proxies::new(&plan.trusted_proxies),
             body_deadline: plan.body_deadline,
             heartbeat: plan.heartbeat,
         })
@@ -67,7 +72,9 @@ impl HttpEndpoint {
     ) -> Response<ReplyBody> {
         let (parts, body) = request.into_parts();
         let declared_bytes = body.size_hint().exact();
-        let head = Head { parts, peer, listener: Arc::clone(&self.listener), declared_bytes };
+        let principal = self.proxies.principal(peer.remote.ip(), &parts.headers);
+        let listener = Arc::clone(&self.listener);
+        let head = Head { parts, peer, principal, listener, declared_bytes };
         let generation = self.endpoint.switch.load();
         // Origin and size come first: whoever fails them learns nothing else.
         let admission = match generation.stack().admit(head).await {
@@ -101,15 +108,17 @@ impl HttpEndpoint {
         generation: Arc<Generation>,
         admission: Admission,
     ) -> Result<(Admitted, usize), Box<Response<ReplyBody>>> {
-        let parts = admission.head.parts;
+        let Head { parts, principal, .. } = admission.head;
         if parts.uri.path() != self.path {
             return Err(Box::new(answer::status(StatusCode::NOT_FOUND)));
         }
         if let Err(refusal) = self.endpoint.check_phase() {
             let number = generation.number();
+            let refusal = refusal.for_principal(principal);
             return Err(Box::new(answer::refusal(&Id::default(), &refusal, number)));
         }
-        let admitted = Admitted { generation, headers: parts.headers, held: admission.held };
+        let admitted =
+            Admitted { generation, principal, headers: parts.headers, held: admission.held };
         match parts.method {
             HttpMethod::POST => {}
             HttpMethod::GET => return Err(Box::new(Arc::clone(self).get(admitted))),

@@ -47,7 +47,7 @@ impl HttpEndpoint {
         if envelope.method() == Method::Listen {
             return self.listen(admitted, &envelope).into();
         }
-        let call = declared.call(envelope);
+        let call = declared.call(envelope, admitted.principal);
         if task::concerns(&admitted.generation, &call) {
             return Step::later(self.of_tasks(admitted, call));
         }
@@ -70,7 +70,7 @@ impl HttpEndpoint {
         admitted: Admitted,
         mut call: Call,
     ) -> Response<ReplyBody> {
-        let Admitted { generation, mut held, .. } = admitted;
+        let Admitted { generation, principal, mut held, .. } = admitted;
         held.add(generation.in_flight().take_anyway().0);
         let to = outcome::reply_to(&call);
         let (sender, mut events) = tokio::sync::mpsc::channel(EVENTS_MAX);
@@ -97,7 +97,10 @@ impl HttpEndpoint {
         };
         match self.endpoint.take_stream() {
             Ok(permit) => held.add(permit),
-            Err(refusal) => return answer::refusal(&to.id, &refusal, generation.number()),
+            Err(refusal) => {
+                let refusal = refusal.for_principal(principal);
+                return answer::refusal(&to.id, &refusal, generation.number());
+            }
         }
         let state = Speaking {
             running: Some(running),

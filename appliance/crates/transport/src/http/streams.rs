@@ -43,7 +43,10 @@ impl HttpEndpoint {
         }
         let stream = match session.open_stream(StreamKind::Standalone) {
             Ok(stream) => stream,
-            Err(refusal) => return answer::refusal(&no_id, &refusal, admitted.generation.number()),
+            Err(refusal) => {
+                let refusal = refusal.for_principal(admitted.principal);
+                return answer::refusal(&no_id, &refusal, admitted.generation.number());
+            }
         };
         self.listen_for_changes(session, stream.reader(None), held)
     }

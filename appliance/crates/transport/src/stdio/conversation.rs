@@ -10,8 +10,8 @@ use profile::plan::StdioPlan;
 use protocol::envelope::Message;
 use protocol::json::Limits;
 use protocol::{
-    Bound, Call, Envelope, EnvelopeError, Era, Fault, Id, MetaKey, Method, Param, Permit, Refusal,
-    RefusalKind, Revision, Shape, codes, encode,
+    Bound, Call, Envelope, EnvelopeError, Era, Fault, Id, MetaKey, Method, Param, Permit,
+    Principal, Refusal, RefusalKind, Revision, Shape, codes, encode,
 };
 use runtime::{Change, Generation};
 use tokio::sync::broadcast;
@@ -131,7 +131,7 @@ impl Conversation {
         if envelope.method() == Method::Listen {
             return self.listen(generation, &envelope);
         }
-        let call = declared.call(envelope);
+        let call = declared.call(envelope, Principal::local());
         if task::concerns(generation, &call) {
             let to = outcome::reply_to(&call);
             let result = task::answer(&self.endpoint.tasks, generation, &call).await;
@@ -292,7 +292,7 @@ impl Conversation {
         if let Err(refusal) = self.endpoint.check_phase() {
             return Some(encode::refusal(&id, &refusal, generation.number()));
         }
-        let call = legacy::call(&session, envelope);
+        let call = legacy::call(&session, envelope, Principal::local());
         if legacy::is_immediate(generation, &call) {
             return Some(immediate(generation, call).await);
         }
@@ -359,7 +359,10 @@ impl Conversation {
         let session = self.session.clone();
         let session = session.filter(|session| session.revision() == Revision::V2025_03_26);
         match session {
-            Some(session) => legacy::batch(&self.endpoint, generation, &session, items).await,
+            Some(session) => {
+                let principal = Principal::local();
+                legacy::batch(&self.endpoint, generation, &session, principal, items).await
+            }
             None => Some(encode::fault(&Id::default(), &legacy::no_batches())),
         }
     }

@@ -39,6 +39,7 @@ fn patient() -> HttpPlan {
     HttpPlan {
         bind: SocketAddr::from(([127, 0, 0, 1], 0)),
         path: "/mcp".to_owned(),
+        trusted_proxies: Vec::new(),
         connections_max: 100,
         first_byte_deadline: NEVER,
         head_deadline: NEVER,
