@@ -10,6 +10,8 @@ pub mod edge;
 pub mod mode;
 pub mod origin;
 pub mod payload;
+pub mod pre_auth_limit;
+pub mod rate_limit;
 pub mod size;
 #[cfg(test)]
 mod testing;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use middleware::{concurrency, origin, payload, timeout};
+use middleware::{concurrency, origin, payload, pre_auth_limit, rate_limit, timeout};
 use serde::Serialize;
 
 /// Everything that a running appliance is made of. Holds no default to be filled in later.
@@ -162,8 +162,12 @@ pub struct TasksPlan {
 pub struct LayersPlan {
     /// Host and Origin.
     pub origin: origin::Config,
+    /// Requests by address.
+    pub pre_auth_limit: pre_auth_limit::Config,
     /// Sizes.
     pub payload: payload::Config,
+    /// Calls by client and tool.
+    pub rate_limit: rate_limit::Config,
     /// Calls at once.
     pub concurrency: concurrency::Config,
     /// Deadlines.

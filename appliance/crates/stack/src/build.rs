@@ -8,9 +8,11 @@ use std::task::{Context, Poll, ready};
 use middleware::concurrency::{Concurrency, ConcurrencyLayer};
 use middleware::origin::{Origin, OriginLayer};
 use middleware::payload::{PayloadAnswer, PayloadAnswerLayer, PayloadRequest, PayloadRequestLayer};
+use middleware::pre_auth_limit::{PreAuthLimit, PreAuthLimitLayer};
+use middleware::rate_limit::{RateLimit, RateLimitLayer};
 use middleware::timeout::{Timeout, TimeoutLayer};
 use profile::Plan;
-use protocol::{Admission, Call, Head, Refusal, Reply};
+use protocol::{Admission, Call, Head, Principal, Refusal, Reply};
 use telemetry::Measured;
 use tower::ServiceBuilder;
 use tower_service::Service;
@@ -19,8 +21,8 @@ use crate::catalogue::Catalogue;
 use crate::dispatch::Dispatch;
 use crate::kit::Kit;
 
-type Edge = Origin<PayloadRequest<Admit>>;
-type Calls = Concurrency<Timeout<PayloadAnswer<Dispatch>>>;
+type Edge = Origin<PreAuthLimit<PayloadRequest<Admit>>>;
+type Calls = RateLimit<Concurrency<Timeout<PayloadAnswer<Dispatch>>>>;
 
 /// Why no stack could be built of a plan: every reason, each a sentence that says how to mend it.
 #[derive(Debug, thiserror::Error)]
@@ -43,13 +45,17 @@ pub struct Stack {
 pub fn build(plan: &Plan, kit: &Kit) -> Result<Stack, BuildError> {
     let layers = &plan.layers;
     let catalogue = Arc::new(Catalogue::build(&plan.server, &kit.plugins)?);
-    kit.concurrency.follow(&layers.concurrency);
+    kit.follow(layers);
     let payload = PayloadRequestLayer::new(&layers.payload);
     let request_bytes_max = payload.cap();
     // The first layer meets the request first. `order::ORDER` says the same; `keeps_the_order` proves it.
-    let edge =
-        ServiceBuilder::new().layer(OriginLayer::new(&layers.origin)).layer(payload).service(Admit);
+    let edge = ServiceBuilder::new()
+        .layer(OriginLayer::new(&layers.origin))
+        .layer(PreAuthLimitLayer::new(&layers.pre_auth_limit, kit.pre_auth_limit.clone()))
+        .layer(payload)
+        .service(Admit);
     let calls = ServiceBuilder::new()
+        .layer(RateLimitLayer::new(&layers.rate_limit, kit.rate_limit.clone()))
         .layer(ConcurrencyLayer::new(&layers.concurrency, kit.concurrency.clone()))
         .layer(TimeoutLayer::new(&layers.timeout))
         .layer(PayloadAnswerLayer::new(&layers.payload))
@@ -63,12 +69,21 @@ impl Stack {
         (&self.edge).call(head)
     }
 
+    /// Lets `principal` begin a session, which is no call; or the refusal of the layer that says no.
+    ///
+    /// # Errors
+    /// When it begins too many.
+    pub fn admit_session(&self, principal: Principal) -> Result<(), Refusal> {
+        self.calls.layer().admit_session(principal)
+    }
+
     /// The call stage: runs a call. Dropping the future cancels it.
     pub fn call(&self, mut call: Call) -> Calling<'_> {
         // Found once: layers and dispatch go by its numbers.
         call.target = self.catalogue.target(&call);
         let measured = self.kit.meter.start(call.method(), call.revision.era());
-        Calling { future: (&self.calls).call(call), measured: Some(measured) }
+        let principal = call.principal;
+        Calling { future: (&self.calls).call(call), principal, measured: Some(measured) }
     }
 
     /// What is on offer.
@@ -96,6 +111,7 @@ pin_project_lite::pin_project! {
     pub struct Calling<'s> {
         #[pin]
         future: <&'s Calls as Service<Call>>::Future,
+        principal: Principal,
         measured: Option<Measured<'s>>,
     }
 }
@@ -106,6 +122,7 @@ impl Future for Calling<'_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(this.future.poll(cx));
+        let result = result.map_err(|refusal| refusal.for_principal(*this.principal));
         if let Some(measured) = this.measured.take() {
             measured.end(&result);
         }

@@ -1,10 +1,13 @@
 //! What outlives a stack.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use middleware::concurrency;
+use middleware::{concurrency, pre_auth_limit, rate_limit};
 use plugin_host::Plugin;
 use profile::Plan;
+use profile::plan::LayersPlan;
+use protocol::Bound;
 use telemetry::CallMeter;
 
 use crate::seal::Seal;
@@ -14,6 +17,10 @@ use crate::seal::Seal;
 pub struct Kit {
     /// Started plugins, in the order of the plan.
     pub plugins: Vec<Arc<Plugin>>,
+    /// Buckets of the `pre_auth_limit` layer.
+    pub pre_auth_limit: pre_auth_limit::State,
+    /// Buckets of the `rate_limit` layer.
+    pub rate_limit: rate_limit::State,
     /// Permits of the `concurrency` layer.
     pub concurrency: concurrency::State,
     /// Seals and opens `requestState`.
@@ -28,9 +35,30 @@ impl Kit {
     pub fn new(plan: &Plan, plugins: Vec<Arc<Plugin>>, seal: Seal, meter: Arc<CallMeter>) -> Self {
         Self {
             plugins,
+            pre_auth_limit: pre_auth_limit::State::new(&plan.layers.pre_auth_limit),
+            rate_limit: rate_limit::State::new(&plan.layers.rate_limit),
             concurrency: concurrency::State::new(&plan.layers.concurrency),
             seal: Arc::new(seal),
             meter,
         }
+    }
+    /// Has every layer's state follow `layers`.
+    pub(crate) fn follow(&self, layers: &LayersPlan) {
+        self.pre_auth_limit.follow(&layers.pre_auth_limit);
+        self.rate_limit.follow(&layers.rate_limit);
+        self.concurrency.follow(&layers.concurrency);
+    }
+
+    /// What the layers hold at the moment, for metrics.
+    pub fn bounds(&self) -> impl Iterator<Item = &Arc<Bound>> {
+        let keys = self.pre_auth_limit.bounds().into_iter().chain(self.rate_limit.bounds());
+        keys.chain([self.concurrency.bound()])
+    }
+
+    /// Forgets a part of what layers need not know any more. To be called once a second.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        self.pre_auth_limit.sweep(now);
+        self.rate_limit.sweep(now);
     }
 }

@@ -1,6 +1,6 @@
 //! The one order of the layers: cheapest refusal first.
 
-use middleware::{concurrency, origin, payload, timeout};
+use middleware::{concurrency, origin, payload, pre_auth_limit, rate_limit, timeout};
 
 /// Every layer with the stage in which it decides, outermost first. A layer with two halves stands twice.
 ///
@@ -9,7 +9,9 @@ use middleware::{concurrency, origin, payload, timeout};
 /// `answer` from the result.
 pub const ORDER: &[(&str, &str)] = &[
     (origin::NAME, "edge"),
+    (pre_auth_limit::NAME, "edge"),
     (payload::NAME, "edge"),
+    (rate_limit::NAME, "call"),
     (concurrency::NAME, "call"),
     (timeout::NAME, "call"),
     (payload::NAME, "answer"),

@@ -16,7 +16,7 @@ use runtime::{Change, Generation, Watch};
 
 use crate::endpoint::Endpoint;
 use crate::outcome::{self, EVENTS_MAX};
-use crate::session::{AskError, Asked, Session};
+use crate::session::{AskError, Asked, Session, SessionId};
 
 /// Rounds of questions that one call may take: a plugin that asks for ever is a fault.
 const ROUNDS_MAX: u16 = 10;
@@ -47,6 +47,21 @@ pub(crate) fn handshake(envelope: &Envelope) -> Result<Handshake, Fault> {
     let revision =
         Revision::parse(&version).filter(|revision| Method::Initialize.exists_in(*revision));
     Ok(Handshake { revision: revision.unwrap_or(Revision::NEWEST_LEGACY), client })
+}
+
+/// Begins the session of a client that shook hands, counted against `principal`.
+///
+/// # Errors
+/// When `principal` begins too many, or there is no place for one more.
+pub(crate) fn create_session(
+    endpoint: &Endpoint,
+    generation: &Generation,
+    handshake: &Handshake,
+    principal: Principal,
+) -> Result<(SessionId, Arc<Session>), Refusal> {
+    generation.stack().admit_session(principal)?;
+    let created = endpoint.sessions.create(handshake.revision, handshake.client);
+    created.map_err(|refusal| refusal.for_principal(principal))
 }
 
 /// Whether a request is about the session itself, or about nothing that its revision knows:

@@ -63,13 +63,15 @@ pub(crate) async fn answer(
     generation: &Arc<Generation>,
     call: &Call,
 ) -> Result<Reply, Refusal> {
-    if call.method() == Method::ToolsCall {
-        return tasks.create(generation, call).await;
-    }
-    let measured = generation.stack().kit().meter.start(call.method(), call.revision.era());
-    let result = about_task(tasks, call);
-    measured.end(&result);
-    result
+    let result = if call.method() == Method::ToolsCall {
+        tasks.create(generation, call).await
+    } else {
+        let measured = generation.stack().kit().meter.start(call.method(), call.revision.era());
+        let result = about_task(tasks, call);
+        measured.end(&result);
+        result
+    };
+    result.map_err(|refusal| refusal.for_principal(call.principal))
 }
 
 fn about_task(tasks: &Tasks, call: &Call) -> Result<Reply, Refusal> {

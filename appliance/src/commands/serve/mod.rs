@@ -164,13 +164,14 @@ fn sweep_period(plan: &SessionPlan) -> Duration {
     (shortest / 4).clamp(Duration::from_secs(1), Duration::from_secs(10))
 }
 
-/// Ends idle sessions and forgets expired tasks.
+/// Ends idle sessions, and forgets expired tasks and what layers need not know any more.
 async fn sweep(endpoint: Arc<Endpoint>) {
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     let mut next_sweep = None;
     loop {
         let now = interval.tick().await;
         endpoint.sessions.tick();
+        endpoint.switch.load().stack().kit().sweep();
         if next_sweep.is_some_and(|next_sweep| now < next_sweep) {
             continue;
         }

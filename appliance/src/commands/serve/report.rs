@@ -62,7 +62,7 @@ fn metrics(
         samples.bound(bound, listener);
     }
     let of_state = endpoint.sessions.bounds().into_iter().chain(endpoint.tasks.bounds());
-    for bound in of_state.chain([kit.concurrency.bound(), generation.in_flight()]) {
+    for bound in of_state.chain(kit.bounds()).chain([generation.in_flight()]) {
         samples.bound(bound, "");
     }
     for (status, count) in endpoint.tasks.ended() {

@@ -15,6 +15,7 @@ mod tests;
 
 use std::cell::Cell;
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -38,8 +39,24 @@ pub const OVERFLOW_BUCKETS: usize = 256;
 /// Sweeps after which every map was looked through.
 pub const SWEEPS: usize = 10;
 
-/// The most keys that settings allow.
-pub(crate) const KEYS_MAX: u32 = 1_000_000;
+/// How many keys settings allow: at least as many as share buckets, at most what was measured to fit 32 MiB.
+pub(crate) const KEYS_RANGE: RangeInclusive<u32> = OVERFLOW_BUCKETS as u32..=1_000_000;
+
+/// Keys where settings say nothing: more clients than one process serves, in 3 MiB.
+pub(crate) const DEFAULT_KEYS_MAX: u32 = 100_000;
+
+/// The highest rate and burst that settings allow: more than a process can serve.
+pub(crate) const RATE_MAX: u32 = 1_000_000;
+
+/// What is wrong with a setting that must be in `range`.
+pub(crate) fn outside(
+    key: &'static str,
+    value: u32,
+    range: RangeInclusive<u32>,
+) -> Option<(&'static str, String)> {
+    let message = || format!("{value} is outside of {} to {}", range.start(), range.end());
+    (!range.contains(&value)).then(|| (key, message()))
+}
 
 /// A rate with its burst, ready to be decided by.
 #[derive(Clone, Copy, Debug)]

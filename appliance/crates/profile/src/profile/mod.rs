@@ -5,7 +5,7 @@ mod plugin;
 
 use std::collections::BTreeMap;
 
-use middleware::{ByteSize, concurrency, origin, payload, timeout};
+use middleware::{ByteSize, concurrency, origin, payload, pre_auth_limit, rate_limit, timeout};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -179,8 +179,12 @@ impl Default for Tasks {
 pub(crate) struct Layers {
     /// Which hosts and origins may speak to this server.
     pub(crate) origin: Option<origin::Config>,
+    /// How many requests an address may send, whatever they ask for.
+    pub(crate) pre_auth_limit: Option<pre_auth_limit::Config>,
     /// How large requests and answers may be.
     pub(crate) payload: Option<payload::Config>,
+    /// How often a client may call, and a tool be called.
+    pub(crate) rate_limit: Option<rate_limit::Config>,
     /// How many calls may be in the house at once.
     pub(crate) concurrency: Option<concurrency::Config>,
     /// How long a call may take.

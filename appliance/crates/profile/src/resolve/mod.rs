@@ -169,7 +169,14 @@ fn layers(layers: Layers, findings: &mut Findings<'_>) -> LayersPlan {
             mode: Mode::Off,
             ..Default::default()
         }),
+        pre_auth_limit: layers.pre_auth_limit.unwrap_or_else(|| {
+            middleware::pre_auth_limit::Config { mode: Mode::Off, ..Default::default() }
+        }),
         payload: layers.payload.unwrap_or_else(|| middleware::payload::Config {
+            mode: Mode::Off,
+            ..Default::default()
+        }),
+        rate_limit: layers.rate_limit.unwrap_or_else(|| middleware::rate_limit::Config {
             mode: Mode::Off,
             ..Default::default()
         }),
@@ -184,7 +191,9 @@ fn layers(layers: Layers, findings: &mut Findings<'_>) -> LayersPlan {
     };
     let found = [
         ("origin", plan.origin.problems()),
+        ("pre_auth_limit", plan.pre_auth_limit.problems()),
         ("payload", plan.payload.problems()),
+        ("rate_limit", plan.rate_limit.problems()),
         ("timeout", plan.timeout.problems()),
     ];
     for (layer, problems) in found {

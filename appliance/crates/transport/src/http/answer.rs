@@ -2,14 +2,16 @@
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use protocol::encode::ReplyTo;
-use protocol::{Era, Fault, Held, Id, Outcome, Refusal, RefusalKind, Reply, encode};
+use protocol::{Era, Fault, Held, Id, Outcome, Quota, Refusal, RefusalKind, Reply, encode};
 use runtime::Generation;
 
 use crate::body::{Messages, ReplyBody};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 fn response(status: StatusCode, body: ReplyBody) -> Response<ReplyBody> {
@@ -50,11 +52,30 @@ pub(super) fn refusal(id: &Id, refusal: &Refusal, generation: u64) -> Response<R
     let mut response = json(status, message, Held::default());
     if let Some(secs) = refusal.retry_after_secs() {
         response.headers_mut().insert(RETRY_AFTER, secs.into());
+        if let Some(quota) = &refusal.quota {
+            insert_quota(response.headers_mut(), quota, secs);
+        }
     }
     if refusal.kind == RefusalKind::Draining {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// Says which quota is used up and when some of it is back (draft-ietf-httpapi-ratelimit-headers-09): `q` calls in a
+/// window of `w` seconds, of which `r` are left for the next `t` seconds.
+fn insert_quota(headers: &mut HeaderMap, quota: &Quota, retry_after_secs: u64) {
+    let Quota { class, burst, .. } = quota;
+    let window_secs = quota.window().as_millis().div_ceil(1000);
+    let fields = [
+        (RATE_LIMIT_POLICY, format!("\"{class}\";q={burst};w={window_secs}")),
+        (RATE_LIMIT, format!("\"{class}\";r=0;t={retry_after_secs}")),
+    ];
+    for (name, value) in fields {
+        if let Ok(value) = value.try_into() {
+            headers.insert(name, value);
+        }
+    }
 }
 
 /// The answer of a call that is answered in one piece. A fault has an HTTP status of its own only for modern clients.

@@ -94,7 +94,12 @@ impl HttpEndpoint {
                 return answer::fault(&id, &Fault { http_status: 200, ..fault });
             }
         };
-        let created = self.endpoint.sessions.create(handshake.revision, handshake.client);
+        let created = legacy::create_session(
+            &self.endpoint,
+            &admitted.generation,
+            &handshake,
+            admitted.principal,
+        );
         let (session_id, session) = match created {
             Ok(created) => created,
             Err(refusal) => return answer::refusal(&id, &refusal, admitted.generation.number()),

@@ -308,7 +308,8 @@ impl Conversation {
             Ok(handshake) => handshake,
             Err(fault) => return encode::fault(&id, &fault),
         };
-        match self.endpoint.sessions.create(handshake.revision, handshake.client) {
+        let principal = Principal::local();
+        match legacy::create_session(&self.endpoint, generation, &handshake, principal) {
             Ok((_, session)) => {
                 let answer = legacy::welcome(generation, &session, envelope);
                 self.session = Some(session);
