@@ -18,7 +18,9 @@ fn layers_stand_in_the_order_in_which_they_meet_a_request() {
         section(&said, "Layers").iter().map(|line| line.split_whitespace().collect()).collect();
     let expected = [
         ["edge", "origin", "enforce"],
+        ["edge", "pre_auth_limit", "off"],
         ["edge", "payload", "enforce"],
+        ["call", "rate_limit", "off"],
         ["call", "concurrency", "enforce"],
         ["call", "timeout", "shadow"],
         ["answer", "payload", "enforce"],

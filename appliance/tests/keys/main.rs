@@ -6,6 +6,7 @@
 mod control;
 mod file;
 mod layers;
+mod limits;
 mod listen;
 mod plugin;
 mod process;
@@ -45,6 +46,21 @@ exercised! {
     "layer.payload.mode" => layers::payload_refuses_counts_or_is_off,
     "layer.payload.request_bytes_max" => layers::a_request_above_its_cap_is_refused,
     "layer.payload.response_bytes_max" => layers::a_result_above_its_cap_is_replaced,
+    "layer.pre_auth_limit.burst_requests" => limits::an_address_may_send_so_many_requests_at_once,
+    "layer.pre_auth_limit.keys_max" => limits::so_many_addresses_are_counted_apart,
+    "layer.pre_auth_limit.mode" => limits::pre_auth_limit_refuses_counts_or_is_off,
+    "layer.pre_auth_limit.requests_per_sec" => limits::an_address_may_send_so_many_requests,
+    "layer.rate_limit.burst_calls" => limits::a_client_may_call_so_often_at_once,
+    "layer.rate_limit.burst_sessions" => limits::a_client_may_begin_so_many_sessions_at_once,
+    "layer.rate_limit.calls_per_sec" => limits::a_client_may_call_so_often,
+    "layer.rate_limit.client_tool_burst_calls" =>
+        limits::a_client_may_call_a_tool_so_often_at_once,
+    "layer.rate_limit.client_tool_calls_per_sec" => limits::a_client_may_call_a_tool_so_often,
+    "layer.rate_limit.keys_max" => limits::so_many_clients_are_counted_apart,
+    "layer.rate_limit.mode" => limits::rate_limit_refuses_counts_or_is_off,
+    "layer.rate_limit.sessions_per_min" => limits::a_client_may_begin_so_many_sessions,
+    "layer.rate_limit.tool_burst_calls" => limits::a_tool_may_be_called_so_often_at_once,
+    "layer.rate_limit.tool_calls_per_sec" => limits::a_tool_may_be_called_so_often,
     "layer.timeout.deadline_ms" => layers::a_call_ends_at_its_deadline,
     "layer.timeout.mode" => layers::timeout_refuses_counts_or_is_off,
     "listen.NAME.http.bind" => listen::bind_says_where_clients_come_in,
@@ -55,6 +71,7 @@ exercised! {
     "listen.NAME.http.heartbeat_ms" => listen::a_silent_stream_beats,
     "listen.NAME.http.idle_ms" => listen::a_connection_between_requests_is_closed,
     "listen.NAME.http.path" => listen::path_moves_the_endpoint,
+    "listen.NAME.http.trusted_proxies" => limits::a_trusted_proxy_says_for_whom_it_speaks,
     "listen.NAME.http.write_ms" => listen::a_client_that_takes_no_answer_is_cut,
     "listen.NAME.stdio.calls_max" => listen::standard_input_takes_so_many_calls,
     "log.filter" => process::the_log_holds_what_its_filter_lets_through,

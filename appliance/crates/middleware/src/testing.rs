@@ -15,7 +15,18 @@ use tower_service::Service;
 
 /// A `ping`.
 pub(crate) fn call() -> Call {
-    let text = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+    call_of(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#.to_owned())
+}
+
+/// A call of a tool that exists.
+pub(crate) fn call_of_tool(name: &str) -> Call {
+    call_of(format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{name}"}}}}"#
+    ))
+}
+
+fn call_of(text: String) -> Call {
+    let text = Bytes::from(text);
     match Envelope::parse(text, &Limits::DEFAULT) {
         Ok(Message::One(envelope)) => {
             Call::new(envelope, Revision::MODERN, ClientCapabilities::NONE, Principal::local())

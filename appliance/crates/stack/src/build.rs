@@ -147,3 +147,25 @@ impl Service<Head> for &Admit {
         std::future::ready(Ok(Admission::unlimited(head)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::ORDER;
+
+    /// The names of the layers in a nested type, outermost first.
+    fn layers<S>() -> Vec<&'static str> {
+        let parts = std::any::type_name::<S>().split("middleware::").skip(1);
+        parts.filter_map(|part| part.split("::").next()).collect()
+    }
+
+    #[test]
+    fn keeps_the_order() {
+        let nested = [layers::<Edge>(), layers::<Calls>()].concat();
+        let stated: Vec<_> = ORDER.iter().map(|(layer, _)| *layer).collect();
+        assert_eq!(nested, stated);
+        assert!(ORDER.is_sorted_by_key(|(_, stage)| {
+            ["edge", "call", "answer"].iter().position(|known| known == stage)
+        }));
+    }
+}

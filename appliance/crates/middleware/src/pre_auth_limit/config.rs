@@ -19,7 +19,7 @@ pub struct Config {
     /// Requests that may come at once after a time of silence. From 1 to 1000000. Default: 200, two seconds of them.
     pub burst_requests: u32,
     /// Most addresses that are counted apart; those that come later share 256 places until one is free. From 256 to
-    /// 1000000, which take 23 bytes each. Default: 100000.
+    /// 1000000, which take about 24 bytes each. Default: 100000.
     pub keys_max: u32,
 }
 

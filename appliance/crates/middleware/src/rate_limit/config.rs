@@ -35,7 +35,7 @@ pub struct Config {
     /// Sessions that one client may begin at once. From 1 to 1000000. Default: 30, a minute of them.
     pub burst_sessions: u32,
     /// Most keys of each limit that are counted apart: clients, tools, pairs of both; those that come later share 256
-    /// places until one is free. From 256 to 1000000, which take 23 bytes each. Default: 100000.
+    /// places until one is free. From 256 to 1000000, which take about 24 bytes each. Default: 100000.
     pub keys_max: u32,
 }
 
