@@ -79,6 +79,22 @@ fn refuses_profiles_that_cannot_be_meant() {
             "format = 1\nextends = \"dev\"\n[layer.timeout]\ndeadline_ms = 0\n",
             "layer.timeout.deadline_ms",
         ),
+        (
+            "format = 1\nextends = \"dev\"\n[layer.rate_limit]\nkeys_max = 1\n",
+            ":4:1: layer.rate_limit.keys_max: 1 is outside of 256 to 1000000",
+        ),
+        (
+            "format = 1\nextends = \"dev\"\n[layer.pre_auth_limit]\nrequests_per_sec = 0\n",
+            ":4:1: layer.pre_auth_limit.requests_per_sec: 0 is outside of 1 to 1000000",
+        ),
+        (
+            "format = 1\nextends = \"dev\"\n[listen.public.http]\ntrusted_proxies = [\"::/0\"]\n",
+            "trusted_proxies: `::/0` is every address",
+        ),
+        (
+            "format = 1\nextends = \"dev\"\n[listen.public.http]\ntrusted_proxies = [\"proxy\"]\n",
+            "trusted_proxies: `proxy` is no network; write it like 10.0.0.0/8",
+        ),
         ("format = = 1\n", "not TOML"),
     ] {
         let (code, said) = checked(toml);

@@ -3,6 +3,7 @@
 mod cli;
 mod examples;
 mod http;
+mod limits;
 mod misbehave;
 mod program;
 mod stdio;
