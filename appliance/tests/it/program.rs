@@ -66,6 +66,14 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
+    /// Whether it tells its client to wait for so long and up to a fifth more, and twice the same.
+    pub(crate) fn waits_about(&self, wait_ms: u64) -> bool {
+        let told_ms = self.json()["error"]["data"]["retry_after_ms"].as_u64().unwrap_or_default();
+        let secs = told_ms.div_ceil(1_000).to_string();
+        (wait_ms..wait_ms + wait_ms / 5).contains(&told_ms)
+            && self.header("retry-after") == Some(secs.as_str())
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)

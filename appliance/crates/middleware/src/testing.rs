@@ -10,6 +10,7 @@ use protocol::envelope::Message;
 use protocol::json::Limits;
 use protocol::{
     Call, ClientCapabilities, Content, Envelope, Outcome, Principal, Refusal, Reply, Revision,
+    Target, TargetItem,
 };
 use tower_service::Service;
 
@@ -20,9 +21,11 @@ pub(crate) fn call() -> Call {
 
 /// A call of a tool that exists.
 pub(crate) fn call_of_tool(name: &str) -> Call {
-    call_of(format!(
+    let mut call = call_of(format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{name}"}}}}"#
-    ))
+    ));
+    call.target = Some(Target { plugin: 0, item: TargetItem::Tool(0) });
+    call
 }
 
 fn call_of(text: String) -> Call {

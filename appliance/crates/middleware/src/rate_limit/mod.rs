@@ -29,7 +29,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use protocol::json::Raw;
-use protocol::{Call, Method, Param, Principal, Refusal, RefusalKind, Reply};
+use protocol::{Call, Param, Principal, Refusal, RefusalKind, Reply, TargetItem};
 use telemetry::RefusalCounter;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -150,12 +150,13 @@ where
     }
 }
 
-/// The name of the tool that is called, when it is a tool.
+/// The name of the tool that is called, when there is such a tool. Not its number, which other generations have for
+/// other tools.
 fn tool(call: &Call) -> Option<Cow<'_, str>> {
-    if call.method() != Method::ToolsCall {
-        return None;
+    match call.target?.item {
+        TargetItem::Tool(_) => call.envelope.param(Param::Name).and_then(Raw::as_str),
+        _ => None,
     }
-    call.envelope.param(Param::Name).and_then(Raw::as_str)
 }
 
 pin_project_lite::pin_project! {
