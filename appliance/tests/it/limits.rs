@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::program::{Answer, Piped, Program, modern_call, modern_params, profile};
+use crate::program::{Answer, Piped, Program, modern_call, modern_headers, modern_params, profile};
 
 const LIMIT: &str = "[layer.rate_limit]\ncalls_per_sec = 1\nburst_calls = 2\n";
 
@@ -77,6 +77,28 @@ fn every_call_of_a_batch_is_counted() {
     let answers = answers.as_array().expect("a batch").iter();
     let refused = answers.filter(|answer| answer["error"]["code"] == -32010).count();
     assert!((15..=18).contains(&refused), "{refused}");
+}
+
+#[test]
+fn a_task_is_counted_when_it_is_made_and_not_when_it_is_asked_for() {
+    let program = limited();
+    let ask = |method: &str, name: &str, params: Value| {
+        let knows_tasks = json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } });
+        let params = modern_params(params, &knows_tasks);
+        let message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        program.post(&modern_headers(method, Some(name)), &message).json()
+    };
+    let make = || {
+        let params = json!({ "name": "slow_compute", "arguments": { "seconds": 60 } });
+        ask("tools/call", "slow_compute", params)
+    };
+    let made = make();
+    let id = made["result"]["taskId"].as_str().expect("an id");
+    until_refused(make);
+    for _ in 0..10 {
+        let task = ask("tasks/get", id, json!({ "taskId": id }));
+        assert_eq!(task["result"]["status"], "working", "{task}");
+    }
 }
 
 #[test]

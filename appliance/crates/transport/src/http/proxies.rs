@@ -90,8 +90,10 @@ fn hop_of_element(element: &str) -> Option<IpAddr> {
     let mut hop = None;
     for pair in split_unquoted(element, ';').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=')?;
+        // Every value is read: a quote that a client left open would hide the hops after it.
+        let value = unquoted(value).filter(|_| !name.contains('"'))?;
         if name.trim_matches([' ', '\t']).eq_ignore_ascii_case("for")
-            && hop.replace(address(&unquoted(value)?)?).is_some()
+            && hop.replace(address(&value)?).is_some()
         {
             return None;
         }
@@ -114,10 +116,10 @@ fn split_unquoted(text: &str, delimiter: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The text of a token or of a quoted string; `None` when its end is missing.
+/// The text of a token or of a quoted string; `None` when a quote stands where none may.
 fn unquoted(value: &str) -> Option<String> {
     let Some(quoted) = value.strip_prefix('"') else {
-        return Some(value.to_owned());
+        return (!value.contains('"')).then(|| value.to_owned());
     };
     let mut text = String::new();
     let mut characters = quoted.chars();
@@ -246,10 +248,31 @@ mod tests {
             "for=192.0.2.7;for=192.0.2.8",
             "for",
             "for=\"192.0.2.7",
+            "for=192.0.2.7;x=\", for=192.0.2.8",
+            "for=192.0.2.7;x=a\", for=192.0.2.8",
+            "for=192.0.2.7;\"=, for=192.0.2.8",
             "for=\"x, for=\"192.0.2.7\"",
             "for=192.0.2.7, for=\"192.0.2.8\"x",
         ] {
             assert_eq!(forwarded(value), None, "{value}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_client_is_never_what_stands_before_the_last_hop(
+            text in r#"(for=6\.6\.6\.6;|6\.6\.6\.6|x=|"|[,;\\= ]){0,6}"#,
+        ) {
+            // Whatever a client writes, its proxy adds the address that it heard from in a line of its own.
+            for (name, hop) in [("x-forwarded-for", "192.0.2.7"), ("forwarded", "for=192.0.2.7")] {
+                let headers = [(name, text.as_str()), (name, hop)];
+                proptest::prop_assert_eq!(client(PEER, &headers), Some(ip("192.0.2.7")));
+            }
+            // Or in the same one, which a client can spoil, and can make say nothing else.
+            for (name, hop) in [("x-forwarded-for", "192.0.2.7"), ("forwarded", "for=192.0.2.7")] {
+                let found = client(PEER, &[(name, &format!("{text}, {hop}"))]);
+                proptest::prop_assert!(found.is_none() || found == Some(ip("192.0.2.7")));
+            }
         }
     }
 
