@@ -188,10 +188,7 @@ impl Envelope {
     /// # Errors
     /// -32700 when it is not JSON within `limits`, -32600 when it is not a message.
     pub fn parse(text: Bytes, limits: &Limits) -> Result<Message, EnvelopeError> {
-        let text = ByteString::try_from(text).map_err(|error| {
-            let error = JsonError { at: error.valid_up_to(), what: "invalid UTF-8" };
-            EnvelopeError::of_json(error, None)
-        })?;
+        let text = checked(text).map_err(|error| EnvelopeError::of_json(error, None))?;
         let mut scanner =
             Scanner::of_text(&text, limits).map_err(|error| EnvelopeError::of_json(error, None))?;
         if scanner.peek() == Some(b'[') {
@@ -286,6 +283,25 @@ impl Envelope {
     fn raw(&self, slot: Slot) -> Option<Raw<'_>> {
         Some(Raw::checked(&self.text[slot.get()?.range()]))
     }
+}
+
+/// The text of a message, if it is UTF-8. Only the standard library's check makes an owned text of bytes without a
+/// copy, and it is fast for ASCII alone: for everything else a faster check and a copy cost a fifth of it.
+fn checked(bytes: Bytes) -> Result<ByteString, JsonError> {
+    if bytes.is_ascii() {
+        return ByteString::try_from(bytes).map_err(|error| not_utf8(error.valid_up_to()));
+    }
+    match simdutf8::basic::from_utf8(&bytes) {
+        Ok(text) => Ok(ByteString::from(text)),
+        Err(_) => {
+            let error = std::str::from_utf8(&bytes).err();
+            Err(not_utf8(error.map_or(0, |error| error.valid_up_to())))
+        }
+    }
+}
+
+const fn not_utf8(at: usize) -> JsonError {
+    JsonError { at, what: "invalid UTF-8" }
 }
 
 /// The outer error is about the JSON, the inner about the batch.

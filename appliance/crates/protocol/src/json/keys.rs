@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use foldhash::fast::RandomState;
-use smallvec::SmallVec;
 
 use super::Limits;
 use super::raw::decode;
@@ -12,15 +11,14 @@ use super::scan::Text;
 
 /// Keys of one object that are compared one by one; above it a set takes over, so that time stays linear.
 const FEW_KEYS: usize = 16;
-/// Keys of all open objects that are kept without an allocation.
-const KEYS_INLINE: usize = 24;
+/// Keys for which there is room from the start: those of an ordinary message.
+const KEYS: usize = 24;
 
 /// What a repeated key is called in a [`super::JsonError`].
 pub(crate) const DUPLICATE_KEY: &str = "duplicate key";
 
 /// Keys of every open object, innermost last.
-#[derive(Default)]
-pub(super) struct Keys(SmallVec<[Text; KEYS_INLINE]>);
+pub(super) struct Keys(Vec<Text>);
 
 /// An open object.
 pub(crate) struct Members<'t> {
@@ -33,6 +31,10 @@ pub(crate) struct Members<'t> {
 }
 
 impl Keys {
+    pub(super) fn new() -> Self {
+        Self(Vec::with_capacity(KEYS))
+    }
+
     /// Enters an object.
     pub(super) fn open<'t>(&self) -> Members<'t> {
         Members { base: self.0.len(), is_first: true, marks: 0, many: None }
@@ -43,16 +45,16 @@ impl Keys {
         self.0.truncate(members.base);
     }
 
-    /// Adds a key of the innermost object, unless it is too long, one too many, or there already.
-    #[inline]
+    /// Adds a key of the innermost object, `written` in `text`, unless it is too long, one too many, or there already.
+    #[inline(always)]
     pub(super) fn add<'t>(
         &mut self,
         key: Text,
+        written: &[u8],
         members: &mut Members<'t>,
         text: &'t str,
         limits: &Limits,
     ) -> Result<(), &'static str> {
-        let written = &text.as_bytes()[key.span.range()];
         let count = self.0.len() - members.base;
         let is_plain = !key.is_escaped && written.len() <= limits.key_bytes as usize;
         let mark = mark(written);
@@ -103,10 +105,13 @@ impl Keys {
 }
 
 /// One of 64 bits, by what tells keys of one object apart at a glance.
+#[inline]
 fn mark(written: &[u8]) -> u64 {
-    let first = written.first().map_or(0, |byte| u32::from(*byte));
-    let last = written.last().map_or(0, |byte| u32::from(*byte));
-    1_u64.rotate_left(first.wrapping_mul(5) ^ last.wrapping_mul(11) ^ written.len() as u32)
+    let byte = |byte: Option<&u8>| byte.map_or(0, |byte| u32::from(*byte));
+    let glance = byte(written.first()) | byte(written.last()) << 8 | (written.len() as u32) << 16;
+    // The top bits of a product depend on all bits below. The factor is one of MurmurHash3's, and keeps the members of
+    // every message of the protocol apart.
+    1 << (glance.wrapping_mul(0xC2B2_AE35) >> 26)
 }
 
 impl Text {

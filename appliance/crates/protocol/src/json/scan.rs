@@ -61,7 +61,7 @@ impl<'t> Scanner<'t> {
             limits: *limits,
             closed_at: 0,
             fault: JsonError { at: 0, what: "" },
-            keys: Keys::default(),
+            keys: Keys::new(),
         };
         scanner.skip_space();
         Ok(scanner)
@@ -146,7 +146,17 @@ impl<'t> Scanner<'t> {
         let kind = match self.peek() {
             Some(b'"') => {
                 self.node()?;
-                self.string()?;
+                let quoted = &self.rest[1..];
+                let clean = clean_run(quoted);
+                match &quoted[clean..] {
+                    // As programs write it.
+                    [b'"', rest @ ..] if rest.first().is_some_and(|next| *next > b' ') => {
+                        self.rest = rest;
+                        let span = Span::new(start, start + clean + 2);
+                        return Ok((span, Kind::String));
+                    }
+                    _ => self.string()?,
+                };
                 Kind::String
             }
             Some(b'{') => {
@@ -217,7 +227,7 @@ impl<'t> Scanner<'t> {
 
     fn object(&mut self) -> Scanned<()> {
         let mut members = self.open_object()?;
-        while self.next_member(&mut members)?.is_some() {
+        while self.next_key(&mut members)?.is_some() {
             self.value()?;
         }
         Ok(())
@@ -271,12 +281,31 @@ impl<'t> Scanner<'t> {
     }
 
     /// Goes to the next member's value and tells its key, or leaves the object.
+    #[inline]
     pub(crate) fn next_key(&mut self, members: &mut Members<'t>) -> Scanned<Option<Text>> {
-        self.next_member(members)
+        // As programs write it: no space, no escape.
+        let quoted = match self.rest {
+            [b',', b'"', quoted @ ..] if !members.is_first => quoted,
+            [b'"', quoted @ ..] if members.is_first => quoted,
+            _ => return self.next_key_in_full(members),
+        };
+        let (key, rest) = quoted.split_at(clean_run(quoted));
+        let [b'"', b':', value @ ..] = rest else { return self.next_key_in_full(members) };
+        if value.first().is_none_or(|first| *first <= b' ') {
+            return self.next_key_in_full(members);
+        }
+        let start = self.text.len() - quoted.len();
+        let text = Text { span: Span::new(start, start + key.len()), is_escaped: false };
+        if let Err(what) = self.keys.add(text, key, members, self.text, &self.limits) {
+            return self.error_at(start - 1, what);
+        }
+        members.is_first = false;
+        self.rest = value;
+        Ok(Some(text))
     }
 
-    #[inline(always)]
-    fn next_member(&mut self, members: &mut Members<'t>) -> Scanned<Option<Text>> {
+    #[inline(never)]
+    fn next_key_in_full(&mut self, members: &mut Members<'t>) -> Scanned<Option<Text>> {
         if self.take(b'}') {
             self.keys.close(members);
             self.leave();
@@ -296,7 +325,8 @@ impl<'t> Scanner<'t> {
             return self.error(if is_end { "unexpected end" } else { "expected a key" });
         }
         let key = self.string()?;
-        if let Err(what) = self.keys.add(key, members, self.text, &self.limits) {
+        let written = &self.text.as_bytes()[key.span.range()];
+        if let Err(what) = self.keys.add(key, written, members, self.text, &self.limits) {
             return self.error_at(key_at, what);
         }
         self.skip_space();

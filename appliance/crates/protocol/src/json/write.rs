@@ -22,15 +22,21 @@ pub fn write_string(out: &mut String, text: &str) {
 
 /// Appends `utf8` as a JSON string, with its quotes. The caller has checked that it is UTF-8.
 pub fn write_utf8_to(out: &mut Vec<u8>, utf8: &[u8]) {
+    out.reserve(utf8.len() + 2);
     out.push(b'"');
     let mut rest = utf8;
     loop {
-        let clean = clean_run(rest);
-        out.extend_from_slice(&rest[..clean]);
-        let Some(byte) = rest.get(clean) else { break };
-        let (escape, length) = escape(*byte);
-        out.extend_from_slice(&escape[..length]);
-        rest = &rest[clean + 1..];
+        let (clean, special) = rest.split_at(clean_run(rest));
+        out.extend_from_slice(clean);
+        let [byte, behind @ ..] = special else { break };
+        if let b'"' | b'\\' = byte {
+            // JSON inside of a string is full of them.
+            out.extend_from_slice(&[b'\\', *byte]);
+        } else {
+            let (escape, length) = escape(*byte);
+            out.extend_from_slice(&escape[..length]);
+        }
+        rest = behind;
     }
     out.push(b'"');
 }
