@@ -52,12 +52,15 @@ impl Bound {
 
     /// The permit of a place that is already counted.
     fn permit(self: &Arc<Self>) -> Permit {
-        let used = self.used.load(Relaxed);
+        self.note_peak(self.used.load(Relaxed));
+        Permit(Arc::clone(self))
+    }
+
+    fn note_peak(&self, used: usize) {
         // A plain load first: under steady load the peak does not move and its line stays shared.
         if used > self.peak.load(Relaxed) {
             self.peak.fetch_max(used, Relaxed);
         }
-        Permit(Arc::clone(self))
     }
 
     /// Changes the limit. Holders above a lowered limit stay until they leave by themselves.
@@ -124,20 +127,50 @@ impl Share {
     /// succeeds.
     #[must_use]
     pub fn resize(&mut self, count: usize) -> bool {
+        self.resize_below(count, self.bound.limit.load(Relaxed))
+    }
+
+    /// The same for a holder that may not fill the bound: all holders together then hold at most `limit`.
+    #[must_use]
+    pub fn resize_below(&mut self, count: usize, limit: usize) -> bool {
         let bound = &self.bound;
         if let Some(more) = count.checked_sub(self.held).filter(|more| *more > 0) {
-            let limit = bound.limit.load(Relaxed);
             let grow = |used: usize| used.checked_add(more).filter(|used| *used <= limit);
             let Ok(before) = bound.used.fetch_update(Relaxed, Relaxed, grow) else {
                 bound.refused.fetch_add(1, Relaxed);
                 return false;
             };
-            bound.peak.fetch_max(before + more, Relaxed);
+            bound.note_peak(before + more);
         } else {
             bound.used.fetch_sub(self.held - count, Relaxed);
         }
         self.held = count;
         true
+    }
+
+    /// Holds `count` places from now on, above the limit too: for what exists already and can only be counted.
+    pub fn resize_anyway(&mut self, count: usize) {
+        let bound = &self.bound;
+        if let Some(more) = count.checked_sub(self.held) {
+            bound.note_peak(bound.used.fetch_add(more, Relaxed).saturating_add(more));
+        } else {
+            bound.used.fetch_sub(self.held - count, Relaxed);
+        }
+        self.held = count;
+    }
+
+    /// Takes over the places of another share of the same bound; one of another bound would be counted in the wrong one
+    /// and is given back instead.
+    fn absorb(&mut self, mut other: Self) {
+        if Arc::ptr_eq(&self.bound, &other.bound) {
+            self.held += std::mem::take(&mut other.held);
+        }
+    }
+
+    /// How many places it holds.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.held
     }
 }
 
@@ -151,7 +184,11 @@ impl Drop for Share {
 ///
 /// They live in the response body, not in the future that made it: a future ends at the head.
 #[derive(Debug, Default)]
-pub struct Held([Option<Permit>; Self::CAPACITY]);
+pub struct Held {
+    permits: [Option<Permit>; Self::CAPACITY],
+    /// What the bytes of the answer hold.
+    bytes: Option<Share>,
+}
 
 impl Held {
     /// How many permits fit: one for each layer that can hold one, and one for the generation.
@@ -162,14 +199,25 @@ impl Held {
     /// # Panics
     /// When more than [`Held::CAPACITY`] are held, which is a fault in the stack and not in a call.
     pub fn add(&mut self, permit: Permit) {
-        let free = self.0.iter_mut().find(|slot| slot.is_none());
+        let free = self.permits.iter_mut().find(|slot| slot.is_none());
         *free.expect("Held::CAPACITY covers every layer that holds a permit") = Some(permit);
+    }
+
+    /// Adds what the bytes of the answer hold; they are counted in one bound, by one layer.
+    pub fn add_bytes(&mut self, bytes: Share) {
+        match &mut self.bytes {
+            Some(held) => held.absorb(bytes),
+            none => *none = Some(bytes),
+        }
     }
 
     /// Takes over everything that `other` holds.
     pub fn absorb(&mut self, other: Self) {
-        for permit in other.0.into_iter().flatten() {
+        for permit in other.permits.into_iter().flatten() {
             self.add(permit);
+        }
+        if let Some(bytes) = other.bytes {
+            self.add_bytes(bytes);
         }
     }
 }
@@ -210,6 +258,45 @@ mod tests {
         bound.set_limit(0);
         assert!(other.resize(3) && !other.resize(usize::MAX));
         drop((one, other));
+        assert_eq!(bound.used(), 0);
+    }
+
+    #[test]
+    fn a_share_may_be_kept_from_filling_the_bound() {
+        let bound = Bound::new("test", 10);
+        let mut large = Share::none(Arc::clone(&bound));
+        let mut small = Share::none(Arc::clone(&bound));
+        assert!(large.resize_below(8, 8) && !large.resize_below(9, 8));
+        assert!(small.resize(2) && !small.resize(3));
+    }
+
+    #[test]
+    fn what_exists_already_is_counted_above_the_limit() {
+        let bound = Bound::new("test", 10);
+        let mut share = Share::none(Arc::clone(&bound));
+        share.resize_anyway(30);
+        assert_eq!((bound.used(), bound.peak(), bound.refused(), share.held()), (30, 30, 0, 30));
+        share.resize_anyway(4);
+        assert_eq!(bound.used(), 4);
+        drop(share);
+        assert_eq!(bound.used(), 0);
+    }
+
+    #[test]
+    fn bytes_of_several_answers_are_held_together() {
+        let bound = Bound::new("test", 10);
+        let of = |count| {
+            let mut share = Share::none(Arc::clone(&bound));
+            share.resize_anyway(count);
+            let mut held = Held::default();
+            held.add_bytes(share);
+            held
+        };
+        let mut outer = of(3);
+        outer.absorb(of(4));
+        outer.absorb(Held::default());
+        assert_eq!(bound.used(), 7);
+        drop(outer);
         assert_eq!(bound.used(), 0);
     }
 

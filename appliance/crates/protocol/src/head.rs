@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::request::Parts;
 
-use crate::bound::Held;
+use crate::bound::{Held, Share};
 use crate::principal::Principal;
 
 /// Who is at the other end of the connection.
@@ -39,6 +39,9 @@ pub struct Admission {
     pub head: Head,
     /// Most bytes that the body may have.
     pub request_bytes_max: usize,
+    /// What was reserved for the body before its first byte; `None` when nobody counts bodies. To be kept for as long
+    /// as the bytes of the body are.
+    pub reserved: Option<Share>,
     /// Permits taken on the way.
     pub held: Held,
 }
@@ -47,6 +50,6 @@ impl Admission {
     /// Admits `head` with no cap on its body: what the innermost edge service answers.
     #[must_use]
     pub fn unlimited(head: Head) -> Self {
-        Self { head, request_bytes_max: usize::MAX, held: Held::default() }
+        Self { head, request_bytes_max: usize::MAX, reserved: None, held: Held::default() }
     }
 }

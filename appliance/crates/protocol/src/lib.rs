@@ -5,12 +5,14 @@
 
 pub mod bound;
 pub mod call;
+pub mod class;
 pub mod codes;
 pub mod encode;
 pub mod envelope;
 pub mod event;
 pub mod head;
 pub mod json;
+pub mod memory;
 pub mod method;
 pub mod principal;
 pub mod quota;
@@ -22,9 +24,11 @@ pub mod task;
 
 pub use bound::{Bound, Held, Permit, Share};
 pub use call::{Call, ClientCapabilities};
+pub use class::Class;
 pub use envelope::{Envelope, EnvelopeError, Id, MetaKey, Param, Shape};
 pub use event::{Event, EventReceiver, EventSender, LogLevel};
 pub use head::{Admission, Head, Peer};
+pub use memory::{MemoryGauge, MemoryLevel};
 pub use method::Method;
 pub use principal::Principal;
 pub use quota::Quota;

@@ -25,6 +25,8 @@ pub enum RefusalKind {
     SessionsExhausted,
     /// The budget of tasks, or of what they keep, is used up.
     TasksExhausted,
+    /// There is no memory for it: the ledger of bodies is full, or the process is too near its limit.
+    MemoryExhausted,
     /// The process is starting, draining or stopping.
     Draining,
     /// A deadline passed; the tool may have run.
@@ -44,6 +46,7 @@ impl RefusalKind {
         Self::PluginBusy,
         Self::SessionsExhausted,
         Self::TasksExhausted,
+        Self::MemoryExhausted,
         Self::Draining,
         Self::TimedOut,
         Self::PluginUnavailable,
@@ -61,6 +64,7 @@ impl RefusalKind {
             Self::PluginBusy => "plugin_busy",
             Self::SessionsExhausted => "sessions_exhausted",
             Self::TasksExhausted => "tasks_exhausted",
+            Self::MemoryExhausted => "memory_exhausted",
             Self::Draining => "draining",
             Self::TimedOut => "timed_out",
             Self::PluginUnavailable => "plugin_unavailable",
@@ -80,7 +84,7 @@ impl RefusalKind {
             | Self::PluginBusy
             | Self::SessionsExhausted
             | Self::TasksExhausted => 429,
-            Self::Draining | Self::PluginUnavailable => 503,
+            Self::MemoryExhausted | Self::Draining | Self::PluginUnavailable => 503,
             // The protocol answered in time and says that the tool did not: a JSON-RPC error on 200.
             Self::TimedOut => 200,
         }
@@ -96,6 +100,7 @@ impl RefusalKind {
             Self::Overloaded => -32013,
             Self::SessionsExhausted | Self::TasksExhausted => -32014,
             Self::PluginUnavailable => -32016,
+            Self::MemoryExhausted => -32017,
             Self::Draining => -32018,
             Self::TimedOut => -32019,
         }
