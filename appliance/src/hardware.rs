@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::thread::sched_getaffinity;
+use telemetry::kernel::{Version, folders, group_limit, total_bytes};
 
 /// What this process may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,46 +62,27 @@ impl Hardware {
     }
 }
 
-/// The folders of this process's control group and of all around it, each of which limits it.
-/// Version 2 of control groups has one hierarchy with no controller's name; version 1 has one for
-/// each controller. In a container without a name space of its own, the path is that of the host
-/// and only the outermost folder is there, which is then the container's.
-fn groups(root: &Path, controller: &str, mount: &str) -> Vec<PathBuf> {
-    let own = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
-    let path = own.lines().find_map(|line| {
-        // For example `4:cpu,cpuacct:/user.slice`.
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (controllers, path) = (parts.next()?, parts.next()?);
-        controllers.split(',').any(|found| found == controller).then_some(path)
-    });
-    let Some(path) = path else { return Vec::new() };
-    let relative = Path::new(path.trim_start_matches('/'));
-    relative.ancestors().map(|part| root.join("sys/fs/cgroup").join(mount).join(part)).collect()
-}
-
 fn number(path: &Path) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 /// The narrowest limit on memory.
 fn memory_limit(root: &Path) -> Option<u64> {
-    let second = groups(root, "", "").into_iter().map(|group| group.join("memory.max"));
-    let first = groups(root, "memory", "memory");
+    let second = folders(root, Version::Two).into_iter().map(|group| group.join("memory.max"));
+    let first = folders(root, Version::One("memory"));
     let first = first.into_iter().map(|group| group.join("memory.limit_in_bytes"));
-    // No limit is no number in version 2 (`max`), and a number near the largest in version 1: the
-    // caller takes what the machine has when that is less.
-    second.chain(first).filter_map(|file| number(&file)).min()
+    second.chain(first).filter_map(|file| group_limit(&fs::read_to_string(file).ok()?)).min()
 }
 
 /// The narrowest quota of processor time, in cores, rounded up.
 fn quota_cores(root: &Path) -> Option<usize> {
-    let second = groups(root, "", "").into_iter().filter_map(|group| {
+    let second = folders(root, Version::Two).into_iter().filter_map(|group| {
         // `150000 100000`, or `max 100000`.
         let text = fs::read_to_string(group.join("cpu.max")).ok()?;
         let (quota, period) = text.trim().split_once(' ')?;
         Some((quota.parse().ok()?, period.parse().ok()?))
     });
-    let first = groups(root, "cpu", "cpu").into_iter().filter_map(|group| {
+    let first = folders(root, Version::One("cpu")).into_iter().filter_map(|group| {
         // No quota is -1, which is no number here.
         let quota = number(&group.join("cpu.cfs_quota_us"))?;
         Some((quota, number(&group.join("cpu.cfs_period_us"))?))
@@ -111,10 +93,7 @@ fn quota_cores(root: &Path) -> Option<usize> {
 }
 
 fn total_memory(root: &Path) -> Option<u64> {
-    let text = fs::read_to_string(root.join("proc/meminfo")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
-    kib.checked_mul(1024)
+    total_bytes(&fs::read_to_string(root.join("proc/meminfo")).ok()?)
 }
 
 #[cfg(test)]

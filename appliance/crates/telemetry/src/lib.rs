@@ -1,6 +1,7 @@
 //! Every metric name and log event, and how they leave the process.
 
 mod calls;
+pub mod kernel;
 mod logging;
 mod metric;
 mod process;

@@ -144,6 +144,14 @@ metrics! {
     UptimeSeconds = "toolrack_uptime_seconds", Gauge, [];
     /// Always 1; the label tells which build runs.
     BuildInfo = "toolrack_build_info", Gauge, ["version"];
+    /// How short of memory the process is: 0 is calm, 1 soft, 2 high, 3 hard, 4 critical.
+    MemoryLevel = "toolrack_memory_level", Gauge, [];
+    /// Bytes of memory that there may be, by the limit that is nearest.
+    MemoryLimitBytes = "toolrack_memory_limit_bytes", Gauge, [];
+    /// Bytes of memory in use under that limit, without files that the kernel gives back at once.
+    MemoryUsedBytes = "toolrack_memory_used_bytes", Gauge, [];
+    /// The most bytes of memory that ever were in use, as far as somebody looked.
+    MemoryPeakBytes = "toolrack_memory_peak_bytes", Gauge, [];
     /// Memory of the process that is in RAM.
     ResidentBytes = "process_resident_memory_bytes", Gauge, [];
     /// Processor time that the process has used, in seconds.

@@ -5,6 +5,7 @@ use std::fs;
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::kernel::field;
 use crate::metric::Metric;
 use crate::samples::Samples;
 
@@ -31,12 +32,6 @@ impl Samples {
             format_args!("{}.{:03}", used.tv_sec, used.tv_nsec / 1_000_000),
         );
     }
-}
-
-/// The first number after `name` at the start of a line.
-fn field(status: &str, name: &str) -> Option<u64> {
-    let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
-    rest.split_whitespace().next()?.parse().ok()
 }
 
 /// Linux 6.2 and later tell the number as the folder's size; older ones say 0, and the entries are
