@@ -7,6 +7,7 @@
 pub mod buckets;
 pub mod concurrency;
 pub mod edge;
+pub mod memory;
 pub mod mode;
 pub mod origin;
 pub mod payload;

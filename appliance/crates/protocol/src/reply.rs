@@ -31,6 +31,18 @@ pub enum Outcome {
     Failed(Fault),
 }
 
+impl Outcome {
+    /// Bytes of what a plugin made, before anything is added.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Done(content) => content.bytes(),
+            Self::InputRequired(input) => input.requests.len(),
+            Self::Failed(_) => 0,
+        }
+    }
+}
+
 /// A result, in the shape in which it was made; the one serializer adds what the revision demands.
 #[derive(Debug)]
 pub enum Content {

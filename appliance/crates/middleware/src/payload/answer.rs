@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use protocol::{Call, Outcome, Refusal, RefusalKind, Reply};
+use protocol::{Call, Refusal, RefusalKind, Reply};
 use telemetry::RefusalCounter;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -32,12 +32,7 @@ impl PayloadAnswerLayer {
     }
 
     fn judge(&self, reply: Reply) -> Result<Reply, Refusal> {
-        let bytes = match &reply.outcome {
-            Outcome::Done(content) => content.bytes(),
-            Outcome::InputRequired(input) => input.requests.len(),
-            Outcome::Failed(_) => 0,
-        };
-        if self.mode == Mode::Off || bytes <= self.bytes_max {
+        if self.mode == Mode::Off || reply.outcome.bytes() <= self.bytes_max {
             return Ok(reply);
         }
         let refusal = Refusal::new(
