@@ -10,6 +10,7 @@ use http::header::{ALLOW, CONTENT_TYPE, HOST};
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
+use protocol::{MemoryGauge, MemoryLevel};
 use runtime::{Phase, Vitals};
 use serde_json::json;
 
@@ -35,6 +36,8 @@ pub struct PluginReport {
 pub struct Sources {
     /// Signs of life.
     pub vitals: Arc<Vitals>,
+    /// How short of memory the process is.
+    pub memory: Arc<MemoryGauge>,
     /// Every plugin.
     pub plugins: Arc<dyn Fn() -> Vec<PluginReport> + Send + Sync>,
     /// Every metric, in the Prometheus text format.
@@ -108,7 +111,10 @@ impl Answers {
         let phase = vitals.phase();
         let plugins = (self.sources.plugins)();
         let are_ready = plugins.iter().all(|plugin| plugin.is_ready);
-        let is_ready = phase == Phase::Ready && self.is_beating() && are_ready;
+        let memory = self.sources.memory.level();
+        // New connections are turned away then: load balancers had better look elsewhere.
+        let has_memory = memory != MemoryLevel::Critical;
+        let is_ready = phase == Phase::Ready && self.is_beating() && are_ready && has_memory;
         let plugins: Vec<_> = plugins
             .iter()
             .map(|plugin| json!({ "name": &*plugin.name, "state": plugin.state }))
@@ -119,6 +125,7 @@ impl Answers {
             "generation": vitals.generation(),
             "heartbeat_age_ms": vitals.heartbeat_age().as_millis() as u64,
             "uptime_ms": vitals.uptime().as_millis() as u64,
+            "memory": memory.as_str(),
             "plugins": plugins,
         });
         let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

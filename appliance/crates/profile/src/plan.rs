@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use middleware::{concurrency, origin, payload, pre_auth_limit, rate_limit, timeout};
+use middleware::{concurrency, memory, origin, payload, pre_auth_limit, rate_limit, timeout};
 use serde::Serialize;
 
 /// Everything that a running appliance is made of. Holds no default to be filled in later.
@@ -166,6 +166,8 @@ pub struct LayersPlan {
     pub pre_auth_limit: pre_auth_limit::Config,
     /// Sizes.
     pub payload: payload::Config,
+    /// Memory.
+    pub memory: memory::Config,
     /// Calls by client and tool.
     pub rate_limit: rate_limit::Config,
     /// Calls at once.

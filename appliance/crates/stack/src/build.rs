@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use middleware::concurrency::{Concurrency, ConcurrencyLayer};
+use middleware::memory::{self, MemoryCall, MemoryCallLayer, MemoryRequest, MemoryRequestLayer};
 use middleware::origin::{Origin, OriginLayer};
 use middleware::payload::{PayloadAnswer, PayloadAnswerLayer, PayloadRequest, PayloadRequestLayer};
 use middleware::pre_auth_limit::{PreAuthLimit, PreAuthLimitLayer};
 use middleware::rate_limit::{RateLimit, RateLimitLayer};
 use middleware::timeout::{Timeout, TimeoutLayer};
 use profile::Plan;
-use protocol::{Admission, Call, Head, Principal, Refusal, Reply};
+use protocol::{Admission, Call, Class, Head, Principal, Refusal, Reply, Share};
 use telemetry::Measured;
 use tower::ServiceBuilder;
 use tower_service::Service;
@@ -21,8 +22,8 @@ use crate::catalogue::Catalogue;
 use crate::dispatch::Dispatch;
 use crate::kit::Kit;
 
-type Edge = Origin<PreAuthLimit<PayloadRequest<Admit>>>;
-type Calls = RateLimit<Concurrency<Timeout<PayloadAnswer<Dispatch>>>>;
+type Edge = Origin<PreAuthLimit<PayloadRequest<MemoryRequest<Admit>>>>;
+type Calls = MemoryCall<RateLimit<Concurrency<Timeout<PayloadAnswer<Dispatch>>>>>;
 
 /// Why no stack could be built of a plan: every reason, each a sentence that says how to mend it.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,7 @@ pub struct Stack {
     calls: Calls,
     catalogue: Arc<Catalogue>,
     request_bytes_max: usize,
+    memory: memory::Gate,
     kit: Kit,
 }
 
@@ -46,6 +48,7 @@ pub fn build(plan: &Plan, kit: &Kit) -> Result<Stack, BuildError> {
     let layers = &plan.layers;
     let catalogue = Arc::new(Catalogue::build(&plan.server, &kit.plugins)?);
     kit.follow(layers);
+    let memory = memory::Gate::new(&layers.memory, kit.memory.clone());
     let payload = PayloadRequestLayer::new(&layers.payload);
     let request_bytes_max = payload.cap();
     // The first layer meets the request first. `order::ORDER` says the same; `keeps_the_order` proves it.
@@ -53,14 +56,16 @@ pub fn build(plan: &Plan, kit: &Kit) -> Result<Stack, BuildError> {
         .layer(OriginLayer::new(&layers.origin))
         .layer(PreAuthLimitLayer::new(&layers.pre_auth_limit, kit.pre_auth_limit.clone()))
         .layer(payload)
+        .layer(MemoryRequestLayer::new(memory.clone()))
         .service(Admit);
     let calls = ServiceBuilder::new()
+        .layer(MemoryCallLayer::new(memory.clone()))
         .layer(RateLimitLayer::new(&layers.rate_limit, kit.rate_limit.clone()))
         .layer(ConcurrencyLayer::new(&layers.concurrency, kit.concurrency.clone()))
         .layer(TimeoutLayer::new(&layers.timeout))
         .layer(PayloadAnswerLayer::new(&layers.payload))
         .service(Dispatch::new(Arc::clone(&catalogue), Arc::clone(&kit.seal)));
-    Ok(Stack { edge, calls, catalogue, request_bytes_max, kit: kit.clone() })
+    Ok(Stack { edge, calls, catalogue, request_bytes_max, memory, kit: kit.clone() })
 }
 
 impl Stack {
@@ -84,6 +89,28 @@ impl Stack {
         let measured = self.kit.meter.start(call.method(), call.revision.era());
         let principal = call.principal;
         Calling { future: (&self.calls).call(call), principal, measured: Some(measured) }
+    }
+
+    /// Judges a request that comes to neither stage, by its class.
+    ///
+    /// # Errors
+    /// When requests of this class are not served now.
+    pub fn check_class(&self, class: Class) -> Result<(), Refusal> {
+        self.memory.check(class)
+    }
+
+    /// An empty share of the ledger of bodies, for one that does not pass the edge stage; `None` when nobody counts.
+    #[must_use]
+    pub fn body_share(&self) -> Option<Share> {
+        self.memory.share()
+    }
+
+    /// Lets `share` hold a body that has grown to `bytes`.
+    ///
+    /// # Errors
+    /// When the ledger has no room.
+    pub fn grow_body(&self, share: &mut Share, bytes: usize) -> Result<(), Refusal> {
+        self.memory.grow(share, bytes)
     }
 
     /// What is on offer.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use middleware::{concurrency, pre_auth_limit, rate_limit};
+use middleware::{concurrency, memory, pre_auth_limit, rate_limit};
 use plugin_host::Plugin;
 use profile::Plan;
 use profile::plan::LayersPlan;
@@ -23,6 +23,8 @@ pub struct Kit {
     pub rate_limit: rate_limit::State,
     /// Permits of the `concurrency` layer.
     pub concurrency: concurrency::State,
+    /// The ledger and the ladder of the `memory` layer.
+    pub memory: memory::State,
     /// Seals and opens `requestState`.
     pub seal: Arc<Seal>,
     /// Counts and times calls.
@@ -38,6 +40,7 @@ impl Kit {
             pre_auth_limit: pre_auth_limit::State::new(&plan.layers.pre_auth_limit),
             rate_limit: rate_limit::State::new(&plan.layers.rate_limit),
             concurrency: concurrency::State::new(&plan.layers.concurrency),
+            memory: memory::State::new(&plan.layers.memory),
             seal: Arc::new(seal),
             meter,
         }
@@ -46,13 +49,14 @@ impl Kit {
     pub(crate) fn follow(&self, layers: &LayersPlan) {
         self.pre_auth_limit.follow(&layers.pre_auth_limit);
         self.rate_limit.follow(&layers.rate_limit);
+        self.memory.follow(&layers.memory);
         self.concurrency.follow(&layers.concurrency);
     }
 
     /// What the layers hold at the moment, for metrics.
     pub fn bounds(&self) -> impl Iterator<Item = &Arc<Bound>> {
         let keys = self.pre_auth_limit.bounds().into_iter().chain(self.rate_limit.bounds());
-        keys.chain([self.concurrency.bound()])
+        keys.chain([self.memory.ledger(), self.concurrency.bound()])
     }
 
     /// Forgets a part of what layers need not know any more. To be called once a second.

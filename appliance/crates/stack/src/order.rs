@@ -1,6 +1,6 @@
 //! The one order of the layers: cheapest refusal first.
 
-use middleware::{concurrency, origin, payload, pre_auth_limit, rate_limit, timeout};
+use middleware::{concurrency, memory, origin, payload, pre_auth_limit, rate_limit, timeout};
 
 /// Every layer with the stage in which it decides, outermost first. A layer with two halves stands twice.
 ///
@@ -11,6 +11,8 @@ pub const ORDER: &[(&str, &str)] = &[
     (origin::NAME, "edge"),
     (pre_auth_limit::NAME, "edge"),
     (payload::NAME, "edge"),
+    (memory::NAME, "edge"),
+    (memory::NAME, "call"),
     (rate_limit::NAME, "call"),
     (concurrency::NAME, "call"),
     (timeout::NAME, "call"),

@@ -98,7 +98,7 @@ metrics! {
     /// Connections closed. `reason` is `done`, `first_byte`, `head`, `idle`, `write_stall`, `error`
     /// or `cut`.
     ConnectionsClosed = "toolrack_connections_closed_total", Counter, ["listener", "reason"];
-    /// Connections turned away because as many as allowed were open.
+    /// Connections turned away because as many as allowed were open, or for want of memory.
     ConnectionsRefused = "toolrack_connections_refused_total", Counter, ["listener"];
     /// Failures to accept a connection, for example for want of file descriptors.
     AcceptFailures = "toolrack_accept_failures_total", Counter, ["listener"];

@@ -10,6 +10,7 @@ pub mod http;
 mod legacy;
 mod modern;
 mod outcome;
+mod reserved;
 pub mod session;
 pub mod stdio;
 mod subscription;

@@ -47,13 +47,15 @@ impl Front {
     /// Opens every listener of the plan; nobody is let in yet.
     pub(super) fn open(plan: &Plan, endpoint: &Arc<Endpoint>) -> Result<Self, BindError> {
         let mut http = Vec::new();
+        let generation = endpoint.switch.load();
+        let memory = generation.stack().kit().memory.gauge();
         let mut stdio = None;
         for listener in &plan.listeners {
             let name = Arc::clone(&listener.name);
             match &listener.transport {
                 TransportPlan::Stdio(plan) => stdio = Some(plan.clone()),
                 TransportPlan::Http(plan) => {
-                    let bound = Listener::bind(Arc::clone(&name), plan)?;
+                    let bound = Listener::bind(Arc::clone(&name), plan, memory)?;
                     let address = bound.local_addr();
                     let endpoint = HttpEndpoint::new(Arc::clone(endpoint), Arc::clone(&name), plan);
                     http.push(Http {

@@ -3,6 +3,7 @@
 mod descriptors;
 mod front;
 mod key;
+mod memory;
 mod report;
 mod stop;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::StartError;
+use middleware::Mode;
 use profile::Plan;
 use profile::plan::{LogFormat, SessionPlan};
 use runtime::{
@@ -26,6 +28,7 @@ use transport::session::Sessions;
 use crate::cli::ProfileOptions;
 use crate::exit;
 use front::Front;
+use memory::Sampler;
 
 /// Why serving did not begin: what to print, and with which code to end.
 pub(crate) struct Failed {
@@ -71,6 +74,7 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     let vitals = Arc::new(Vitals::new());
     let (notice_sink, notices) = tokio::sync::mpsc::channel(NOTICES_MAX);
     let switch = first_generation(&plan, &notice_sink)?;
+    let sampler = sampler(&plan, &switch).map_err(|error| Failed::new(exit::INTERNAL, error))?;
     vitals.set_generation(1);
     let runtime = data_plane(&plan).map_err(|error| Failed::new(exit::INTERNAL, error))?;
     let changes = Changes::new();
@@ -110,7 +114,18 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     let grace = PLUGIN_GRACE.min(plan.shutdown.drain);
     stack::stop_plugins(&generation.stack().kit().plugins, grace);
     runtime.shutdown_background();
+    if let Some(sampler) = sampler {
+        sampler.stop();
+    }
     Ok(code)
+}
+
+/// The thread that looks at the memory, if anybody asks how much there is.
+fn sampler(plan: &Plan, switch: &Switch) -> std::io::Result<Option<Sampler>> {
+    if plan.layers.memory.mode == Mode::Off {
+        return Ok(None);
+    }
+    Sampler::start(switch.load().stack().kit().memory.clone()).map(Some)
 }
 
 /// An address in use may be free later; every other reason not to listen is in the profile.

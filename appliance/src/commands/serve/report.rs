@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use control::{Control, PluginReport, Sources, StartError};
+use middleware::memory::State;
 use plugin_host::{Plugin, PluginState};
 use profile::{Loaded, Plan};
 use protocol::Bound;
@@ -30,6 +31,7 @@ pub(super) fn start_control(
     let metered = Arc::clone(endpoint);
     let sources = Sources {
         vitals: Arc::clone(&endpoint.vitals),
+        memory: Arc::clone(endpoint.switch.load().stack().kit().memory.gauge()),
         plugins: Arc::new(move || plugins(&switch)),
         metrics: Arc::new(move || metrics(&registry, &bounds, &metered)),
         plan: Arc::new(move || effective.clone()),
@@ -68,6 +70,7 @@ fn metrics(
     for (status, count) in endpoint.tasks.ended() {
         samples.set(Metric::TasksEnded, &[status.as_str()], count);
     }
+    memory_metrics(&mut samples, &kit.memory);
     samples.set(Metric::WatchedResources, &[], endpoint.watches.count());
     for plugin in &kit.plugins {
         plugin_metrics(&mut samples, plugin);
@@ -81,6 +84,15 @@ fn metrics(
     kit.meter.render(&mut out);
     samples.render(&mut out);
     out
+}
+
+/// Nothing while nobody looks at the memory.
+fn memory_metrics(samples: &mut Samples, memory: &State) {
+    let Some(status) = memory.status() else { return };
+    samples.set(Metric::MemoryLevel, &[], status.level as u8);
+    samples.set(Metric::MemoryLimitBytes, &[], status.nearest.limit_bytes);
+    samples.set(Metric::MemoryUsedBytes, &[], status.nearest.used_bytes);
+    samples.set(Metric::MemoryPeakBytes, &[], status.peak_bytes);
 }
 
 fn plugin_metrics(samples: &mut Samples, plugin: &Plugin) {

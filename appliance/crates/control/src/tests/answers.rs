@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use protocol::MemoryLevel;
+
 use super::*;
 
 #[test]
@@ -64,6 +66,21 @@ fn readyz_says_no_when_one_plugin_is_not_ready() {
     assert_eq!(answer.status, 503);
     assert!(answer.body.contains("{\"name\":\"time\",\"state\":\"stopped\"}"), "{}", answer.body);
     control.stop();
+}
+
+#[test]
+fn readyz_says_no_only_when_memory_is_critical() {
+    for level in MemoryLevel::ALL {
+        let sources = sources();
+        sources.memory.set(level, 0);
+        let (control, address) = started(sources, WIDE);
+        let answer = get(address, "/readyz");
+        assert_eq!(answer.status == 503, level == MemoryLevel::Critical, "{level:?}");
+        let memory = format!("\"memory\":\"{}\"", level.as_str());
+        assert!(answer.body.contains(&memory), "{}", answer.body);
+        assert_eq!(get(address, "/livez").status, 200, "{level:?} is alive");
+        control.stop();
+    }
 }
 
 #[test]

@@ -38,6 +38,7 @@ fn sources() -> Sources {
     vitals.enter(Phase::Ready);
     Sources {
         vitals,
+        memory: Arc::default(),
         plugins: Arc::new(|| vec![plugin("echo", true)]),
         metrics: Arc::new(|| "some_total 1\n".to_owned()),
         plan: Arc::new(|| Bytes::from_static(b"{\"profile\":\"dev\"}")),

@@ -85,6 +85,17 @@ impl Gate {
         (self.mode != Mode::Off).then(|| Share::none(Arc::clone(self.state.ledger())))
     }
 
+    /// Lets `share` hold a body that has grown to `bytes`, a step at a time.
+    ///
+    /// # Errors
+    /// As [`Gate::reserve`].
+    pub fn grow(&self, share: &mut Share, bytes: usize) -> Result<(), Refusal> {
+        if bytes <= share.held() {
+            return Ok(());
+        }
+        self.reserve(share, bytes.checked_next_multiple_of(STEP_BYTES).unwrap_or(bytes))
+    }
+
     /// Lets `share` hold `bytes`. In shadow mode it holds them whether there is room or not.
     ///
     /// # Errors

@@ -5,7 +5,9 @@ mod plugin;
 
 use std::collections::BTreeMap;
 
-use middleware::{ByteSize, concurrency, origin, payload, pre_auth_limit, rate_limit, timeout};
+use middleware::{
+    ByteSize, concurrency, memory, origin, payload, pre_auth_limit, rate_limit, timeout,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -183,6 +185,8 @@ pub(crate) struct Layers {
     pub(crate) pre_auth_limit: Option<pre_auth_limit::Config>,
     /// How large requests and answers may be.
     pub(crate) payload: Option<payload::Config>,
+    /// How near to its memory limit the process may come, and how many bytes bodies may take.
+    pub(crate) memory: Option<memory::Config>,
     /// How often a client may call, and a tool be called.
     pub(crate) rate_limit: Option<rate_limit::Config>,
     /// How many calls may be in the house at once.

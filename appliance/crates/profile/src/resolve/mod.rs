@@ -176,6 +176,10 @@ fn layers(layers: Layers, findings: &mut Findings<'_>) -> LayersPlan {
             mode: Mode::Off,
             ..Default::default()
         }),
+        memory: layers.memory.unwrap_or_else(|| middleware::memory::Config {
+            mode: Mode::Off,
+            ..Default::default()
+        }),
         rate_limit: layers.rate_limit.unwrap_or_else(|| middleware::rate_limit::Config {
             mode: Mode::Off,
             ..Default::default()
@@ -193,6 +197,7 @@ fn layers(layers: Layers, findings: &mut Findings<'_>) -> LayersPlan {
         ("origin", plan.origin.problems()),
         ("pre_auth_limit", plan.pre_auth_limit.problems()),
         ("payload", plan.payload.problems()),
+        ("memory", plan.memory.problems()),
         ("rate_limit", plan.rate_limit.problems()),
         ("timeout", plan.timeout.problems()),
     ];
@@ -201,7 +206,25 @@ fn layers(layers: Layers, findings: &mut Findings<'_>) -> LayersPlan {
             findings.problem(format!("layer.{layer}.{key}"), message);
         }
     }
+    ledger_holds_a_request(&plan, findings);
     plan
+}
+
+/// Warns of a ledger that has no room for the largest request that `payload` lets in.
+fn ledger_holds_a_request(plan: &LayersPlan, findings: &mut Findings<'_>) {
+    let Some(ledger) = plan.memory.ledger_bytes_max.filter(|_| plan.memory.mode != Mode::Off)
+    else {
+        return;
+    };
+    // An eighth of it is for small bodies.
+    let (room, request) = (ledger.0 - ledger.0 / 8, plan.payload.request_bytes_max);
+    if room < request.0 && plan.payload.mode == Mode::Enforce {
+        let message = format!(
+            "a request of {request}, which layer.payload.request_bytes_max lets in, never fits into seven eighths of \
+             {ledger}; raise this or lower that"
+        );
+        findings.warning("layer.memory.ledger_bytes_max", message);
+    }
 }
 
 fn request_state(state: RequestState, findings: &mut Findings<'_>) -> RequestStatePlan {

@@ -197,8 +197,10 @@ impl<D: Future<Output = ()>> Keeper<D> {
             if this.timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            // While nothing is due, an answer may end on another thread without a word: look again later.
-            let next_ms = due.map_or_else(|| now_ms() + this.progress.recheck_ms(), |due| due.0);
+            // While nothing is due, an answer may end on another thread without a word, and memory may become short:
+            // look again later.
+            let recheck_ms = now_ms() + this.progress.recheck_ms();
+            let next_ms = due.map_or(recheck_ms, |due| due.0.min(recheck_ms));
             *this.set_to_ms = next_ms;
             this.timer.as_mut().reset(instant_of(next_ms));
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use profile::plan::HttpPlan;
-use protocol::Bound;
+use protocol::{Bound, MemoryGauge};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::TcpListener;
 
@@ -95,21 +95,25 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds the listener `name`. Its metrics go to the recorder that is installed now.
+    /// Binds the listener `name`, which turns connections away while `memory` is critical. Its metrics go to the recorder that is installed now.
     ///
     /// # Errors
     /// When the address cannot be bound.
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
-    pub fn bind(name: Arc<str>, plan: &HttpPlan) -> Result<Self, BindError> {
+    pub fn bind(
+        name: Arc<str>,
+        plan: &HttpPlan,
+        memory: &Arc<MemoryGauge>,
+    ) -> Result<Self, BindError> {
         let opened = open(plan.bind).and_then(|socket| Ok((socket.local_addr()?, socket)));
         let (local_addr, socket) =
             opened.map_err(|error| BindError::new(Arc::clone(&name), plan.bind, error))?;
         Ok(Self {
             socket,
             local_addr,
-            deadlines: Deadlines::new(plan),
+            deadlines: Deadlines::new(plan, memory),
             connections: Bound::new("connections", plan.connections_max),
             tally: Tally::new(&name),
             name,

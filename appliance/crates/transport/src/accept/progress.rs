@@ -9,11 +9,18 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Re
 use std::time::Duration;
 
 use profile::plan::HttpPlan;
+use protocol::MemoryGauge;
 use tokio::time::Instant;
 
 /// How long a closed connection waits for the other side to close, so that its last answer is not lost to a reset:
 /// a few round trips of the slowest networks.
 const LINGER_MS: u64 = 1_000;
+
+/// The shortest time that an idle connection gets when memory is short, unless its listener gives less: a client that
+/// is about to send its next request does so within it.
+const IDLE_MS_MIN: u64 = 2_000;
+/// How often an idle connection asks how long it may stay.
+const RECHECKS: u64 = 8;
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,17 +74,31 @@ pub(super) struct Deadlines {
     head_ms: u64,
     idle_ms: u64,
     write_ms: u64,
+    /// Shortens `idle_ms` when memory is short.
+    memory: Arc<MemoryGauge>,
 }
 
 impl Deadlines {
-    pub(super) fn new(plan: &HttpPlan) -> Arc<Self> {
+    pub(super) fn new(plan: &HttpPlan, memory: &Arc<MemoryGauge>) -> Arc<Self> {
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2);
         Arc::new(Self {
             first_byte_ms: ms(plan.first_byte_deadline),
             head_ms: ms(plan.head_deadline),
             idle_ms: ms(plan.idle_deadline),
             write_ms: ms(plan.write_deadline),
+            memory: Arc::clone(memory),
         })
+    }
+
+    /// What of `idle_ms` is left at this moment.
+    fn idle_ms(&self) -> u64 {
+        let part = self.idle_ms * u64::from(self.memory.idle_permille());
+        (part / u64::from(MemoryGauge::WHOLE_PERMILLE)).max(self.idle_ms.min(IDLE_MS_MIN))
+    }
+
+    /// The memory that these deadlines follow.
+    pub(super) const fn memory(&self) -> &Arc<MemoryGauge> {
+        &self.memory
     }
 
     pub(super) const fn write(&self) -> Duration {
@@ -206,15 +227,15 @@ impl Progress {
         let (allowed_ms, guilty) = match self.stage() {
             Stage::Sniff => (self.deadlines.first_byte_ms, Closed::FirstByte),
             Stage::Head => (self.deadlines.head_ms, Closed::Head),
-            Stage::NextHead | Stage::NextStream => (self.deadlines.idle_ms, Closed::Idle),
+            Stage::NextHead | Stage::NextStream => (self.deadlines.idle_ms(), Closed::Idle),
             Stage::Close => (LINGER_MS, Closed::Done),
         };
         Some((self.since_ms.load(Relaxed) + allowed_ms, guilty))
     }
 
-    /// How long to wait before asking again while nothing is due.
+    /// How long to wait at most before asking again: what is not due yet may be when memory has become short.
     pub(super) fn recheck_ms(&self) -> u64 {
-        self.deadlines.idle_ms
+        (self.deadlines.idle_ms / RECHECKS).max(1)
     }
 }
 

@@ -11,14 +11,14 @@ use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::service::Service;
-use protocol::{Bound, Peer};
+use protocol::{Bound, MemoryGauge, MemoryLevel, Peer};
 use tokio::net::TcpStream;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::connection::{self, Terms};
 use super::drain::Drain;
-use super::farewell;
+use super::farewell::{self, Reason};
 use super::listener::Listener;
 use super::metrics::Tally;
 use super::progress::Closed;
@@ -49,7 +49,8 @@ impl Listener {
         let Self { name, socket, local_addr: _, deadlines, connections, tally } = self;
         let streams_stalled = tally.streams_stalled.clone();
         let terms = Arc::new(Terms { deadlines, drain: drain.clone(), streams_stalled });
-        let mut door = Door::new(name, connections, tally);
+        let memory = Arc::clone(terms.deadlines.memory());
+        let mut door = Door::new(name, connections, memory, tally);
         let mut begun = pin!(drain.clone().begun());
         loop {
             tokio::select! {
@@ -80,6 +81,7 @@ impl Listener {
 pub(super) struct Door {
     name: Arc<str>,
     connections: Arc<Bound>,
+    memory: Arc<MemoryGauge>,
     tally: Tally,
     tasks: JoinSet<Closed>,
     farewells: JoinSet<()>,
@@ -88,10 +90,16 @@ pub(super) struct Door {
 }
 
 impl Door {
-    pub(super) fn new(name: Arc<str>, connections: Arc<Bound>, tally: Tally) -> Self {
+    pub(super) fn new(
+        name: Arc<str>,
+        connections: Arc<Bound>,
+        memory: Arc<MemoryGauge>,
+        tally: Tally,
+    ) -> Self {
         Self {
             name,
             connections,
+            memory,
             tally,
             tasks: JoinSet::new(),
             farewells: JoinSet::new(),
@@ -105,17 +113,25 @@ impl Door {
         accepted: io::Result<(TcpStream, SocketAddr)>,
     ) -> Option<(TcpStream, Peer, protocol::Permit)> {
         let (socket, remote) = accepted.map_err(|error| self.failed(&error)).ok()?;
+        if self.memory.level() == MemoryLevel::Critical {
+            self.turn_away(socket, Reason::Memory);
+            return None;
+        }
         let Some(permit) = self.connections.try_take() else {
-            self.tally.refused.increment(1);
-            if self.farewells.len() < FAREWELLS_MAX {
-                self.farewells.spawn(farewell::turn_away(socket));
-            }
+            self.turn_away(socket, Reason::Connections);
             return None;
         };
         // Fails for a connection that is gone already, which is then found out by reading.
         let local = socket.set_nodelay(true).and_then(|()| socket.local_addr()).ok()?;
         self.tally.accepted.increment(1);
         Some((socket, Peer { remote, local }, permit))
+    }
+
+    fn turn_away(&mut self, socket: TcpStream, reason: Reason) {
+        self.tally.refused.increment(1);
+        if self.farewells.len() < FAREWELLS_MAX {
+            self.farewells.spawn(farewell::turn_away(socket, reason));
+        }
     }
 
     /// Notes a failure to accept. Out of file descriptors, accepting pauses for a moment or until a connection ends.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use protocol::{Call, Envelope, EnvelopeError, Fault, Held, Id, Method, Revision, Shape, encode};
+use protocol::{
+    Call, Class, Envelope, EnvelopeError, Fault, Held, Id, Method, Refusal, Revision, Shape, encode,
+};
 use tokio::sync::oneshot;
 
 use super::step::Step;
@@ -18,6 +20,11 @@ const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 /// A legacy error of the transport itself, with its own HTTP status.
 fn refused(id: &Id, status: u16, code: i32, message: &'static str) -> Response<ReplyBody> {
     answer::fault(id, &Fault { http_status: status, ..Fault::new(code, message) })
+}
+
+/// Judges a request that comes to no call: its head did not say what it is.
+fn check_class(admitted: &Admitted, envelope: &Envelope) -> Result<(), Refusal> {
+    admitted.generation.stack().check_class(Class::of(envelope.method()))
 }
 
 impl HttpEndpoint {
@@ -58,6 +65,9 @@ impl HttpEndpoint {
             Shape::Request => {}
         }
         if legacy::is_of_session(&session, envelope.method()) {
+            if let Err(refusal) = check_class(&admitted, &envelope) {
+                return answer::refusal(&id, &refusal, admitted.generation.number()).into();
+            }
             return Step::later(self.of_session(admitted, session, envelope));
         }
         let call = legacy::call(&session, envelope, admitted.principal);
@@ -94,12 +104,14 @@ impl HttpEndpoint {
                 return answer::fault(&id, &Fault { http_status: 200, ..fault });
             }
         };
-        let created = legacy::create_session(
-            &self.endpoint,
-            &admitted.generation,
-            &handshake,
-            admitted.principal,
-        );
+        let created = check_class(admitted, envelope).and_then(|()| {
+            legacy::create_session(
+                &self.endpoint,
+                &admitted.generation,
+                &handshake,
+                admitted.principal,
+            )
+        });
         let (session_id, session) = match created {
             Ok(created) => created,
             Err(refusal) => return answer::refusal(&id, &refusal, admitted.generation.number()),

@@ -23,7 +23,9 @@ use hyper::body::{Body, Incoming};
 use profile::plan::HttpPlan;
 use protocol::envelope::Message;
 use protocol::json::Limits;
-use protocol::{Admission, Envelope, Era, Fault, Head, Held, Id, Peer, Principal, Shape, codes};
+use protocol::{
+    Admission, Envelope, Era, Fault, Head, Held, Id, Peer, Principal, Shape, Share, codes,
+};
 use runtime::Generation;
 
 use crate::body::ReplyBody;
@@ -81,11 +83,12 @@ impl HttpEndpoint {
             Ok(admission) => admission,
             Err(refusal) => return answer::refusal(&Id::default(), &refusal, generation.number()),
         };
-        let (admitted, request_bytes_max) = match self.enter(generation, admission) {
+        let (admitted, bytes_max, reserved) = match self.enter(generation, admission) {
             Ok(entered) => entered,
             Err(response) => return *response,
         };
-        let text = match read::whole(body, request_bytes_max, self.body_deadline).await {
+        let room = read::Room { generation: &admitted.generation, bytes_max, reserved };
+        let text = match read::whole(body, room, self.body_deadline).await {
             Ok(text) => text,
             Err(read::ReadError::Refused(refusal)) => {
                 return answer::refusal(&Id::default(), &refusal, admitted.generation.number());
@@ -102,12 +105,12 @@ impl HttpEndpoint {
         }
     }
 
-    /// Judges what needs no body; with what the body may have, or the answer.
+    /// Judges what needs no body; with what the body may have and has reserved, or the answer.
     fn enter(
         self: &Arc<Self>,
         generation: Arc<Generation>,
         admission: Admission,
-    ) -> Result<(Admitted, usize), Box<Response<ReplyBody>>> {
+    ) -> Result<(Admitted, usize, Option<Share>), Box<Response<ReplyBody>>> {
         let Head { parts, principal, .. } = admission.head;
         if parts.uri.path() != self.path {
             return Err(Box::new(answer::status(StatusCode::NOT_FOUND)));
@@ -126,7 +129,7 @@ impl HttpEndpoint {
             _ => return Err(Box::new(answer::method_not_allowed())),
         }
         check_media(&admitted.headers).map_err(|status| Box::new(answer::status(status)))?;
-        Ok((admitted, admission.request_bytes_max))
+        Ok((admitted, admission.request_bytes_max, admission.reserved))
     }
 
     fn post(self: Arc<Self>, admitted: Admitted, text: Bytes) -> Step {

@@ -8,7 +8,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use protocol::{Refusal, RefusalKind};
+use protocol::{Refusal, RefusalKind, Share};
+use runtime::Generation;
+
+use crate::reserved::with_share;
 
 /// Why there is no body.
 pub(super) enum ReadError {
@@ -18,13 +21,37 @@ pub(super) enum ReadError {
     Broken,
 }
 
-/// The body as one piece. A body that arrives in one frame is not copied.
+/// What a body may have, and what it has reserved.
+pub(super) struct Room<'g> {
+    pub(super) generation: &'g Generation,
+    pub(super) bytes_max: usize,
+    pub(super) reserved: Option<Share>,
+}
+
+impl Room<'_> {
+    /// Makes room for a body that has grown to `bytes`.
+    fn hold(&mut self, bytes: usize) -> Result<(), ReadError> {
+        if bytes > self.bytes_max {
+            return Err(refused(Refusal::request_too_large(self.bytes_max)));
+        }
+        match &mut self.reserved {
+            Some(share) => self.generation.stack().grow_body(share, bytes).map_err(refused),
+            None => Ok(()),
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> ReadError {
+    ReadError::Refused(Box::new(refusal))
+}
+
+/// The body as one piece, which keeps its place in the ledger. A body that arrives in one frame is not copied.
 pub(super) async fn whole(
     body: Incoming,
-    bytes_max: usize,
+    room: Room<'_>,
     deadline: Duration,
 ) -> Result<Bytes, ReadError> {
-    let mut reading = pin!(collect(body, bytes_max));
+    let mut reading = pin!(collect(body, room));
     // Most bodies are there when their head is: no timer for them.
     let first = std::future::poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await;
     if let Poll::Ready(result) = first {
@@ -32,34 +59,36 @@ pub(super) async fn whole(
     }
     match tokio::time::timeout(deadline, reading).await {
         Ok(result) => result,
-        Err(_) => Err(ReadError::Refused(Box::new(too_slow(deadline)))),
+        Err(_) => Err(refused(too_slow(deadline))),
     }
 }
 
-async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Bytes, ReadError> {
+async fn collect(mut body: Incoming, mut room: Room<'_>) -> Result<Bytes, ReadError> {
+    // Known and within its cap, or grown into.
+    let declared = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| ReadError::Broken)?.into_data() else {
             continue;
         };
-        if first.len() + rest.len() + data.len() > bytes_max {
-            return Err(ReadError::Refused(Box::new(Refusal::request_too_large(bytes_max))));
-        }
+        room.hold(first.len() + rest.len() + data.len())?;
         if first.is_empty() && rest.is_empty() {
             if body.is_end_stream() {
-                return Ok(data);
+                return Ok(with_share(data, room.reserved));
             }
             first = data;
             continue;
         }
         if rest.is_empty() {
-            rest.reserve(first.len() + data.len());
+            let read = first.len() + data.len();
+            rest.reserve(declared.map_or(read, |bytes| bytes.clamp(read, room.bytes_max)));
             rest.extend_from_slice(&std::mem::take(&mut first));
         }
         rest.extend_from_slice(&data);
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    let text = if rest.is_empty() { first } else { rest.freeze() };
+    Ok(with_share(text, room.reserved))
 }
 
 /// Not there by the listener's `body_ms`.

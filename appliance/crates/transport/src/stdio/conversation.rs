@@ -10,7 +10,7 @@ use profile::plan::StdioPlan;
 use protocol::envelope::Message;
 use protocol::json::Limits;
 use protocol::{
-    Bound, Call, Envelope, EnvelopeError, Era, Fault, Id, MetaKey, Method, Param, Permit,
+    Bound, Call, Class, Envelope, EnvelopeError, Era, Fault, Id, MetaKey, Method, Param, Permit,
     Principal, Refusal, RefusalKind, Revision, Shape, codes, encode,
 };
 use runtime::{Change, Generation};
@@ -23,6 +23,7 @@ use crate::endpoint::Endpoint;
 use crate::legacy::{self, Ended, Outlet};
 use crate::modern;
 use crate::outcome::{self, EVENTS_MAX};
+use crate::reserved::with_share;
 use crate::session::Session;
 use crate::subscription::{Heard, Subscription};
 use crate::task;
@@ -68,14 +69,22 @@ impl Conversation {
     /// Takes in one line; what can be answered at once is answered.
     pub(super) async fn take(&mut self, line: Bytes) -> Option<Bytes> {
         let generation = self.endpoint.switch.load();
-        match Envelope::parse(line, &Limits::DEFAULT) {
-            Err(error) => Some(malformed(error)),
-            Ok(Message::Batch(items)) => self.batch(&generation, items).await,
-            Ok(Message::One(envelope)) if envelope.method() == Method::Cancelled => {
+        let number = generation.number();
+        let (line, no_room) = reserve(&generation, line);
+        match (Envelope::parse(line, &Limits::DEFAULT), no_room) {
+            (Err(error), _) => Some(malformed(error)),
+            (Ok(Message::One(envelope)), _) if envelope.method() == Method::Cancelled => {
                 self.cancel(&envelope);
                 None
             }
-            Ok(Message::One(envelope)) => match classify::era_of_body(&envelope) {
+            (Ok(Message::One(envelope)), Some(refusal)) if envelope.shape() == Shape::Request => {
+                Some(encode::refusal(&envelope.id().unwrap_or_default(), &refusal, number))
+            }
+            (Ok(Message::Batch(_)), Some(refusal)) => {
+                Some(encode::refusal(&Id::default(), &refusal, number))
+            }
+            (Ok(Message::Batch(items)), None) => self.batch(&generation, items).await,
+            (Ok(Message::One(envelope)), _) => match classify::era_of_body(&envelope) {
                 Era::Modern => self.modern(&generation, envelope).await,
                 Era::Legacy => self.legacy(&generation, envelope).await,
             },
@@ -205,7 +214,8 @@ impl Conversation {
             Ok(subscription) => subscription,
             Err(fault) => return Some(encode::fault(&id, &fault)),
         };
-        let permits = self.endpoint.take_stream().map_err(Answer::Refused);
+        let allowed = generation.stack().check_class(Class::Stream);
+        let permits = allowed.and_then(|()| self.endpoint.take_stream()).map_err(Answer::Refused);
         let permits = permits.and_then(|stream| Ok((stream, self.claim(&id, false)?)));
         let permits = match permits {
             Ok(permits) => permits,
@@ -395,6 +405,17 @@ impl Answer {
             Self::Failed(fault) => encode::fault(id, fault),
         }
     }
+}
+
+/// A line that keeps its place in the ledger of bodies, or the refusal for want of one. The line is there in any case,
+/// and what frees memory is heard even then.
+fn reserve(generation: &Generation, line: Bytes) -> (Bytes, Option<Refusal>) {
+    let stack = generation.stack();
+    let Some(mut share) = stack.body_share() else {
+        return (line, None);
+    };
+    let refusal = stack.grow_body(&mut share, line.len()).err();
+    (with_share(line, Some(share)), refusal)
 }
 
 async fn immediate(generation: &Arc<Generation>, call: Call) -> Bytes {

@@ -53,6 +53,42 @@ async fn closes_a_kept_alive_connection_that_asks_no_more() {
 }
 
 #[tokio::test]
+async fn closes_an_idle_connection_sooner_when_memory_becomes_short() {
+    let memory = calm();
+    let idle_deadline = Duration::from_secs(16);
+    let served = Served::start_within(&HttpPlan { idle_deadline, ..patient() }, &memory);
+    let mut client = served.connect().await;
+    client.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    client.answer().await;
+    let idle_since = Instant::now();
+    memory.set(MemoryLevel::Hard, 0);
+    client.end().await;
+    assert!(idle_since.elapsed() < idle_deadline / 2, "{:?}", idle_since.elapsed());
+    drop(client);
+    assert!(Served::counted(&served.stop().await, "idle", 1));
+}
+
+#[tokio::test]
+async fn the_time_of_an_idle_connection_follows_the_memory() {
+    let memory = calm();
+    let plan = |idle_ms| HttpPlan { idle_deadline: Duration::from_millis(idle_ms), ..patient() };
+    let idle_ms = |plan: &HttpPlan| {
+        let progress = Progress::new(&Deadlines::new(plan, &memory));
+        progress.sniffed(false);
+        drop(progress.began());
+        let since = super::super::progress::now_ms();
+        progress.due().map(|(due_ms, _)| due_ms.saturating_sub(since).next_multiple_of(100))
+    };
+    let parts =
+        [(1_000, 75_000, 1_500), (500, 37_500, 1_500), (100, 7_500, 1_500), (0, 2_000, 1_500)];
+    for (permille, long, short) in parts {
+        memory.set(MemoryLevel::High, permille);
+        assert_eq!(idle_ms(&plan(75_000)), Some(long), "{permille}");
+        assert_eq!(idle_ms(&plan(1_500)), Some(short), "never longer than its own");
+    }
+}
+
+#[tokio::test]
 async fn closes_a_connection_that_begins_another_head_and_does_not_complete_it() {
     let served = Served::start(&HttpPlan { head_deadline: SOON, ..patient() });
     let mut client = served.connect().await;
@@ -109,7 +145,7 @@ async fn waits_for_a_service_as_long_as_it_takes() {
 
 #[tokio::test]
 async fn a_head_is_due_at_the_same_time_however_many_bytes_dribble_in() {
-    let progress = Progress::new(&Deadlines::new(&patient()));
+    let progress = Progress::new(&Deadlines::new(&patient(), &calm()));
     progress.sniffed(false);
     let due = progress.due();
     assert!(matches!(due, Some((_, Closed::Head))));
@@ -119,7 +155,7 @@ async fn a_head_is_due_at_the_same_time_however_many_bytes_dribble_in() {
 
 #[tokio::test]
 async fn nothing_is_due_while_a_request_is_in_flight_but_what_is_to_be_read() {
-    let progress = Progress::new(&Deadlines::new(&patient()));
+    let progress = Progress::new(&Deadlines::new(&patient(), &calm()));
     progress.sniffed(false);
     let request = progress.began();
     assert_eq!(progress.due(), None);

@@ -90,8 +90,8 @@ async fn a_lost_handle_counts_as_an_abort() {
 
 #[tokio::test]
 async fn pauses_when_descriptors_run_out_and_not_when_a_client_fails() {
-    let listener = Listener::bind("public".into(), &patient()).unwrap();
-    let mut door = Door::new(listener.name, listener.connections, listener.tally);
+    let listener = Listener::bind("public".into(), &patient(), &calm()).unwrap();
+    let mut door = Door::new(listener.name, listener.connections, calm(), listener.tally);
     door.failed(&io::ErrorKind::ConnectionAborted.into());
     assert!(!door.is_paused);
     // EMFILE, which has no kind of its own.

@@ -20,7 +20,7 @@ use hyper::body::{Body, Frame, Incoming};
 use hyper::service::Service;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use profile::plan::HttpPlan;
-use protocol::{Bound, Peer};
+use protocol::{Bound, MemoryGauge, MemoryLevel, Peer};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
@@ -48,6 +48,11 @@ fn patient() -> HttpPlan {
         write_deadline: NEVER,
         heartbeat: NEVER,
     }
+}
+
+/// Plenty of memory.
+fn calm() -> Arc<MemoryGauge> {
+    Arc::default()
 }
 
 /// What the service under test tells the test, and the other way round.
@@ -124,10 +129,16 @@ struct Served {
 
 impl Served {
     fn start(plan: &HttpPlan) -> Self {
+        Self::start_within(plan, &calm())
+    }
+
+    /// The same with as much memory as there is.
+    fn start_within(plan: &HttpPlan, memory: &Arc<MemoryGauge>) -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
-        let listener =
-            metrics::with_local_recorder(&recorder, || Listener::bind("public".into(), plan))
-                .unwrap();
+        let listener = metrics::with_local_recorder(&recorder, || {
+            Listener::bind("public".into(), plan, memory)
+        })
+        .unwrap();
         let (began_sender, began) = mpsc::unbounded_channel();
         let (dropped_sender, body_dropped) = mpsc::unbounded_channel();
         let signals = Arc::new(Signals {
