@@ -4,6 +4,7 @@ mod cli;
 mod examples;
 mod http;
 mod limits;
+mod memory;
 mod misbehave;
 mod program;
 mod stdio;

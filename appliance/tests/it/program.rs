@@ -36,7 +36,7 @@ pub(crate) fn plugins() -> PathBuf {
 pub(crate) fn profile(more: &str) -> tempfile::TempPath {
     let text = format!(
         "format = 1\n[listen.public]\nhttp = {{ bind = \"127.0.0.1:0\" }}\n[control]\nbind = \"127.0.0.1:0\"\n\
-         [layer.origin]\n[layer.payload]\n[layer.concurrency]\n[layer.timeout]\n\
+         [layer.origin]\n[layer.payload]\n[layer.memory]\n[layer.concurrency]\n[layer.timeout]\n\
          [plugin.echo]\nlibrary = \"libecho.so\"\n[plugin.conformance]\nlibrary = \"libconformance.so\"\n{more}"
     );
     let mut file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a file");

@@ -211,6 +211,12 @@ impl Held {
         }
     }
 
+    /// Whether the bytes of the answer hold anything, which is to be kept for as long as they are.
+    #[must_use]
+    pub const fn has_bytes(&self) -> bool {
+        self.bytes.is_some()
+    }
+
     /// Takes over everything that `other` holds.
     pub fn absorb(&mut self, other: Self) {
         for permit in other.permits.into_iter().flatten() {
@@ -295,6 +301,7 @@ mod tests {
         let mut outer = of(3);
         outer.absorb(of(4));
         outer.absorb(Held::default());
+        assert!(outer.has_bytes() && !Held::default().has_bytes());
         assert_eq!(bound.used(), 7);
         drop(outer);
         assert_eq!(bound.used(), 0);

@@ -9,6 +9,8 @@ use futures_util::Stream;
 use hyper::body::{Body, Frame, SizeHint};
 use protocol::Held;
 
+use crate::reserved::with_held;
+
 /// Messages that go out one after another; dropping it tells their source that nobody reads any more.
 pub(crate) type Messages = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
 
@@ -31,7 +33,10 @@ impl ReplyBody {
         Self::ready(Bytes::new(), Held::default())
     }
 
-    pub(crate) fn ready(bytes: Bytes, held: Held) -> Self {
+    pub(crate) fn ready(mut bytes: Bytes, mut held: Held) -> Self {
+        if held.has_bytes() {
+            bytes = with_held(bytes, std::mem::take(&mut held));
+        }
         Self { content: Content::Ready(bytes), held }
     }
 

@@ -1,7 +1,8 @@
-//! Text that keeps its place in the ledger of bodies for as long as anybody has a piece of it.
+//! Bytes that keep what they hold, a place in the ledger of bodies first of all, for as long as anybody has a piece of
+//! them.
 
 use bytes::Bytes;
-use protocol::Share;
+use protocol::{Held, Share};
 
 /// `text`, whose bytes `share` counts until its last slice is gone.
 pub(crate) fn with_share(text: Bytes, share: Option<Share>) -> Bytes {
@@ -10,20 +11,26 @@ pub(crate) fn with_share(text: Bytes, share: Option<Share>) -> Bytes {
             // What did not declare its size reserved whole steps. Less always succeeds.
             let bytes = share.held().min(text.len());
             share.resize_anyway(bytes);
-            Bytes::from_owner(Reserved { text, _share: share })
+            Bytes::from_owner(Keeping { bytes: text, _kept: share })
         }
         None => text,
     }
 }
 
-struct Reserved {
-    text: Bytes,
-    _share: Share,
+/// `message`, which keeps `held` until the last of it was written. A body is dropped when its last frame is handed on:
+/// for a large one, long before the client has read it.
+pub(crate) fn with_held(message: Bytes, held: Held) -> Bytes {
+    Bytes::from_owner(Keeping { bytes: message, _kept: held })
 }
 
-impl AsRef<[u8]> for Reserved {
+struct Keeping<K> {
+    bytes: Bytes,
+    _kept: K,
+}
+
+impl<K> AsRef<[u8]> for Keeping<K> {
     fn as_ref(&self) -> &[u8] {
-        &self.text
+        &self.bytes
     }
 }
 

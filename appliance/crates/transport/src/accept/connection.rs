@@ -185,22 +185,24 @@ impl<D: Future<Output = ()>> Keeper<D> {
         let mut this = self.project();
         loop {
             let due = this.progress.due();
+            // However late it is due: memory may become short before.
+            let next_ms = |now_ms, due_ms: u64| due_ms.min(now_ms + this.progress.recheck_ms());
             if let Some((due_ms, guilty)) = due {
-                if due_ms <= now_ms().saturating_sub(1) {
+                let now_ms = now_ms();
+                if due_ms < now_ms {
                     return Poll::Ready(guilty);
                 }
-                if due_ms < *this.set_to_ms {
-                    *this.set_to_ms = due_ms;
-                    this.timer.as_mut().reset(instant_of(due_ms));
+                let next_ms = next_ms(now_ms, due_ms);
+                if next_ms < *this.set_to_ms {
+                    *this.set_to_ms = next_ms;
+                    this.timer.as_mut().reset(instant_of(next_ms));
                 }
             }
             if this.timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            // While nothing is due, an answer may end on another thread without a word, and memory may become short:
-            // look again later.
-            let recheck_ms = now_ms() + this.progress.recheck_ms();
-            let next_ms = due.map_or(recheck_ms, |due| due.0.min(recheck_ms));
+            // While nothing is due, an answer may end on another thread without a word: look again later.
+            let next_ms = next_ms(now_ms(), due.map_or(u64::MAX, |due| due.0));
             *this.set_to_ms = next_ms;
             this.timer.as_mut().reset(instant_of(next_ms));
         }

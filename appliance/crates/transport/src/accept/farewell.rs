@@ -43,7 +43,7 @@ const MEMORY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 retry-after: 10\r\n\
 connection: close\r\n\
 content-type: application/json\r\n\
-content-length: 199\r\n\
+content-length: 198\r\n\
 \r\n\
 {\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32017,\"message\":\"The server is short of memory; try again later.\",\
 \"data\":{\"refusal\":\"memory_exhausted\",\"layer\":\"memory\",\"scope\":\"listener\",\"retry_after_ms\":10000}}}";

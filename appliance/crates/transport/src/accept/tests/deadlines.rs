@@ -55,7 +55,7 @@ async fn closes_a_kept_alive_connection_that_asks_no_more() {
 #[tokio::test]
 async fn closes_an_idle_connection_sooner_when_memory_becomes_short() {
     let memory = calm();
-    let idle_deadline = Duration::from_secs(16);
+    let idle_deadline = Duration::from_secs(8);
     let served = Served::start_within(&HttpPlan { idle_deadline, ..patient() }, &memory);
     let mut client = served.connect().await;
     client.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;

@@ -170,6 +170,30 @@ async fn turns_connections_above_the_cap_away_and_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn turns_new_connections_away_while_memory_is_critical_and_serves_those_it_has() {
+    let memory = calm();
+    let served = Served::start_within(&patient(), &memory);
+    let mut inside = served.connect().await;
+    inside.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    inside.answer().await;
+
+    memory.set(MemoryLevel::Critical, 0);
+    let mut outside = served.connect().await;
+    outside.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let (status, headers, body) = outside.answer().await;
+    assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
+    assert!(headers.contains("retry-after: 10"), "{headers}");
+    assert!(body.contains("\"refusal\":\"memory_exhausted\""), "{body}");
+    inside.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(inside.answer().await.0, "HTTP/1.1 200 OK");
+
+    memory.set(MemoryLevel::Hard, 0);
+    let mut next = served.connect().await;
+    next.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(next.answer().await.0, "HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
 async fn a_panic_ends_its_own_connection_only() {
     let served = Served::start(&patient());
     let mut other = served.connect().await;
