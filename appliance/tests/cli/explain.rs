@@ -20,6 +20,8 @@ fn layers_stand_in_the_order_in_which_they_meet_a_request() {
         ["edge", "origin", "enforce"],
         ["edge", "pre_auth_limit", "off"],
         ["edge", "payload", "enforce"],
+        ["edge", "memory", "enforce"],
+        ["call", "memory", "enforce"],
         ["call", "rate_limit", "off"],
         ["call", "concurrency", "enforce"],
         ["call", "timeout", "shadow"],

@@ -8,6 +8,7 @@ mod file;
 mod layers;
 mod limits;
 mod listen;
+mod memory;
 mod plugin;
 mod process;
 #[path = "../it/program.rs"]
@@ -40,6 +41,13 @@ exercised! {
     "format" => file::only_its_own_format_is_read,
     "layer.concurrency.calls_max" => layers::calls_above_their_bound_are_refused,
     "layer.concurrency.mode" => layers::concurrency_refuses_counts_or_is_off,
+    "layer.memory.critical_percent" => memory::from_one_percent_on_nobody_new_comes_in,
+    "layer.memory.hard_percent" => memory::from_one_percent_on_work_is_refused,
+    "layer.memory.high_percent" => memory::from_one_percent_on_the_level_is_high,
+    "layer.memory.ledger_bytes_max" => memory::bodies_take_no_more_than_the_ledger_has,
+    "layer.memory.limit_bytes" => memory::a_process_is_measured_by_its_own_limit,
+    "layer.memory.mode" => memory::memory_refuses_counts_or_is_off,
+    "layer.memory.soft_percent" => memory::from_one_percent_on_streams_are_refused,
     "layer.origin.allowed_hosts" => layers::a_host_is_admitted_by_its_name,
     "layer.origin.allowed_origins" => layers::an_origin_is_admitted_by_its_name,
     "layer.origin.mode" => layers::origin_refuses_counts_or_is_off,
