@@ -14,7 +14,7 @@ impl Group {
     /// Makes a group with this limit; the reason why there is none.
     pub(super) fn new(limit_bytes: u64) -> Result<Self, String> {
         let own = fs::read_to_string("/proc/self/cgroup").map_err(|error| error.to_string())?;
-        let is_second = !own.lines().any(|line| line.splitn(3, ':').nth(1) == Some("memory"));
+        let is_second = !own.lines().any(|line| line.split(':').nth(1) == Some("memory"));
         let path = own.lines().find_map(|line| {
             let mut parts = line.splitn(3, ':').skip(1);
             let wanted = if is_second { "" } else { "memory" };

@@ -17,6 +17,11 @@ const UPLOAD_BYTES: usize = 16 << 20;
 const UPLOADS: usize = 1_000;
 const AT_ONCE: usize = 64;
 
+/// Tells whoever reads what the tests say.
+fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").ok();
+}
+
 /// Starts the program under a limit of the kernel's, or under one of its own where no group can be made.
 fn start() -> (Program, Option<Group>) {
     let settings = ["--set", "layer.payload.request_bytes_max=17MiB"];
@@ -25,7 +30,7 @@ fn start() -> (Program, Option<Group>) {
             (Program::start_by(group.command(&toolrack()), &profile(""), &settings), Some(group))
         }
         Err(reason) => {
-            eprintln!("skipped: the kernel's limit, for there is no control group: {reason}");
+            say(&format!("skipped: the limit of a control group, for there is none: {reason}"));
             let own = ["--set", "layer.memory.limit_bytes=512MiB"];
             (Program::start(&profile(""), &[settings, own].concat()), None)
         }
@@ -110,10 +115,10 @@ fn a_thousand_large_uploads_do_not_kill_a_small_process() {
     });
     let statuses = statuses.into_inner().expect("nobody panics with it");
     let peak_bytes = group.as_ref().and_then(Group::peak_bytes);
-    eprintln!(
+    say(&format!(
         "{statuses:?} in {:?}; {probes} probes; peak {peak_bytes:?} of {LIMIT_BYTES} bytes",
         begun.elapsed()
-    );
+    ));
     assert_eq!(statuses.values().sum::<usize>(), UPLOADS);
     assert!(statuses.keys().all(|status| [200, 413, 429, 503].contains(status)), "{statuses:?}");
     // Seven eighths of a quarter of the limit hold six of them, and what is around their text.
