@@ -211,10 +211,13 @@ impl Held {
         }
     }
 
-    /// Whether the bytes of the answer hold anything, which is to be kept for as long as they are.
+    /// How many places the bytes of the answer hold.
     #[must_use]
-    pub const fn has_bytes(&self) -> bool {
-        self.bytes.is_some()
+    pub const fn bytes(&self) -> usize {
+        match &self.bytes {
+            Some(bytes) => bytes.held(),
+            None => 0,
+        }
     }
 
     /// Takes over everything that `other` holds.
@@ -301,8 +304,7 @@ mod tests {
         let mut outer = of(3);
         outer.absorb(of(4));
         outer.absorb(Held::default());
-        assert!(outer.has_bytes() && !Held::default().has_bytes());
-        assert_eq!(bound.used(), 7);
+        assert_eq!((outer.bytes(), bound.used()), (7, 7));
         drop(outer);
         assert_eq!(bound.used(), 0);
     }

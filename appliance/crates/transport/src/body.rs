@@ -9,7 +9,7 @@ use futures_util::Stream;
 use hyper::body::{Body, Frame, SizeHint};
 use protocol::Held;
 
-use crate::reserved::with_held;
+use crate::reserved::{SMALL_BYTES, with_held};
 
 /// Messages that go out one after another; dropping it tells their source that nobody reads any more.
 pub(crate) type Messages = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
@@ -34,7 +34,7 @@ impl ReplyBody {
     }
 
     pub(crate) fn ready(mut bytes: Bytes, mut held: Held) -> Self {
-        if held.has_bytes() {
+        if held.bytes() > SMALL_BYTES {
             bytes = with_held(bytes, std::mem::take(&mut held));
         }
         Self { content: Content::Ready(bytes), held }

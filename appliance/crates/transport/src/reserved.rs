@@ -4,6 +4,9 @@
 use bytes::Bytes;
 use protocol::{Held, Share};
 
+/// What goes through the house and through a socket in one piece: not worth an allocation of its own.
+pub(crate) const SMALL_BYTES: usize = 4 << 10;
+
 /// `text`, whose bytes `share` counts until its last slice is gone.
 pub(crate) fn with_share(text: Bytes, share: Option<Share>) -> Bytes {
     match share {

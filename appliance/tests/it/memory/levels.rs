@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::start;
-use crate::program::{Answer, PATIENCE, Program, modern_headers, modern_params};
+use crate::program::{Answer, PATIENCE, Program, modern_call, modern_headers, modern_params};
 
 /// Steps that a process of this size has passed up to the last one, which it does not reach.
 fn at_level(level: &str) -> Program {
@@ -78,6 +78,16 @@ fn hard_refuses_work_and_serves_light_reads_in_both_eras() {
     assert_eq!(post("tools/list", json!({})).status, 200);
     assert_eq!(post("ping", json!({})).json()["result"], json!({}));
     assert_eq!(metric_of_level(&program), Some(3));
+}
+
+#[test]
+fn whoever_may_not_come_in_learns_nothing_of_the_memory() {
+    let program = at_level("hard");
+    let call = modern_call("echo", &json!({ "text": "x" }));
+    let headers = modern_headers("tools/call", Some("echo"));
+    let answer = program.post(&format!("Origin: http://evil.example.com\r\n{headers}"), &call);
+    assert_eq!(refusal(&answer).1, "origin_forbidden", "origin decides before memory");
+    assert_eq!(program.post(&headers, &call).status, 503);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::{ByteSize, Mode};
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// What to do with a request that there is no memory for. In `shadow`, connections and idle times are left alone as
-    /// well. Default: `enforce`.
+    /// well, and a body that does not say its size is counted for each 64 KiB. Default: `enforce`.
     pub mode: Mode,
     /// Bytes of memory that this process may use. The limits of its control groups and the memory of the machine hold
     /// besides; whatever is nearest counts. At least 16 MiB. Default: none, those others alone.

@@ -83,13 +83,18 @@ impl HttpEndpoint {
             Ok(admission) => admission,
             Err(refusal) => return answer::refusal(&Id::default(), &refusal, generation.number()),
         };
-        let (admitted, bytes_max, reserved) = match self.enter(generation, admission) {
+        let (mut admitted, bytes_max, reserved) = match self.enter(generation, admission) {
             Ok(entered) => entered,
             Err(response) => return *response,
         };
         let room = read::Room { generation: &admitted.generation, bytes_max, reserved };
         let text = match read::whole(body, room, self.body_deadline).await {
-            Ok(text) => text,
+            Ok((text, share)) => {
+                if let Some(share) = share {
+                    admitted.held.add_bytes(share);
+                }
+                text
+            }
             Err(read::ReadError::Refused(refusal)) => {
                 return answer::refusal(&Id::default(), &refusal, admitted.generation.number());
             }

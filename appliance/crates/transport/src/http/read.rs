@@ -11,7 +11,7 @@ use hyper::body::{Body, Incoming};
 use protocol::{Refusal, RefusalKind, Share};
 use runtime::Generation;
 
-use crate::reserved::with_share;
+use crate::reserved::{SMALL_BYTES, with_share};
 
 /// Why there is no body.
 pub(super) enum ReadError {
@@ -29,6 +29,14 @@ pub(super) struct Room<'g> {
 }
 
 impl Room<'_> {
+    /// The whole text with what it has reserved: a large one keeps that itself, a small one leaves it to its answer.
+    fn keep(self, text: Bytes) -> (Bytes, Option<Share>) {
+        match self.reserved {
+            Some(share) if share.held() <= SMALL_BYTES => (text, Some(share)),
+            reserved => (with_share(text, reserved), None),
+        }
+    }
+
     /// Makes room for a body that has grown to `bytes`.
     fn hold(&mut self, bytes: usize) -> Result<(), ReadError> {
         if bytes > self.bytes_max {
@@ -45,12 +53,12 @@ fn refused(refusal: Refusal) -> ReadError {
     ReadError::Refused(Box::new(refusal))
 }
 
-/// The body as one piece, which keeps its place in the ledger. A body that arrives in one frame is not copied.
+/// The body as one piece, and what is left to keep for it in the ledger. A body that arrives in one frame is not copied.
 pub(super) async fn whole(
     body: Incoming,
     room: Room<'_>,
     deadline: Duration,
-) -> Result<Bytes, ReadError> {
+) -> Result<(Bytes, Option<Share>), ReadError> {
     let mut reading = pin!(collect(body, room));
     // Most bodies are there when their head is: no timer for them.
     let first = std::future::poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await;
@@ -63,7 +71,10 @@ pub(super) async fn whole(
     }
 }
 
-async fn collect(mut body: Incoming, mut room: Room<'_>) -> Result<Bytes, ReadError> {
+async fn collect(
+    mut body: Incoming,
+    mut room: Room<'_>,
+) -> Result<(Bytes, Option<Share>), ReadError> {
     // Known and within its cap, or grown into.
     let declared = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let mut first = Bytes::new();
@@ -75,7 +86,7 @@ async fn collect(mut body: Incoming, mut room: Room<'_>) -> Result<Bytes, ReadEr
         room.hold(first.len() + rest.len() + data.len())?;
         if first.is_empty() && rest.is_empty() {
             if body.is_end_stream() {
-                return Ok(with_share(data, room.reserved));
+                return Ok(room.keep(data));
             }
             first = data;
             continue;
@@ -88,7 +99,7 @@ async fn collect(mut body: Incoming, mut room: Room<'_>) -> Result<Bytes, ReadEr
         rest.extend_from_slice(&data);
     }
     let text = if rest.is_empty() { first } else { rest.freeze() };
-    Ok(with_share(text, room.reserved))
+    Ok(room.keep(text))
 }
 
 /// Not there by the listener's `body_ms`.
