@@ -79,7 +79,7 @@ impl Stack {
     /// # Errors
     /// When it begins too many.
     pub fn admit_session(&self, principal: Principal) -> Result<(), Refusal> {
-        self.calls.layer().admit_session(principal)
+        self.calls.inner().layer().admit_session(principal)
     }
 
     /// The call stage: runs a call. Dropping the future cancels it.

@@ -38,7 +38,15 @@ impl<S> Layer<S> for MemoryCallLayer {
 #[derive(Clone, Debug)]
 pub struct MemoryCall<S> {
     gate: Gate,
-    pub(super) inner: S,
+    inner: S,
+}
+
+impl<S> MemoryCall<S> {
+    /// The service that it guards, which some ask about what is no call.
+    #[must_use]
+    pub const fn inner(&self) -> &S {
+        &self.inner
+    }
 }
 
 impl<'s, S> Service<Call> for &'s MemoryCall<S>

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use http::Request;
-use protocol::{Admission, Class, Head, MemoryLevel, Peer, Refusal, RefusalKind};
+use protocol::{Admission, Class, Head, MemoryLevel, Peer, Principal, Refusal, RefusalKind};
 use telemetry::kernel::{MemoryReading, MemoryUse};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -38,7 +38,7 @@ fn head(method: &str, mirrored: Option<&str>, declared_bytes: Option<u64>) -> He
     let (parts, ()) = request.body(()).expect("a request").into_parts();
     let address = "127.0.0.1:80".parse().expect("address");
     let peer = Peer { remote: address, local: address };
-    Head { parts, peer, listener: "public".into(), declared_bytes }
+    Head { parts, peer, principal: Principal::local(), listener: "public".into(), declared_bytes }
 }
 
 async fn admit(gate: &Gate, head: Head) -> Result<Admission, Refusal> {
@@ -79,7 +79,7 @@ async fn what_could_never_fit_is_too_large() {
     let (gate, _) = gate(Mode::Enforce, 10);
     for declared in [(896 << 10) + 1, u64::MAX] {
         let refusal = post(&gate, Some(declared)).await.expect_err("never fits");
-        assert_eq!((refusal.kind, refusal.retry_after), (RefusalKind::PayloadTooLarge, None));
+        assert_eq!((refusal.kind, refusal.retry_after()), (RefusalKind::PayloadTooLarge, None));
     }
 }
 
@@ -174,12 +174,17 @@ async fn a_refused_call_never_reaches_the_inner_service() {
     let Ok(protocol::envelope::Message::One(envelope)) = parsed else { panic!("one message") };
     let work = || {
         let client = protocol::ClientCapabilities::NONE;
-        protocol::Call::new(envelope.clone(), protocol::Revision::MODERN, client)
+        protocol::Call::new(
+            envelope.clone(),
+            protocol::Revision::MODERN,
+            client,
+            Principal::local(),
+        )
     };
     let refusal = (&service).call(work()).await.expect_err("critical");
     assert_eq!(refusal.kind, RefusalKind::MemoryExhausted);
     assert!((&service).call(call()).await.is_ok(), "a ping");
-    assert_eq!(service.inner.calls.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(service.inner().calls.load(std::sync::atomic::Ordering::Relaxed), 1);
     state.observe(&used(50));
     assert!((&service).call(work()).await.is_ok());
 }
