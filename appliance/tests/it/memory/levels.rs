@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::start;
+use super::{is_after, start};
 use crate::program::{Answer, PATIENCE, Program, modern_call, modern_headers, modern_params};
 
 /// Steps that a process of this size has passed up to the last one, which it does not reach.
@@ -31,15 +31,16 @@ fn ask(program: &Program, method: &str) -> Answer {
     program.post(&modern_headers(method, None), &message)
 }
 
-/// Status, kind, `Retry-After` and the percent.
-fn refusal(answer: &Answer) -> (u16, String, Option<&str>, u64) {
-    let data = &answer.json()["error"]["data"];
-    let kind = data["refusal"].as_str().unwrap_or_default().to_owned();
-    (answer.status, kind, answer.header("retry-after"), data["limit"].as_u64().unwrap_or_default())
+/// The kind of a refusal.
+fn kind(answer: &Answer) -> String {
+    answer.json()["error"]["data"]["refusal"].as_str().unwrap_or_default().to_owned()
 }
 
-fn refused(retry_after: &str, percent: u64) -> (u16, String, Option<&str>, u64) {
-    (503, "memory_exhausted".to_owned(), Some(retry_after), percent)
+/// Refused for want of memory, until so many seconds have passed, from so many percent on.
+fn is_short(answer: &Answer, retry_after_secs: u64, percent: u64) {
+    assert_eq!((answer.status, kind(answer).as_str()), (503, "memory_exhausted"), "{answer:?}");
+    assert!(is_after(answer.header("retry-after"), retry_after_secs), "{answer:?}");
+    assert_eq!(answer.json()["error"]["data"]["limit"], percent);
 }
 
 fn metric_of_level(program: &Program) -> Option<u64> {
@@ -49,13 +50,13 @@ fn metric_of_level(program: &Program) -> Option<u64> {
 #[test]
 fn soft_refuses_new_streams_and_serves_the_rest() {
     let program = at_level("soft");
-    assert_eq!(refusal(&ask(&program, "subscriptions/listen")), refused("2", 10));
+    is_short(&ask(&program, "subscriptions/listen"), 2, 10);
     let session = program.session("2025-11-25", json!({}));
     let get = format!(
         "GET /mcp HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n{session}",
         program.address
     );
-    assert_eq!(refusal(&program.request(&get, "")), refused("2", 10));
+    is_short(&program.request(&get, ""), 2, 10);
     assert_eq!(program.call("echo", &json!({ "text": "x" })).status, 200);
     assert_eq!(metric_of_level(&program), Some(1));
     assert_eq!(program.control("/readyz").status, 200);
@@ -64,7 +65,7 @@ fn soft_refuses_new_streams_and_serves_the_rest() {
 #[test]
 fn hard_refuses_work_and_serves_light_reads_in_both_eras() {
     let program = at_level("hard");
-    assert_eq!(refusal(&program.call("echo", &json!({ "text": "x" }))), refused("5", 12));
+    is_short(&program.call("echo", &json!({ "text": "x" })), 5, 12);
     assert_eq!(ask(&program, "tools/list").status, 200);
     let session = program.session("2025-11-25", json!({}));
     let post = |method: &str, params| {
@@ -74,7 +75,8 @@ fn hard_refuses_work_and_serves_light_reads_in_both_eras() {
         )
     };
     let call = post("tools/call", json!({ "name": "echo", "arguments": { "text": "x" } }));
-    assert_eq!(refusal(&call), refused("5", 12), "its head does not say what it is");
+    // Its head does not say what it is.
+    is_short(&call, 5, 12);
     assert_eq!(post("tools/list", json!({})).status, 200);
     assert_eq!(post("ping", json!({})).json()["result"], json!({}));
     assert_eq!(metric_of_level(&program), Some(3));
@@ -86,7 +88,7 @@ fn whoever_may_not_come_in_learns_nothing_of_the_memory() {
     let call = modern_call("echo", &json!({ "text": "x" }));
     let headers = modern_headers("tools/call", Some("echo"));
     let answer = program.post(&format!("Origin: http://evil.example.com\r\n{headers}"), &call);
-    assert_eq!(refusal(&answer).1, "origin_forbidden", "origin decides before memory");
+    assert_eq!(kind(&answer), "origin_forbidden", "origin decides before memory");
     assert_eq!(program.post(&headers, &call).status, 503);
 }
 

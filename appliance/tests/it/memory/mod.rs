@@ -36,6 +36,12 @@ fn until_reserved(program: &Program, bytes: u64) {
     }
 }
 
+/// Whether a client is told to come back after so many seconds, or a fifth later: not all at once.
+fn is_after(retry_after: Option<&str>, secs: u64) -> bool {
+    let told = retry_after.and_then(|secs| secs.parse().ok());
+    told.is_some_and(|told: u64| (secs..=(secs * 6).div_ceil(5)).contains(&told))
+}
+
 /// A call of so many bytes of text, and more.
 fn upload(kib: usize) -> Value {
     modern_call("echo", &json!({ "text": "x".repeat(kib << 10) }))
