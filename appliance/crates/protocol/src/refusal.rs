@@ -27,6 +27,8 @@ pub enum RefusalKind {
     TasksExhausted,
     /// The process is starting, draining or stopping.
     Draining,
+    /// The tool failed too often and is left alone for a while.
+    CircuitOpen,
     /// A deadline passed; the tool may have run.
     TimedOut,
     /// The plugin that owns the tool cannot serve now.
@@ -45,6 +47,7 @@ impl RefusalKind {
         Self::SessionsExhausted,
         Self::TasksExhausted,
         Self::Draining,
+        Self::CircuitOpen,
         Self::TimedOut,
         Self::PluginUnavailable,
     ];
@@ -62,6 +65,7 @@ impl RefusalKind {
             Self::SessionsExhausted => "sessions_exhausted",
             Self::TasksExhausted => "tasks_exhausted",
             Self::Draining => "draining",
+            Self::CircuitOpen => "circuit_open",
             Self::TimedOut => "timed_out",
             Self::PluginUnavailable => "plugin_unavailable",
         }
@@ -80,7 +84,7 @@ impl RefusalKind {
             | Self::PluginBusy
             | Self::SessionsExhausted
             | Self::TasksExhausted => 429,
-            Self::Draining | Self::PluginUnavailable => 503,
+            Self::Draining | Self::CircuitOpen | Self::PluginUnavailable => 503,
             // The protocol answered in time and says that the tool did not: a JSON-RPC error on 200.
             Self::TimedOut => 200,
         }
@@ -95,7 +99,7 @@ impl RefusalKind {
             Self::PluginBusy => -32012,
             Self::Overloaded => -32013,
             Self::SessionsExhausted | Self::TasksExhausted => -32014,
-            Self::PluginUnavailable => -32016,
+            Self::CircuitOpen | Self::PluginUnavailable => -32016,
             Self::Draining => -32018,
             Self::TimedOut => -32019,
         }

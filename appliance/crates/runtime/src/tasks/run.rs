@@ -111,7 +111,10 @@ impl Run {
             let result = self.round(round, Some(answers.clone()), state.cloned()).await;
             let Err(refusal) = &result else { return result };
             // Of these it is certain that the tool has not run.
-            if !matches!(refusal.kind, RefusalKind::Overloaded | RefusalKind::PluginBusy) {
+            if !matches!(
+                refusal.kind,
+                RefusalKind::Overloaded | RefusalKind::PluginBusy | RefusalKind::CircuitOpen
+            ) {
                 return result;
             }
             tokio::time::sleep(refusal.retry_after().unwrap_or(PAUSE)).await;
