@@ -5,6 +5,7 @@
 //! [`protocol::Call`]. Layers never know each other or their order: `stack` does.
 
 pub mod buckets;
+pub mod bulkhead;
 pub mod circuit_breaker;
 pub mod concurrency;
 pub mod edge;

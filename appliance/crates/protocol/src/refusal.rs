@@ -37,7 +37,7 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::OriginForbidden,
         Self::PayloadTooLarge,
         Self::BodyTooSlow,

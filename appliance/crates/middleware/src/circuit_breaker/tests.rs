@@ -287,7 +287,7 @@ fn config(mode: Mode) -> Config {
 /// A call of the tool with this number.
 fn calling(tool: u32) -> Call {
     let mut call = call();
-    call.target = Some(Target { plugin: 0, item: TargetItem::Tool(tool) });
+    call.target = Some(Target { plugin: 0, item: TargetItem::Tool(tool), runs_here: false });
     call
 }
 
