@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use middleware::{concurrency, pre_auth_limit, rate_limit};
+use middleware::{bulkhead, circuit_breaker, concurrency, pre_auth_limit, rate_limit};
 use plugin_host::Plugin;
 use profile::Plan;
 use profile::plan::LayersPlan;
@@ -23,6 +23,10 @@ pub struct Kit {
     pub rate_limit: rate_limit::State,
     /// Permits of the `concurrency` layer.
     pub concurrency: concurrency::State,
+    /// What the `circuit_breaker` layer knows of plugins and tools.
+    pub circuits: circuit_breaker::State,
+    /// Places of the `bulkhead` layer.
+    pub bulkhead: bulkhead::State,
     /// Seals and opens `requestState`.
     pub seal: Arc<Seal>,
     /// Counts and times calls.
@@ -38,6 +42,8 @@ impl Kit {
             pre_auth_limit: pre_auth_limit::State::new(&plan.layers.pre_auth_limit),
             rate_limit: rate_limit::State::new(&plan.layers.rate_limit),
             concurrency: concurrency::State::new(&plan.layers.concurrency),
+            circuits: circuit_breaker::State::new(&plan.layers.circuit_breaker),
+            bulkhead: bulkhead::State::new(),
             seal: Arc::new(seal),
             meter,
         }
@@ -47,6 +53,7 @@ impl Kit {
         self.pre_auth_limit.follow(&layers.pre_auth_limit);
         self.rate_limit.follow(&layers.rate_limit);
         self.concurrency.follow(&layers.concurrency);
+        self.circuits.follow(&layers.circuit_breaker);
     }
 
     /// What the layers hold at the moment, for metrics.

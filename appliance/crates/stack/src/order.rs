@@ -1,6 +1,8 @@
 //! The one order of the layers: cheapest refusal first.
 
-use middleware::{concurrency, origin, payload, pre_auth_limit, rate_limit, timeout};
+use middleware::{
+    bulkhead, circuit_breaker, concurrency, origin, payload, pre_auth_limit, rate_limit, timeout,
+};
 
 /// Every layer with the stage in which it decides, outermost first. A layer with two halves stands twice.
 ///
@@ -13,6 +15,8 @@ pub const ORDER: &[(&str, &str)] = &[
     (payload::NAME, "edge"),
     (rate_limit::NAME, "call"),
     (concurrency::NAME, "call"),
+    (circuit_breaker::NAME, "call"),
     (timeout::NAME, "call"),
+    (bulkhead::NAME, "call"),
     (payload::NAME, "answer"),
 ];

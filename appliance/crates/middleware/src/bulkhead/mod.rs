@@ -46,7 +46,7 @@ use state::Cell;
 use waiting::{TooLate, Waiting};
 
 pub use config::Config;
-pub use state::{PluginReport, State, Stuck};
+pub use state::{PlaceReport, State, Stuck};
 
 /// The layer's name.
 pub const NAME: &str = "bulkhead";

@@ -104,7 +104,7 @@ pub struct Stuck {
 
 /// The places of a plugin at one moment.
 #[derive(Clone, Debug)]
-pub struct PluginReport {
+pub struct PlaceReport {
     /// The plugin.
     pub plugin: Arc<str>,
     /// How many calls it may have at once.
@@ -197,9 +197,9 @@ impl State {
 
     /// Every plugin, in the order of names.
     #[must_use]
-    pub fn report(&self) -> Vec<PluginReport> {
+    pub fn report(&self) -> Vec<PlaceReport> {
         let shared = self.0.lock();
-        let report = |compartment: &Arc<Compartment>| PluginReport {
+        let report = |compartment: &Arc<Compartment>| PlaceReport {
             plugin: Arc::clone(&compartment.name),
             limit: compartment.gate.limit(),
             used: compartment.gate.inside(),

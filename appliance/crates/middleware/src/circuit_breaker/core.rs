@@ -311,18 +311,19 @@ impl Core {
         self.word.load(Relaxed) >> 1
     }
 
-    /// Decides for `owner` until a time. `false`, and nothing changes, while somebody else decides.
+    /// Decides for `owner` until a time, and says whether that is news. `None`, and nothing changes, while somebody else
+    /// decides.
     pub(super) fn force(
         &self,
         is_open: bool,
         owner: &Arc<str>,
         now_ms: u64,
         until_ms: u64,
-    ) -> bool {
+    ) -> Option<bool> {
         let mut inner = self.inner.lock();
         let before = inner.force.take_if(|force| force.until_ms <= now_ms || force.owner == *owner);
         if inner.force.is_some() {
-            return false;
+            return None;
         }
         let is_news = before.is_none_or(|before| before.is_open != is_open);
         if matches!(inner.natural, Natural::HalfOpen { .. }) {
@@ -333,7 +334,7 @@ impl Core {
         if is_news {
             self.show(&mut inner);
         }
-        true
+        Some(is_news)
     }
 
     /// Ends what `owner` decided.

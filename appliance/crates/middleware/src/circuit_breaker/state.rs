@@ -107,12 +107,19 @@ impl State {
         let Some(core) = self.find(plugin, tool) else { return false };
         let now_ms = self.now_ms();
         let until_ms = now_ms.saturating_add(lasts.as_millis() as u64);
-        let is_taken = core.force(forced == Forced::Open, owner, now_ms, until_ms);
-        if is_taken {
-            let state = if forced == Forced::Open { "open" } else { "closed" };
-            tracing::debug!(layer = NAME, plugin, tool, owner = &**owner, state, "Circuit forced.");
+        let is_news = core.force(forced == Forced::Open, owner, now_ms, until_ms);
+        if is_news == Some(true) {
+            let circuit = if forced == Forced::Open { "open" } else { "closed" };
+            tracing::warn!(
+                layer = NAME,
+                plugin,
+                tool,
+                owner = &**owner,
+                circuit,
+                "Circuit forced."
+            );
         }
-        is_taken
+        is_news.is_some()
     }
 
     /// Ends what `owner` decided for a circuit.

@@ -178,7 +178,8 @@ impl StateMachineTest for Machine {
             Step::Wait(ms) => driven.now_ms += ms,
             Step::Force(is_open, lasts_ms) => {
                 let until_ms = driven.now_ms + lasts_ms;
-                assert!(driven.core.force(is_open, &driven.owner, driven.now_ms, until_ms));
+                let forced = driven.core.force(is_open, &driven.owner, driven.now_ms, until_ms);
+                assert!(forced.is_some());
             }
             Step::Release => driven.core.release(&driven.owner),
         }
@@ -262,11 +263,12 @@ fn never_lets_more_probes_pass_at_once_than_allowed_from_many_threads() {
 fn a_decision_of_another_owner_stands_until_its_time() {
     let core = Core::new(WINDOW, 7);
     let (operator, house): (Arc<str>, Arc<str>) = ("operator".into(), "house".into());
-    assert!(core.force(false, &operator, 0, 100));
-    assert!(!core.force(true, &house, 50, 500));
+    assert_eq!(core.force(false, &operator, 0, 90), Some(true));
+    assert_eq!(core.force(false, &operator, 20, 100), Some(false), "prolonged");
+    assert_eq!(core.force(true, &house, 50, 500), None);
     core.release(&house);
     assert_eq!(core.look(&RULES, 99).0, Phase::ForcedClosed);
-    assert!(core.force(true, &house, 100, 500));
+    assert_eq!(core.force(true, &house, 100, 500), Some(true));
     assert_eq!(core.admit(&RULES, 200), Err(300));
     assert_eq!(core.look(&RULES, 500).0, Phase::Closed);
 }
