@@ -6,7 +6,7 @@ use crate::program::{Answer, Program, modern_call, modern_headers};
 use crate::wire::{Connection, echo, refusal, serve};
 
 /// Does what a layer refuses in each of its modes: `enforce` refuses it, `shadow` counts it, `off` does neither.
-fn in_each_mode(layer: &str, more: &[&str], act: impl Fn(&Program) -> Answer) {
+pub(crate) fn in_each_mode(layer: &str, more: &[&str], act: impl Fn(&Program) -> Answer) {
     for (mode, is_refused, counted) in [("enforce", 1, 0), ("shadow", 0, 1), ("off", 0, 0)] {
         let program = serve(&[more, &[&format!("layer.{layer}.mode={mode}")]].concat());
         let answer = act(&program).json();
