@@ -6,5 +6,6 @@ mod http;
 mod limits;
 mod misbehave;
 mod program;
+mod sick;
 mod stdio;
 mod tasks;
