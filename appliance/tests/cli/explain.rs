@@ -22,7 +22,9 @@ fn layers_stand_in_the_order_in_which_they_meet_a_request() {
         ["edge", "payload", "enforce"],
         ["call", "rate_limit", "off"],
         ["call", "concurrency", "enforce"],
+        ["call", "circuit_breaker", "enforce"],
         ["call", "timeout", "shadow"],
+        ["call", "bulkhead", "enforce"],
         ["answer", "payload", "enforce"],
     ];
     assert_eq!(rows, expected);
