@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::layers::in_each_mode;
 use crate::program::{Program, modern_call, modern_headers};
-use crate::wire::{Connection, posted, refusal, serve, until_metric};
+use crate::wire::{Connection, check, posted, refusal, serve, until_metric};
 
 const QUEUED: &str = "toolrack_bound_used{bound=\"bulkhead_queue\",scope=\"conformance\"}";
 const AT_WORK: &str = "toolrack_bound_used{bound=\"bulkhead_calls\",scope=\"conformance\"}";
@@ -78,6 +78,9 @@ pub(crate) fn so_many_calls_wait_besides() {
 }
 
 pub(crate) fn so_many_calls_of_one_tool_are_at_work_at_once() {
+    let (is_good, said) = check(&["plugin.conformance.tool.any.concurrent_calls=17"]);
+    let expected = "plugin.conformance.tool.any.concurrent_calls: 17 is outside of 1 to 16";
+    assert!(!is_good && said.contains(expected), "{said}");
     for calls in 1..=2 {
         let at_once = calls.to_string();
         let program = bounded(&[

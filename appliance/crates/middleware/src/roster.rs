@@ -100,3 +100,34 @@ pub(crate) fn scope(plugin: &str, tool: Option<&str>) -> String {
         None => format!("plugin:{plugin}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_stands_for_itself_and_everything_else_for_its_plugin() {
+        let places = Places { concurrent_calls: 1, queue_calls: 0 };
+        let unit = |plugin, tool: Option<&str>| Unit {
+            plugin,
+            tool: tool.map(Into::into),
+            deadline: Duration::from_secs(1),
+            places,
+        };
+        let roster = Roster::new(
+            vec![("one".into(), places), ("two".into(), places)],
+            vec![unit(0, Some("a")), unit(1, Some("b")), unit(0, Some("c"))],
+            vec![unit(0, None), unit(1, None)],
+        );
+        let found = |plugin, item| {
+            let unit =
+                &roster.units()[roster.index().of(Target { plugin, item, runs_here: false })];
+            (&**roster.plugin_of(unit), unit.tool.as_deref())
+        };
+        assert_eq!(found(1, TargetItem::Tool(1)), ("two", Some("b")));
+        assert_eq!(found(0, TargetItem::Tool(2)), ("one", Some("c")));
+        for item in [TargetItem::Prompt(7), TargetItem::Resource(0), TargetItem::Completer] {
+            assert_eq!(found(1, item), ("two", None));
+        }
+    }
+}

@@ -305,11 +305,11 @@ impl Plugin {
         own.copied().unwrap_or(limits.deadline)
     }
 
-    /// Whether calls of a tool, by its place in the description, are made on the thread that asks for them. A tool that
-    /// broke its promise not to block is moved.
+    /// Whether a tool that promised not to block has kept it so far, by its place in the description. One that broke it
+    /// runs on the plugin's own threads.
     #[must_use]
-    pub fn runs_here(&self, tool: u32) -> bool {
-        self.mode(&Item::Tool(tool)) == ExecMode::Nonblocking
+    pub fn keeps_promise(&self, tool: u32) -> bool {
+        self.promises.get(tool as usize).is_some_and(|promise| !promise.is_broken())
     }
 
     /// Ends the plugin: no new calls, running ones until `deadline`. Blocks.

@@ -12,8 +12,9 @@ pub struct Config {
     /// What to do with a call beyond `concurrent_calls` and `queue_calls` of its plugin or its tool. Default:
     /// `enforce`.
     pub mode: Mode,
-    /// Longest that a call waits for its turn in milliseconds, within its deadline: then 429 with `Retry-After`. From 1
-    /// to 600000. Default: 1000, since who waits longer is better told when to come back.
+    /// Longest that a call waits for its turn in milliseconds, within its deadline: then 429 with `Retry-After`. Tasks
+    /// wait until their own deadline. From 1 to 600000. Default: 1000, since who waits longer is better told when to come
+    /// back.
     pub queue_wait_ms: u64,
 }
 

@@ -94,11 +94,11 @@ impl BulkheadLayer {
                 }
                 Ok(Turn::Now(Some(lend(cell, None))))
             }
-            Some(cell) => self.enter(cell, call.deadline),
+            Some(cell) => self.enter(cell, call),
         }
     }
 
-    fn enter(&self, cell: &Arc<Cell>, deadline: Option<Instant>) -> Result<Turn, Refusal> {
+    fn enter(&self, cell: &Arc<Cell>, call: &Call) -> Result<Turn, Refusal> {
         let before = cell.gate.enter();
         if let Some(before) = before
             && cell.compartment.gate.enter().is_some()
@@ -107,8 +107,12 @@ impl BulkheadLayer {
             let is_filling = (before as usize + 1) * 2 > cell.gate.limit();
             return Ok(Turn::Now(Some(lend(cell, is_filling.then(Instant::now)))));
         }
-        let until = Instant::now() + self.queue_wait;
-        let until = deadline.map_or(until, |deadline| deadline.min(until));
+        let until = match call.deadline {
+            // Nobody waits for a task: it has the time that it has.
+            Some(deadline) if call.is_task => deadline,
+            Some(deadline) => deadline.min(Instant::now() + self.queue_wait),
+            None => Instant::now() + self.queue_wait,
+        };
         match Waiting::begin(cell, before.is_some(), until) {
             Some(waiting) => Ok(Turn::Later(waiting)),
             None => self.refuse(cell).map(|()| Turn::Now(None)),

@@ -111,7 +111,8 @@ impl CircuitBreakerLayer {
 }
 
 fn refusal(circuit: &Circuit, left: Duration) -> Refusal {
-    let message = "This failed too often and is left alone for a while; try again later.";
+    let message =
+        "This failed too often, or does not end, and is left alone for a while; try again later.";
     let scope = scope(&circuit.plugin, circuit.tool.as_deref());
     Refusal::new(RefusalKind::CircuitOpen, NAME, scope, message).with_retry_after(left)
 }

@@ -16,7 +16,7 @@ impl Catalogue {
                 let tool = self.tools.get(number)?;
                 let Place { plugin, index } = tool.place;
                 let runs_here =
-                    tool.mode == ExecMode::Nonblocking && self.plugin(plugin)?.runs_here(index);
+                    tool.mode == ExecMode::Nonblocking && self.plugin(plugin)?.keeps_promise(index);
                 Some(Target { plugin, item: TargetItem::Tool(number), runs_here })
             }
             Method::PromptsGet => {
