@@ -250,3 +250,26 @@ fn names_a_wait_that_is_out_of_its_range() {
         assert_eq!(Config { queue_wait_ms, ..Config::default() }.problems().len(), 1);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn asks_to_come_back_when_a_place_may_be_free_by_the_mean_time_of_calls() {
+    let state = State::new();
+    let kept = Kept::default();
+    let roster = roster(places(1, 1), places(1, 1));
+    let layer = BulkheadLayer::new(&config(Mode::Enforce), &roster, &state);
+    // A call that took ten seconds, and one in a hundred of that mean that took none.
+    for (took, expected_secs) in [(10, 20..=20), (0, 19..=20)] {
+        let cell = &layer.cells[0];
+        assert!(cell.gate.enter().is_some() && cell.compartment.gate.enter().is_some());
+        let begun = Instant::now().checked_sub(Duration::from_secs(took));
+        drop(lend(cell, Some(begun.expect("the machine runs for longer"))));
+        let service = layer.layer(keeping(&kept));
+        assert!((&service).call(calling(0)).await.is_ok());
+        let queued = (&service).call(calling(0));
+        let refusal = (&service).call(calling(0)).await.expect_err("one waits already");
+        let after = refusal.retry_after.expect("it says when");
+        assert!(expected_secs.contains(&after.as_secs()), "{after:?}");
+        drop(queued);
+        drop_first(&kept);
+    }
+}
