@@ -111,8 +111,8 @@ pub(crate) fn a_circuit_stays_open_for_so_long() {
         let program = start(&[("calls_min", "1"), ("open_ms", &open_ms.to_string())]);
         assert!(!passes_after(&program, &[false]));
         let left_ms = stays_away_ms(&large(&program, true)).expect("open");
-        // A tenth more or less, and what has passed.
-        assert!((open_ms / 2..=open_ms * 11 / 10).contains(&left_ms), "{left_ms}");
+        // A tenth more or less, what has passed, and a fifth more to keep clients apart.
+        assert!((open_ms / 2..=open_ms * 14 / 10).contains(&left_ms), "{left_ms}");
     }
 }
 

@@ -267,7 +267,7 @@ async fn asks_to_come_back_when_a_place_may_be_free_by_the_mean_time_of_calls() 
         assert!((&service).call(calling(0)).await.is_ok());
         let queued = (&service).call(calling(0));
         let refusal = (&service).call(calling(0)).await.expect_err("one waits already");
-        let after = refusal.retry_after.expect("it says when");
+        let after = refusal.retry_after().expect("it says when");
         assert!(expected_secs.contains(&after.as_secs()), "{after:?}");
         drop(queued);
         drop_first(&kept);
