@@ -133,8 +133,9 @@ pub(crate) fn no_circuit_stays_open_for_longer() {
     assert!(longest_ms(&start("2"), 30, &mut again, calls) <= 3);
 }
 
-/// A call of a tool that never answers; the plugin has it.
+/// A probe of a tool that never answers; the plugin has it.
 fn hanging(program: &Program) -> Connection {
+    until_metric(program, &format!("{} 2", phase("never")));
     let call = modern_call("never", &json!({}));
     let call = posted(program, &modern_headers("tools/call", Some("never")), &call);
     let hanging = Connection::with(program, &call);
