@@ -24,7 +24,9 @@ fn layers_stand_in_the_order_in_which_they_meet_a_request() {
         ["call", "memory", "enforce"],
         ["call", "rate_limit", "off"],
         ["call", "concurrency", "enforce"],
+        ["call", "circuit_breaker", "enforce"],
         ["call", "timeout", "shadow"],
+        ["call", "bulkhead", "enforce"],
         ["answer", "payload", "enforce"],
     ];
     assert_eq!(rows, expected);

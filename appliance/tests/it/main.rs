@@ -7,5 +7,6 @@ mod limits;
 mod memory;
 mod misbehave;
 mod program;
+mod sick;
 mod stdio;
 mod tasks;

@@ -3,6 +3,8 @@
 //! One table names, for each key, the test that starts the program with the key at one value and at another and sees
 //! the difference from outside. A key without a test, and a test of what is no key, fail.
 
+mod bulkhead;
+mod circuit_breaker;
 mod control;
 mod file;
 mod layers;
@@ -39,6 +41,21 @@ exercised! {
     "control.bind" => control::bind_says_where_operators_come_in,
     "extends" => file::a_profile_begins_with_the_one_that_it_extends,
     "format" => file::only_its_own_format_is_read,
+    "layer.bulkhead.mode" => bulkhead::bulkhead_refuses_counts_or_is_off,
+    "layer.bulkhead.queue_wait_ms" => bulkhead::a_call_waits_for_its_turn_for_so_long,
+    "layer.circuit_breaker.calls_min" => circuit_breaker::fewer_calls_are_not_judged,
+    "layer.circuit_breaker.failure_percent" => circuit_breaker::a_share_of_failures_opens,
+    "layer.circuit_breaker.half_open_ms" =>
+        circuit_breaker::probes_that_do_not_come_back_open_it_again,
+    "layer.circuit_breaker.mode" => circuit_breaker::circuit_breaker_refuses_counts_or_is_off,
+    "layer.circuit_breaker.open_max_ms" => circuit_breaker::no_circuit_stays_open_for_longer,
+    "layer.circuit_breaker.open_ms" => circuit_breaker::a_circuit_stays_open_for_so_long,
+    "layer.circuit_breaker.probes_max" => circuit_breaker::so_many_probes_pass_at_once,
+    "layer.circuit_breaker.probes_needed" => circuit_breaker::so_many_probes_close,
+    "layer.circuit_breaker.slow_deadline_percent" =>
+        circuit_breaker::a_part_of_its_deadline_makes_a_call_slow,
+    "layer.circuit_breaker.slow_percent" => circuit_breaker::a_share_of_slow_calls_opens,
+    "layer.circuit_breaker.window_calls" => circuit_breaker::so_many_of_the_last_calls_are_judged,
     "layer.concurrency.calls_max" => layers::calls_above_their_bound_are_refused,
     "layer.concurrency.mode" => layers::concurrency_refuses_counts_or_is_off,
     "layer.memory.critical_percent" => memory::from_one_percent_on_nobody_new_comes_in,
@@ -87,14 +104,18 @@ exercised! {
     "plugin.NAME.config" => plugin::config_reaches_the_plugin,
     "plugin.NAME.isolation" => plugin::isolation_is_inline_and_nothing_else,
     "plugin.NAME.library" => plugin::library_says_which_tools_there_are,
-    "plugin.NAME.limits.concurrent_calls" => plugin::calls_above_its_own_bound_are_refused,
+    "plugin.NAME.limits.concurrent_calls" => bulkhead::so_many_calls_are_at_work_at_once,
     "plugin.NAME.limits.deadline_ms" => plugin::a_call_ends_at_the_deadline_of_its_plugin,
     "plugin.NAME.limits.overrun_us" => plugin::a_tool_that_holds_its_thread_for_longer_is_counted,
     "plugin.NAME.limits.overruns_max" => plugin::a_tool_that_overruns_so_often_is_moved,
-    "plugin.NAME.limits.queue_calls" => plugin::so_many_calls_wait_besides,
+    "plugin.NAME.limits.queue_calls" => bulkhead::so_many_calls_wait_besides,
     "plugin.NAME.limits.response_bytes_max" =>
         plugin::a_result_above_the_cap_of_its_plugin_is_an_error,
     "plugin.NAME.limits.threads_max" => plugin::blocking_calls_share_so_many_threads,
+    "plugin.NAME.tool.NAME.concurrent_calls" =>
+        bulkhead::so_many_calls_of_one_tool_are_at_work_at_once,
+    "plugin.NAME.tool.NAME.deadline_ms" => bulkhead::a_call_ends_at_the_deadline_of_its_tool,
+    "plugin.NAME.tool.NAME.queue_calls" => bulkhead::so_many_calls_of_one_tool_wait_besides,
     "process.worker_threads" => process::so_many_threads_serve_clients,
     "request_state.key.env" => request_state::the_key_may_be_an_environment_variable,
     "request_state.key.file" => request_state::the_key_may_be_a_file,

@@ -2,11 +2,8 @@
 
 use serde_json::json;
 
-use crate::program::{Piped, Program, modern_call, modern_headers, plugins};
-use crate::wire::{
-    Connection, ask, check, echo, metric, posted, refusal, serve, serve_with, text, threads, until,
-    until_metric,
-};
+use crate::program::{Piped, Program, modern_call, plugins};
+use crate::wire::{ask, check, echo, metric, refusal, serve, serve_with, text, threads, until};
 
 /// Serves with one more bound of a plugin.
 fn limited(plugin: &str, limits: &[(&str, &str)]) -> Program {
@@ -47,33 +44,6 @@ pub(crate) fn config_reaches_the_plugin() {
         let program = serve_with(&format!("{plugin}{:?}\n", folder.path()), &[]);
         let read = program.call("read_file", &json!({ "path": "file.txt" })).json();
         assert_eq!(text(&read), *content);
-    }
-}
-
-pub(crate) fn calls_above_its_own_bound_are_refused() {
-    for (calls, expected) in [("1", (429, "plugin_busy")), ("2", (200, ""))] {
-        let program = limited("conformance", &[("concurrent_calls", calls), ("queue_calls", "0")]);
-        let _waiting = Connection::waiting(&program);
-        let (status, kind) = refusal(&program.call("test_simple_text", &json!({})));
-        assert_eq!((status, kind.as_str()), expected);
-    }
-}
-
-pub(crate) fn so_many_calls_wait_besides() {
-    for waiting in 0..=1 {
-        let queue_calls = waiting.to_string();
-        let limits = [("concurrent_calls", "1"), ("queue_calls", queue_calls.as_str())];
-        let program = limited("conformance", &limits);
-        let mut calls = vec![Connection::waiting(&program)];
-        let name = "test_cancellation";
-        let call = modern_call(name, &json!({ "mark": "another" }));
-        let call = posted(&program, &modern_headers("tools/call", Some(name)), &call);
-        calls.extend((0..waiting).map(|_| Connection::with(&program, &call)));
-        let taken = calls.len();
-        let series = "toolrack_plugin_calls_in_flight{plugin=\"conformance\"}";
-        until_metric(&program, &format!("{series} {taken}"));
-        let refused = program.call("test_simple_text", &json!({}));
-        assert_eq!(refusal(&refused), (429, "plugin_busy".to_owned()));
     }
 }
 

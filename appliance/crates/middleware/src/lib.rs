@@ -5,6 +5,8 @@
 //! [`protocol::Call`]. Layers never know each other or their order: `stack` does.
 
 pub mod buckets;
+pub mod bulkhead;
+pub mod circuit_breaker;
 pub mod concurrency;
 pub mod edge;
 pub mod memory;
@@ -13,10 +15,12 @@ pub mod origin;
 pub mod payload;
 pub mod pre_auth_limit;
 pub mod rate_limit;
+pub mod roster;
 pub mod size;
 #[cfg(test)]
 mod testing;
 pub mod timeout;
 
 pub use mode::Mode;
+pub use roster::Roster;
 pub use size::ByteSize;

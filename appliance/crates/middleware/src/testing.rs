@@ -24,7 +24,7 @@ pub(crate) fn call_of_tool(name: &str) -> Call {
     let mut call = call_of(format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{name}"}}}}"#
     ));
-    call.target = Some(Target { plugin: 0, item: TargetItem::Tool(0) });
+    call.target = Some(Target { plugin: 0, item: TargetItem::Tool(0), runs_here: false });
     call
 }
 

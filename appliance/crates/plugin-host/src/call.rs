@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use protocol::{Outcome, Refusal, RefusalKind};
 use tokio::time::Sleep;
@@ -27,21 +27,24 @@ pub struct PendingCall {
     plugin: Arc<Plugin>,
     handle: u64,
     asked: Asked,
-    /// The plugin's own deadline, when it comes before the call's.
-    deadline: Option<Instant>,
+    times: Times,
     // Made at the first wait: whoever completes at once needs no timer.
     sleep: Option<Pin<Box<Sleep>>>,
     is_over: bool,
 }
 
+/// When a call is due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    /// When the work is late, whoever watches it.
+    pub(crate) due: Instant,
+    /// The plugin's own deadline, when it comes before the call's; and how long that is.
+    pub(crate) own: Option<(Instant, Duration)>,
+}
+
 impl PendingCall {
-    pub(crate) fn new(
-        plugin: Arc<Plugin>,
-        handle: u64,
-        asked: Asked,
-        deadline: Option<Instant>,
-    ) -> Self {
-        Self { plugin, handle, asked, deadline, sleep: None, is_over: false }
+    pub(crate) fn new(plugin: Arc<Plugin>, handle: u64, asked: Asked, times: Times) -> Self {
+        Self { plugin, handle, asked, times, sleep: None, is_over: false }
     }
 
     fn take(&mut self) -> Option<Result<Outcome, Refusal>> {
@@ -53,17 +56,19 @@ impl PendingCall {
     fn give_up(&mut self) {
         self.is_over = true;
         if self.plugin.slots().give_up(self.handle) {
+            if Instant::now() >= self.times.due {
+                self.plugin.slots().mark_stuck(self.handle);
+            }
             self.plugin.control().send(Control::Cancel(self.handle));
         }
     }
 
-    fn timed_out(&mut self) -> Refusal {
+    fn timed_out(&mut self, limit: Duration) -> Refusal {
         self.give_up();
         self.plugin.counters().timeouts.fetch_add(1, Relaxed);
-        let limit = self.plugin.limits().deadline.as_millis() as u64;
         let scope = format!("plugin:{}", self.plugin.name());
         Refusal::new(RefusalKind::TimedOut, "plugin", scope, "The tool did not finish in time.")
-            .with_limit(limit)
+            .with_limit(limit.as_millis() as u64)
     }
 }
 
@@ -80,13 +85,13 @@ impl Future for PendingCall {
         if let Some(result) = this.take() {
             return Poll::Ready(result);
         }
-        let Some(deadline) = this.deadline else {
+        let Some((deadline, limit)) = this.times.own else {
             return Poll::Pending;
         };
         let sleep =
             this.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
         match sleep.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(this.timed_out())),
+            Poll::Ready(()) => Poll::Ready(Err(this.timed_out(limit))),
             Poll::Pending => Poll::Pending,
         }
     }

@@ -16,7 +16,7 @@ use protocol::{Call, Method, Outcome, Param, Refusal, RefusalKind};
 use tokio::sync::oneshot;
 
 use crate::buffer::Buffers;
-use crate::call::{Invocation, PendingCall};
+use crate::call::{Invocation, PendingCall, Times};
 use crate::core::{Core, Job};
 use crate::create::{START_DEADLINE, create, destroy_by, start_run};
 use crate::describe::{self, Described, ExecMode};
@@ -235,19 +235,15 @@ impl Plugin {
     }
 
     /// Calls an item. Calls of non-blocking tools are made on this very thread and usually come back ready.
-    pub fn call(self: &Arc<Self>, item: Item, call: Call) -> Invocation {
+    pub fn call(self: &Arc<Self>, item: Item, mut call: Call) -> Invocation {
         let asked = asked(&call);
-        // The plugin's limit is for calls that somebody waits for; a task comes with its own.
-        let task_deadline = call.deadline.filter(|_| call.is_task);
-        let own_deadline =
-            task_deadline.unwrap_or_else(|| Instant::now() + self.settings.limits.deadline);
-        let is_sooner = call.deadline.is_none_or(|deadline| own_deadline < deadline);
+        let times = self.times(&item, &call);
         let listener = Listener {
             events: call.events.clone(),
             wants_progress: call.wants_progress(),
             log_level: call.log_level,
         };
-        let Some(handle) = self.slots().open(listener) else {
+        let Some(handle) = self.slots().open(listener, call.lease.take()) else {
             return Invocation::Ready(Err(self.busy()));
         };
         // After the call was counted: `stop` marks first and counts then, so one of the two sees the other.
@@ -255,17 +251,10 @@ impl Plugin {
             self.slots().free(handle);
             return Invocation::Ready(Err(outcome::unavailable(&self.settings.name)));
         }
-        let deadline = call.deadline.map_or(own_deadline, |deadline| deadline.min(own_deadline));
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = times.due.saturating_duration_since(Instant::now());
         let job = Job { handle, call, item, deadline_ns: monotonic_ns() + left.as_nanos() as u64 };
-        let pending = |plugin: &Arc<Self>| {
-            PendingCall::new(
-                Arc::clone(plugin),
-                handle,
-                asked.clone(),
-                is_sooner.then_some(own_deadline),
-            )
-        };
+        let pending =
+            |plugin: &Arc<Self>| PendingCall::new(Arc::clone(plugin), handle, asked.clone(), times);
         match self.mode(&job.item) {
             ExecMode::Nonblocking => {
                 self.enter_here(&job);
@@ -289,6 +278,38 @@ impl Plugin {
                 Invocation::Pending(pending)
             }
         }
+    }
+
+    /// When a call is due. The plugin's limits are for calls that somebody waits for; a task comes with its own.
+    fn times(&self, item: &Item, call: &Call) -> Times {
+        if let Some(due) = call.deadline.filter(|_| call.is_task) {
+            return Times { due, own: None };
+        }
+        let limit = self.deadline_of(item);
+        let own = Instant::now() + limit;
+        match call.deadline {
+            Some(due) if due <= own => Times { due, own: None },
+            _ => Times { due: own, own: Some((own, limit)) },
+        }
+    }
+
+    fn deadline_of(&self, item: &Item) -> Duration {
+        let limits = &self.settings.limits;
+        let Item::Tool(index) = item else { return limits.deadline };
+        if limits.tool_deadlines.is_empty() {
+            return limits.deadline;
+        }
+        let described = self.described.load();
+        let tool = described.tools.get(*index as usize);
+        let own = tool.and_then(|tool| limits.tool_deadlines.get(tool.name.as_str()));
+        own.copied().unwrap_or(limits.deadline)
+    }
+
+    /// Whether a tool that promised not to block has kept it so far, by its place in the description. One that broke it
+    /// runs on the plugin's own threads.
+    #[must_use]
+    pub fn keeps_promise(&self, tool: u32) -> bool {
+        self.promises.get(tool as usize).is_some_and(|promise| !promise.is_broken())
     }
 
     /// Ends the plugin: no new calls, running ones until `deadline`. Blocks.

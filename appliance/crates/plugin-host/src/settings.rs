@@ -1,5 +1,6 @@
 //! What a plugin is started with.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,8 @@ pub struct Limits {
     pub queue_calls: usize,
     /// Longest that one call may take.
     pub deadline: Duration,
+    /// The same for single tools, by name.
+    pub tool_deadlines: HashMap<Box<str>, Duration>,
     /// Largest result.
     pub response_bytes_max: usize,
     /// Threads for blocking items.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crossbeam_queue::ArrayQueue;
 use parking_lot::Mutex;
 use plugin_abi::{CallHandle, E_CANCELLED, E_STALE, OK, Rc};
-use protocol::{Event, EventSender, LogLevel};
+use protocol::{Event, EventSender, Lease, LogLevel};
 
 /// What a plugin gave as the end of a call: taken over, not yet believed.
 #[derive(Debug)]
@@ -59,6 +59,8 @@ pub(crate) struct BadResult(pub(crate) &'static str);
 struct Slot {
     serial: u32,
     state: State,
+    /// Given back with the place.
+    lease: Option<Lease>,
 }
 
 /// What happened in a plugin, counted.
@@ -145,8 +147,9 @@ impl Slots {
             // As many places as numbers: never full.
             free.push(index).ok();
         }
-        let slots =
-            (0..count).map(|_| Mutex::new(Slot { serial: 1, state: State::Free })).collect();
+        let slots = (0..count)
+            .map(|_| Mutex::new(Slot { serial: 1, state: State::Free, lease: None }))
+            .collect();
         Self { slots, free, counters }
     }
 
@@ -154,10 +157,11 @@ impl Slots {
         self.slots.len()
     }
 
-    /// Opens a call; `None` when every place is taken.
-    pub(crate) fn open(&self, listener: Listener) -> Option<CallHandle> {
+    /// Opens a call and keeps its lease until the place is free again; `None` when every place is taken.
+    pub(crate) fn open(&self, listener: Listener, lease: Option<Lease>) -> Option<CallHandle> {
         let index = self.free.pop()?;
         let mut slot = self.slots[index as usize].lock();
+        slot.lease = lease;
         slot.state = State::Open { listener, waker: None, last_progress: f64::NEG_INFINITY };
         self.counters.calls.fetch_add(1, Relaxed);
         // In one order with the mark of a stopped plugin, see `Plugin::call`.
@@ -179,10 +183,13 @@ impl Slots {
         slot.state = State::Free;
         // Zero is no call.
         slot.serial = slot.serial.wrapping_add(1).max(1);
+        let lease = slot.lease.take();
         drop(slot);
         // Release: whoever sees that no call is left sees everything that the plugin did in it.
         self.counters.in_flight.fetch_sub(1, Release);
         self.free.push(index).ok();
+        // Last: whoever gets its place finds one here.
+        drop(lease);
     }
 
     /// The plugin ends a call.
@@ -268,6 +275,18 @@ impl Slots {
                 false
             }
             None => false,
+        }
+    }
+
+    /// A call that was given up holds its place beyond its deadline; its lender is told, unless the plugin has let go
+    /// of it meanwhile.
+    pub(crate) fn mark_stuck(&self, handle: CallHandle) {
+        let Some(slot) = self.slots.get((handle & u64::from(u32::MAX)) as usize) else { return };
+        let mut slot = slot.lock();
+        if u64::from(slot.serial) == handle >> 32
+            && let Some(lease) = &mut slot.lease
+        {
+            lease.mark_stuck();
         }
     }
 

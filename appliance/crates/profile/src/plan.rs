@@ -1,12 +1,16 @@
 //! A profile after checking: complete, resolved, comparable, printable, inert.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use middleware::{concurrency, memory, origin, payload, pre_auth_limit, rate_limit, timeout};
+use middleware::{
+    bulkhead, circuit_breaker, concurrency, memory, origin, payload, pre_auth_limit, rate_limit,
+    timeout,
+};
 use serde::Serialize;
 
 /// Everything that a running appliance is made of. Holds no default to be filled in later.
@@ -172,8 +176,12 @@ pub struct LayersPlan {
     pub rate_limit: rate_limit::Config,
     /// Calls at once.
     pub concurrency: concurrency::Config,
+    /// Tools that fail.
+    pub circuit_breaker: circuit_breaker::Config,
     /// Deadlines.
     pub timeout: timeout::Config,
+    /// Calls at once of each plugin and tool.
+    pub bulkhead: bulkhead::Config,
 }
 
 /// One plugin.
@@ -189,6 +197,21 @@ pub struct PluginPlan {
     pub config_json: String,
     /// Its limits.
     pub limits: PluginLimitsPlan,
+    /// Limits of single tools.
+    pub tools: BTreeMap<Arc<str>, ToolLimitsPlan>,
+}
+
+/// Limits of one tool.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ToolLimitsPlan {
+    /// Calls at once.
+    pub concurrent_calls: usize,
+    /// The same for a tool that blocks.
+    pub blocking_calls: usize,
+    /// Calls that wait.
+    pub queue_calls: usize,
+    /// For one call.
+    pub deadline: Duration,
 }
 
 /// Limits of one plugin.
@@ -196,7 +219,7 @@ pub struct PluginPlan {
 pub struct PluginLimitsPlan {
     /// Calls at once.
     pub concurrent_calls: usize,
-    /// Calls that wait for a thread.
+    /// Calls that wait for their turn.
     pub queue_calls: usize,
     /// Threads for blocking tools.
     pub threads_max: usize,
@@ -208,6 +231,8 @@ pub struct PluginLimitsPlan {
     pub overrun: Duration,
     /// After how many overruns it moves to the plugin's own threads.
     pub overruns_max: u32,
+    /// Of every tool that has none of its own.
+    pub each_tool: ToolLimitsPlan,
 }
 
 /// How the process ends.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::envelope::{Envelope, Id, MetaKey};
 use crate::event::{EventSender, LogLevel};
+use crate::lease::Lease;
 use crate::method::Method;
 use crate::principal::Principal;
 use crate::revision::Revision;
@@ -39,6 +40,8 @@ pub struct Call {
     pub is_task: bool,
     /// Which item of which plugin it is for, found before the layers; `None` when no plugin answers it.
     pub target: Option<Target>,
+    /// The place that it was lent; whoever runs it keeps it until the work has ended.
+    pub lease: Option<Lease>,
 }
 
 impl Call {
@@ -63,6 +66,7 @@ impl Call {
             state: None,
             is_task: false,
             target: None,
+            lease: None,
         }
     }
 

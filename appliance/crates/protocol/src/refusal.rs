@@ -29,6 +29,8 @@ pub enum RefusalKind {
     MemoryExhausted,
     /// The process is starting, draining or stopping.
     Draining,
+    /// The tool failed too often and is left alone for a while.
+    CircuitOpen,
     /// A deadline passed; the tool may have run.
     TimedOut,
     /// The plugin that owns the tool cannot serve now.
@@ -37,7 +39,7 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::OriginForbidden,
         Self::PayloadTooLarge,
         Self::BodyTooSlow,
@@ -48,6 +50,7 @@ impl RefusalKind {
         Self::TasksExhausted,
         Self::MemoryExhausted,
         Self::Draining,
+        Self::CircuitOpen,
         Self::TimedOut,
         Self::PluginUnavailable,
     ];
@@ -66,6 +69,7 @@ impl RefusalKind {
             Self::TasksExhausted => "tasks_exhausted",
             Self::MemoryExhausted => "memory_exhausted",
             Self::Draining => "draining",
+            Self::CircuitOpen => "circuit_open",
             Self::TimedOut => "timed_out",
             Self::PluginUnavailable => "plugin_unavailable",
         }
@@ -84,7 +88,10 @@ impl RefusalKind {
             | Self::PluginBusy
             | Self::SessionsExhausted
             | Self::TasksExhausted => 429,
-            Self::MemoryExhausted | Self::Draining | Self::PluginUnavailable => 503,
+            Self::MemoryExhausted
+            | Self::Draining
+            | Self::CircuitOpen
+            | Self::PluginUnavailable => 503,
             // The protocol answered in time and says that the tool did not: a JSON-RPC error on 200.
             Self::TimedOut => 200,
         }
@@ -99,7 +106,7 @@ impl RefusalKind {
             Self::PluginBusy => -32012,
             Self::Overloaded => -32013,
             Self::SessionsExhausted | Self::TasksExhausted => -32014,
-            Self::PluginUnavailable => -32016,
+            Self::CircuitOpen | Self::PluginUnavailable => -32016,
             Self::MemoryExhausted => -32017,
             Self::Draining => -32018,
             Self::TimedOut => -32019,

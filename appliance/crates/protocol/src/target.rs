@@ -7,6 +7,8 @@ pub struct Target {
     pub plugin: u32,
     /// What of it is called.
     pub item: TargetItem,
+    /// Whether it is answered on the thread that makes the call.
+    pub runs_here: bool,
 }
 
 /// What of a plugin is called. Numbers count the items of one kind over all plugins of the generation, from 0.

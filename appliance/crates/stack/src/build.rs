@@ -5,6 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use middleware::bulkhead::{Bulkhead, BulkheadLayer};
+use middleware::circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
 use middleware::concurrency::{Concurrency, ConcurrencyLayer};
 use middleware::memory::{self, MemoryCall, MemoryCallLayer, MemoryRequest, MemoryRequestLayer};
 use middleware::origin::{Origin, OriginLayer};
@@ -23,7 +25,8 @@ use crate::dispatch::Dispatch;
 use crate::kit::Kit;
 
 type Edge = Origin<PreAuthLimit<PayloadRequest<MemoryRequest<Admit>>>>;
-type Calls = MemoryCall<RateLimit<Concurrency<Timeout<PayloadAnswer<Dispatch>>>>>;
+type Calls =
+    MemoryCall<RateLimit<Concurrency<CircuitBreaker<Timeout<Bulkhead<PayloadAnswer<Dispatch>>>>>>>;
 
 /// Why no stack could be built of a plan: every reason, each a sentence that says how to mend it.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +52,7 @@ pub fn build(plan: &Plan, kit: &Kit) -> Result<Stack, BuildError> {
     let catalogue = Arc::new(Catalogue::build(&plan.server, &kit.plugins)?);
     kit.follow(layers);
     let memory = memory::Gate::new(&layers.memory, kit.memory.clone());
+    let roster = catalogue.roster(plan);
     let payload = PayloadRequestLayer::new(&layers.payload);
     let request_bytes_max = payload.cap();
     // The first layer meets the request first. `order::ORDER` says the same; `keeps_the_order` proves it.
@@ -62,7 +66,9 @@ pub fn build(plan: &Plan, kit: &Kit) -> Result<Stack, BuildError> {
         .layer(MemoryCallLayer::new(memory.clone()))
         .layer(RateLimitLayer::new(&layers.rate_limit, kit.rate_limit.clone()))
         .layer(ConcurrencyLayer::new(&layers.concurrency, kit.concurrency.clone()))
+        .layer(CircuitBreakerLayer::new(&layers.circuit_breaker, &roster, kit.circuits.clone()))
         .layer(TimeoutLayer::new(&layers.timeout))
+        .layer(BulkheadLayer::new(&layers.bulkhead, &roster, &kit.bulkhead))
         .layer(PayloadAnswerLayer::new(&layers.payload))
         .service(Dispatch::new(Arc::clone(&catalogue), Arc::clone(&kit.seal)));
     Ok(Stack { edge, calls, catalogue, request_bytes_max, memory, kit: kit.clone() })

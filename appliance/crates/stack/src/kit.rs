@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use middleware::{concurrency, memory, pre_auth_limit, rate_limit};
+use middleware::{bulkhead, circuit_breaker, concurrency, memory, pre_auth_limit, rate_limit};
 use plugin_host::Plugin;
 use profile::Plan;
 use profile::plan::LayersPlan;
@@ -25,6 +25,10 @@ pub struct Kit {
     pub concurrency: concurrency::State,
     /// The ledger and the ladder of the `memory` layer.
     pub memory: memory::State,
+    /// What the `circuit_breaker` layer knows of plugins and tools.
+    pub circuits: circuit_breaker::State,
+    /// Places of the `bulkhead` layer.
+    pub bulkhead: bulkhead::State,
     /// Seals and opens `requestState`.
     pub seal: Arc<Seal>,
     /// Counts and times calls.
@@ -41,6 +45,8 @@ impl Kit {
             rate_limit: rate_limit::State::new(&plan.layers.rate_limit),
             concurrency: concurrency::State::new(&plan.layers.concurrency),
             memory: memory::State::new(&plan.layers.memory),
+            circuits: circuit_breaker::State::new(&plan.layers.circuit_breaker),
+            bulkhead: bulkhead::State::new(),
             seal: Arc::new(seal),
             meter,
         }
@@ -51,6 +57,7 @@ impl Kit {
         self.rate_limit.follow(&layers.rate_limit);
         self.memory.follow(&layers.memory);
         self.concurrency.follow(&layers.concurrency);
+        self.circuits.follow(&layers.circuit_breaker);
     }
 
     /// What the layers hold at the moment, for metrics.

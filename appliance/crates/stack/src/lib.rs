@@ -8,6 +8,7 @@ mod catalogue;
 mod dispatch;
 mod kit;
 mod order;
+mod quarantine;
 mod seal;
 mod start;
 

@@ -1,6 +1,9 @@
 //! The one order of the layers: cheapest refusal first.
 
-use middleware::{concurrency, memory, origin, payload, pre_auth_limit, rate_limit, timeout};
+use middleware::{
+    bulkhead, circuit_breaker, concurrency, memory, origin, payload, pre_auth_limit, rate_limit,
+    timeout,
+};
 
 /// Every layer with the stage in which it decides, outermost first. A layer with two halves stands twice.
 ///
@@ -15,6 +18,8 @@ pub const ORDER: &[(&str, &str)] = &[
     (memory::NAME, "call"),
     (rate_limit::NAME, "call"),
     (concurrency::NAME, "call"),
+    (circuit_breaker::NAME, "call"),
     (timeout::NAME, "call"),
+    (bulkhead::NAME, "call"),
     (payload::NAME, "answer"),
 ];

@@ -109,6 +109,11 @@ fn start(plan: &PluginPlan, notices: NoticeSink) -> Result<Arc<Plugin>, StartErr
         concurrent_calls: plan.limits.concurrent_calls,
         queue_calls: plan.limits.queue_calls,
         deadline: plan.limits.deadline,
+        tool_deadlines: plan
+            .tools
+            .iter()
+            .map(|(name, tool)| ((&**name).into(), tool.deadline))
+            .collect(),
         response_bytes_max: plan.limits.response_bytes_max,
         threads_max: plan.limits.threads_max,
         inline_overrun: plan.limits.overrun,

@@ -124,6 +124,13 @@ metrics! {
     PluginCallsLimit = "toolrack_plugin_calls_limit", Gauge, ["plugin"];
     /// Calls refused because a plugin had as many as it may.
     PluginBusy = "toolrack_plugin_busy_total", Counter, ["plugin"];
+    /// Calls that hold a place of their plugin although their deadlines have passed.
+    PluginCallsStuck = "toolrack_plugin_calls_stuck", Gauge, ["plugin"];
+    /// What a circuit does with calls: 0 closed, 1 open, 2 half-open, 3 forced open, 4 forced closed. Without a tool:
+    /// of everything else that the plugin offers.
+    CircuitPhase = "toolrack_circuit_phase", Gauge, ["plugin", "tool"];
+    /// How often a circuit entered a phase; those that it never entered are left out.
+    CircuitTransitions = "toolrack_circuit_transitions_total", Counter, ["plugin", "tool", "to"];
     /// Calls that a plugin's own deadline ended.
     PluginTimeouts = "toolrack_plugin_timeouts_total", Counter, ["plugin"];
     /// Completions of calls that were over.

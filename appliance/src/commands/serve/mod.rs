@@ -179,14 +179,17 @@ fn sweep_period(plan: &SessionPlan) -> Duration {
     (shortest / 4).clamp(Duration::from_secs(1), Duration::from_secs(10))
 }
 
-/// Ends idle sessions, and forgets expired tasks and what layers need not know any more.
+/// Ends idle sessions, forgets expired tasks and what layers need not know any more, and leaves tools alone whose calls
+/// do not end.
 async fn sweep(endpoint: Arc<Endpoint>) {
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     let mut next_sweep = None;
     loop {
         let now = interval.tick().await;
         endpoint.sessions.tick();
-        endpoint.switch.load().stack().kit().sweep();
+        let generation = endpoint.switch.load();
+        generation.stack().kit().sweep();
+        generation.stack().kit().quarantine_stuck();
         if next_sweep.is_some_and(|next_sweep| now < next_sweep) {
             continue;
         }

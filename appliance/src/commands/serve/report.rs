@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use control::{Control, PluginReport, Sources, StartError};
+use middleware::bulkhead::PlaceReport;
+use middleware::circuit_breaker::{CircuitReport, Phase};
 use middleware::memory::State;
 use plugin_host::{Plugin, PluginState};
 use profile::{Loaded, Plan};
@@ -75,6 +77,12 @@ fn metrics(
     for plugin in &kit.plugins {
         plugin_metrics(&mut samples, plugin);
     }
+    for report in kit.bulkhead.report() {
+        place_metrics(&mut samples, &report);
+    }
+    for report in kit.circuits.report() {
+        circuit_metrics(&mut samples, &report);
+    }
     samples.set(Metric::Generation, &[], generation.number());
     let uptime = endpoint.vitals.uptime().as_secs_f64();
     samples.set(Metric::UptimeSeconds, &[], format_args!("{uptime:.3}"));
@@ -111,6 +119,26 @@ fn plugin_metrics(samples: &mut Samples, plugin: &Plugin) {
     set(Metric::PluginDroppedNotices, counted.dropped_notices);
     set(Metric::PluginOverruns, counted.overruns);
     set(Metric::PluginDemotedTools, counted.demoted_tools);
+}
+
+fn place_metrics(samples: &mut Samples, report: &PlaceReport) {
+    let labels = ["bulkhead_calls", &report.plugin];
+    samples.set(Metric::BoundLimit, &labels, report.limit);
+    samples.set(Metric::BoundUsed, &labels, report.used);
+    samples.set(Metric::BoundPeak, &labels, report.peak);
+    samples.set(Metric::BoundRefused, &labels, report.refused);
+    samples.bound(&report.queue, &report.plugin);
+    samples.set(Metric::PluginCallsStuck, &[&report.plugin], report.stuck_calls);
+}
+
+fn circuit_metrics(samples: &mut Samples, report: &CircuitReport) {
+    let (plugin, tool) = (&*report.plugin, report.tool.as_deref().unwrap_or_default());
+    samples.set(Metric::CircuitPhase, &[plugin, tool], report.phase as u8);
+    for (phase, entered) in Phase::ALL.iter().zip(report.entered) {
+        if entered > 0 {
+            samples.set(Metric::CircuitTransitions, &[plugin, tool, phase.as_str()], entered);
+        }
+    }
 }
 
 /// One line for each fact that an operator needs.

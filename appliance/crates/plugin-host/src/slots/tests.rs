@@ -2,6 +2,8 @@ use std::sync::atomic::AtomicUsize;
 
 use proptest::prelude::*;
 
+use protocol::Lender;
+
 use super::*;
 
 fn slots(count: usize) -> Slots {
@@ -27,7 +29,7 @@ fn body(slots: &Slots, handle: CallHandle) -> Option<Bytes> {
 #[test]
 fn the_first_completion_wins_and_the_second_is_stale() {
     let slots = slots(1);
-    let call = slots.open(Listener::default()).expect("free");
+    let call = slots.open(Listener::default(), None).expect("free");
     assert_eq!(slots.complete(call, completion("one")), OK);
     assert_eq!(slots.complete(call, completion("two")), E_STALE);
     assert_eq!(body(&slots, call).as_deref(), Some(&b"one"[..]));
@@ -38,20 +40,20 @@ fn the_first_completion_wins_and_the_second_is_stale() {
 #[test]
 fn an_abandoned_call_keeps_its_place_until_the_plugin_lets_go() {
     let slots = slots(1);
-    let call = slots.open(Listener::default()).expect("free");
+    let call = slots.open(Listener::default(), None).expect("free");
     assert!(slots.give_up(call));
     assert_eq!(slots.check(call), E_CANCELLED);
-    assert!(slots.open(Listener::default()).is_none());
+    assert!(slots.open(Listener::default(), None).is_none());
     assert_eq!(slots.counters.snapshot().abandoned, 1);
     assert_eq!(slots.complete(call, completion("late")), E_STALE);
-    assert!(slots.open(Listener::default()).is_some());
+    assert!(slots.open(Listener::default(), None).is_some());
     assert_eq!(slots.counters.snapshot().abandoned, 0);
 }
 
 #[test]
 fn forged_handles_hit_nothing() {
     let slots = slots(4);
-    let call = slots.open(Listener::default()).expect("free");
+    let call = slots.open(Listener::default(), None).expect("free");
     for handle in (0..10_000).chain([u64::MAX, call ^ 1, call + (1 << 32)]) {
         if handle != call {
             assert_eq!(slots.complete(handle, completion("x")), E_STALE);
@@ -65,7 +67,7 @@ fn progress_must_increase_and_be_wanted() {
     let slots = slots(2);
     let (events, mut heard) = tokio::sync::mpsc::channel(8);
     let listener = Listener { events: Some(events), wants_progress: true, log_level: None };
-    let call = slots.open(listener).expect("free");
+    let call = slots.open(listener, None).expect("free");
     let event = || Event::Detach { retry_ms: 1 };
     for value in [0.0, 1.0, 1.0, 0.5, f64::NAN, 2.0] {
         assert_eq!(slots.progress(call, value, event), OK);
@@ -82,7 +84,7 @@ fn completing_and_giving_up_at_once_ends_a_call_exactly_once() {
     let slots = slots(8);
     let ended = AtomicUsize::new(0);
     for _ in 0..2_000 {
-        let call = slots.open(Listener::default()).expect("free");
+        let call = slots.open(Listener::default(), None).expect("free");
         std::thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
@@ -106,7 +108,8 @@ fn completing_and_giving_up_at_once_ends_a_call_exactly_once() {
 fn late_completions_at_once_free_the_place_once() {
     let slots = slots(2);
     for _ in 0..2_000 {
-        let (held, call) = (slots.open(Listener::default()), slots.open(Listener::default()));
+        let (held, call) =
+            (slots.open(Listener::default(), None), slots.open(Listener::default(), None));
         let (held, call) = (held.expect("free"), call.expect("free"));
         assert!(slots.give_up(call));
         let together = std::sync::Barrier::new(4);
@@ -139,7 +142,7 @@ proptest! {
         for (step, pick) in steps {
             let call = calls.get(pick % calls.len().max(1)).copied().unwrap_or(0);
             match step {
-                0 => calls.extend(slots.open(Listener::default())),
+                0 => calls.extend(slots.open(Listener::default(), None)),
                 1 => drop(slots.complete(call, completion("x"))),
                 2 => drop(slots.take(call)),
                 3 => drop(slots.give_up(call)),
@@ -150,4 +153,41 @@ proptest! {
             prop_assert!(counted.abandoned <= counted.in_flight);
         }
     }
+}
+
+/// Counts what is told to a lender.
+#[derive(Debug, Default)]
+struct Told {
+    stuck: AtomicUsize,
+    given_back: AtomicUsize,
+}
+
+impl Lender for Told {
+    fn stuck(&self) {
+        self.stuck.fetch_add(1, Relaxed);
+    }
+
+    fn give_back(&self, _: Option<std::time::Instant>, was_stuck: bool) {
+        self.stuck.fetch_sub(usize::from(was_stuck), Relaxed);
+        self.given_back.fetch_add(1, Relaxed);
+    }
+}
+
+#[test]
+fn a_lease_is_held_until_the_plugin_lets_go_and_not_only_until_its_caller_does() {
+    let slots = Slots::new(1, Arc::default());
+    let told = Arc::new(Told::default());
+    let lease = || Some(Lease::new(Arc::clone(&told) as Arc<dyn Lender>, None));
+    let counted = || (told.stuck.load(Relaxed), told.given_back.load(Relaxed));
+    let call = slots.open(Listener::default(), lease()).expect("free");
+    assert!(slots.open(Listener::default(), lease()).is_none(), "full");
+    assert_eq!(counted(), (0, 1), "a call that finds no place gives its lease back");
+    assert!(slots.give_up(call));
+    slots.mark_stuck(call);
+    slots.mark_stuck(call);
+    assert_eq!(counted(), (1, 1));
+    slots.complete(call, Err(BadResult("late")));
+    assert_eq!(counted(), (0, 2));
+    slots.mark_stuck(call);
+    assert_eq!(counted(), (0, 2), "a call that is over is not stuck");
 }

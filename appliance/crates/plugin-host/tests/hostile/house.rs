@@ -37,6 +37,7 @@ pub(crate) fn limits() -> Limits {
         threads_max: 2,
         inline_overrun: Duration::from_secs(5),
         inline_overruns_max: 3,
+        tool_deadlines: [].into(),
     }
 }
 

@@ -6,7 +6,8 @@ mod plugin;
 use std::collections::BTreeMap;
 
 use middleware::{
-    ByteSize, concurrency, memory, origin, payload, pre_auth_limit, rate_limit, timeout,
+    ByteSize, bulkhead, circuit_breaker, concurrency, memory, origin, payload, pre_auth_limit,
+    rate_limit, timeout,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::plan::LogFormat;
 
 pub(crate) use listen::{Http, Listen};
-pub(crate) use plugin::{Plugin, PluginLimits};
+pub(crate) use plugin::{Plugin, PluginLimits, ToolLimits};
 
 /// The number that `format` must have.
 pub(crate) const FORMAT: u64 = 1;
@@ -191,8 +192,12 @@ pub(crate) struct Layers {
     pub(crate) rate_limit: Option<rate_limit::Config>,
     /// How many calls may be in the house at once.
     pub(crate) concurrency: Option<concurrency::Config>,
+    /// When calls of a tool that fails are refused at once.
+    pub(crate) circuit_breaker: Option<circuit_breaker::Config>,
     /// How long a call may take.
     pub(crate) timeout: Option<timeout::Config>,
+    /// How many calls of one plugin, and of one tool, may be at work at once.
+    pub(crate) bulkhead: Option<bulkhead::Config>,
 }
 
 /// How the process ends.

@@ -1,5 +1,7 @@
 //! `[plugin.NAME]`.
 
+use std::collections::BTreeMap;
+
 use middleware::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,9 @@ pub(crate) struct Plugin {
     /// Bounds of this plugin.
     #[serde(default)]
     pub(crate) limits: PluginLimits,
+    /// Bounds of single tools of this plugin, by the names of the tools.
+    #[serde(default)]
+    pub(crate) tool: BTreeMap<String, ToolLimits>,
 }
 
 /// Where a plugin runs.
@@ -37,10 +42,12 @@ pub(crate) enum Isolation {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PluginLimits {
-    /// Calls of this plugin that are meant to run at once. With `queue_calls` it makes the bound on all that are under
-    /// way; of blocking tools, no more run than there are threads. Default: 16.
+    /// Calls of this plugin at work at once, from 1 to 100000, held by the `bulkhead` layer; of blocking tools, no more
+    /// run than there are threads. One tool has half of them, so that the other tools have the other half when it
+    /// hangs; the only tool of a plugin has all. Default: 16.
     pub(crate) concurrent_calls: u64,
-    /// Calls beyond those, for bursts. At the sum of both: 429. Default: 32.
+    /// Calls that wait besides, in their order, from 0 to 100000; one tool has half of these places, too. Beyond them,
+    /// and without the layer at the sum of both: 429. Default: 32.
     pub(crate) queue_calls: u64,
     /// Most threads for blocking tools. Default: 8.
     pub(crate) threads_max: u64,
@@ -69,4 +76,19 @@ impl Default for PluginLimits {
             overruns_max: 5,
         }
     }
+}
+
+/// Bounds of one tool, within those of its plugin.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ToolLimits {
+    /// Calls of this tool at work at once, from 1 to those of the plugin. Default: half of those of the plugin, rounded
+    /// up; of a blocking tool no more than half of its threads.
+    pub(crate) concurrent_calls: Option<u64>,
+    /// Calls of this tool that wait besides, from 0 to those of the plugin. Default: half of those of the plugin,
+    /// rounded up.
+    pub(crate) queue_calls: Option<u64>,
+    /// Milliseconds that one call of this tool may take, within the `timeout` layer's own. At the limit: cancelled.
+    /// Tasks have `tasks.deadline_ms` instead. Default: that of the plugin.
+    pub(crate) deadline_ms: Option<u64>,
 }

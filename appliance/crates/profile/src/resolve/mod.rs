@@ -188,7 +188,14 @@ fn layers(layers: Layers, findings: &mut Findings<'_>) -> LayersPlan {
             mode: Mode::Off,
             ..Default::default()
         }),
+        circuit_breaker: layers.circuit_breaker.unwrap_or_else(|| {
+            middleware::circuit_breaker::Config { mode: Mode::Off, ..Default::default() }
+        }),
         timeout: layers.timeout.unwrap_or_else(|| middleware::timeout::Config {
+            mode: Mode::Off,
+            ..Default::default()
+        }),
+        bulkhead: layers.bulkhead.unwrap_or_else(|| middleware::bulkhead::Config {
             mode: Mode::Off,
             ..Default::default()
         }),
@@ -199,7 +206,9 @@ fn layers(layers: Layers, findings: &mut Findings<'_>) -> LayersPlan {
         ("payload", plan.payload.problems()),
         ("memory", plan.memory.problems()),
         ("rate_limit", plan.rate_limit.problems()),
+        ("circuit_breaker", plan.circuit_breaker.problems()),
         ("timeout", plan.timeout.problems()),
+        ("bulkhead", plan.bulkhead.problems()),
     ];
     for (layer, problems) in found {
         for (key, message) in problems {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::{Findings, check_name};
-use crate::plan::{PluginLimitsPlan, PluginPlan};
-use crate::profile::{Plugin, PluginLimits};
+use crate::plan::{PluginLimitsPlan, PluginPlan, ToolLimitsPlan};
+use crate::profile::{Plugin, PluginLimits, ToolLimits};
 
 pub(super) fn plugins(
     plugins: BTreeMap<String, Plugin>,
@@ -23,12 +24,14 @@ pub(super) fn plugins(
         }
         let mut search: Vec<PathBuf> = findings.context.folder.iter().cloned().collect();
         search.extend(findings.context.library_search.iter().cloned());
+        let limits = limits(&key, &plugin.limits, findings);
         plans.push(PluginPlan {
             name: name.as_str().into(),
             library: plugin.library.into(),
             search,
             config_json: Value::Object(plugin.config).to_string(),
-            limits: limits(&key, &plugin.limits, findings),
+            tools: tools(&key, plugin.tool, &limits, findings),
+            limits,
         });
     }
     plans
@@ -38,20 +41,53 @@ fn limits(plugin: &str, limits: &PluginLimits, findings: &mut Findings<'_>) -> P
     let key = |name: &str| format!("{plugin}.limits.{name}");
     let response = limits.response_bytes_max;
     findings.number(&key("response_bytes_max"), response.0, 1_024..=1 << 30);
+    let concurrent_calls =
+        findings.number(&key("concurrent_calls"), limits.concurrent_calls, 1..=100_000);
+    let queue_calls = findings.number(&key("queue_calls"), limits.queue_calls, 0..=100_000);
+    let threads_max = findings.number(&key("threads_max"), limits.threads_max, 1..=1_024);
+    let deadline = findings.time(&key("deadline_ms"), limits.deadline_ms, 1..=600_000);
+    findings.number(&key("overrun_us"), limits.overrun_us, 1..=1_000_000);
     PluginLimitsPlan {
-        concurrent_calls: findings.number(
-            &key("concurrent_calls"),
-            limits.concurrent_calls,
-            1..=100_000,
-        ),
-        queue_calls: findings.number(&key("queue_calls"), limits.queue_calls, 0..=100_000),
-        threads_max: findings.number(&key("threads_max"), limits.threads_max, 1..=1_024),
-        deadline: findings.time(&key("deadline_ms"), limits.deadline_ms, 1..=600_000),
+        concurrent_calls,
+        queue_calls,
+        threads_max,
+        deadline,
         response_bytes_max: response.bytes(),
-        overrun: {
-            findings.number(&key("overrun_us"), limits.overrun_us, 1..=1_000_000);
-            Duration::from_micros(limits.overrun_us)
-        },
+        overrun: Duration::from_micros(limits.overrun_us),
         overruns_max: limits.overruns_max,
+        // Half, so that a tool that hangs leaves the others the other half.
+        each_tool: ToolLimitsPlan {
+            concurrent_calls: concurrent_calls.div_ceil(2),
+            blocking_calls: concurrent_calls.min(threads_max).div_ceil(2),
+            queue_calls: queue_calls.div_ceil(2),
+            deadline,
+        },
     }
+}
+
+fn tools(
+    plugin: &str,
+    tools: BTreeMap<String, ToolLimits>,
+    of_plugin: &PluginLimitsPlan,
+    findings: &mut Findings<'_>,
+) -> BTreeMap<Arc<str>, ToolLimitsPlan> {
+    let mut plans = BTreeMap::new();
+    for (name, tool) in tools {
+        let key = |limit: &str| format!("{plugin}.tool.{name}.{limit}");
+        let mut plan = of_plugin.each_tool.clone();
+        if let Some(calls) = tool.concurrent_calls {
+            let most = of_plugin.concurrent_calls as u64;
+            plan.concurrent_calls = findings.number(&key("concurrent_calls"), calls, 1..=most);
+            plan.blocking_calls = plan.concurrent_calls;
+        }
+        if let Some(calls) = tool.queue_calls {
+            let most = of_plugin.queue_calls as u64;
+            plan.queue_calls = findings.number(&key("queue_calls"), calls, 0..=most);
+        }
+        if let Some(deadline_ms) = tool.deadline_ms {
+            plan.deadline = findings.time(&key("deadline_ms"), deadline_ms, 1..=600_000);
+        }
+        plans.insert(name.into(), plan);
+    }
+    plans
 }

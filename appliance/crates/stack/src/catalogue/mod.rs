@@ -6,6 +6,7 @@ mod arguments;
 mod identity;
 mod pages;
 mod prompt;
+mod roster;
 mod shelf;
 mod target;
 mod template;
@@ -42,7 +43,7 @@ pub(crate) struct Tool {
     /// Checks arguments for tools that do not check their own.
     pub(crate) arguments: Option<Arguments>,
     headers: Vec<HeaderParam>,
-    is_nonblocking: bool,
+    mode: ExecMode,
     pub(crate) task: TaskSupport,
     questions_first: bool,
 }
@@ -144,7 +145,7 @@ impl Catalogue {
     /// Whether a call of this tool is answered on the thread that makes it, without waiting.
     #[must_use]
     pub fn is_nonblocking(&self, name: &str) -> bool {
-        self.tools.find(name).is_some_and(|tool| tool.is_nonblocking)
+        self.tools.find(name).is_some_and(|tool| tool.mode == ExecMode::Nonblocking)
     }
 
     /// Whether a call of this tool, by a client that knows tasks, runs as one. `has_answers`: it brings answers to
@@ -238,7 +239,7 @@ fn collect_tools(all: &All, problems: &mut Vec<String>) -> Shelf<Tool> {
                     place,
                     arguments,
                     headers: item.headers.clone(),
-                    is_nonblocking: item.exec.mode == ExecMode::Nonblocking,
+                    mode: item.exec.mode,
                     task: item.exec.task,
                     questions_first: item.exec.questions_first,
                 };

@@ -1,5 +1,6 @@
 //! Finds what a call is for, once.
 
+use plugin_host::ExecMode;
 use protocol::json::Raw;
 use protocol::{Call, Method, Param, Target, TargetItem};
 
@@ -13,12 +14,15 @@ impl Catalogue {
             Method::ToolsCall => {
                 let number = self.tools.number(&text(Param::Name)?)?;
                 let tool = self.tools.get(number)?;
-                Some(Target { plugin: tool.place.plugin, item: TargetItem::Tool(number) })
+                let Place { plugin, index } = tool.place;
+                let runs_here =
+                    tool.mode == ExecMode::Nonblocking && self.plugin(plugin)?.keeps_promise(index);
+                Some(Target { plugin, item: TargetItem::Tool(number), runs_here })
             }
             Method::PromptsGet => {
                 let number = self.prompts.number(&text(Param::Name)?)?;
                 let prompt = self.prompts.get(number)?;
-                Some(Target { plugin: prompt.place.plugin, item: TargetItem::Prompt(number) })
+                Some(elsewhere(prompt.place.plugin, TargetItem::Prompt(number)))
             }
             Method::ResourcesRead => {
                 let uri = text(Param::Uri)?;
@@ -33,12 +37,12 @@ impl Catalogue {
     pub(super) fn reader(&self, uri: &str) -> Option<Target> {
         if let Some(number) = self.resources.number(uri) {
             let Place { plugin, .. } = *self.resources.get(number)?;
-            return Some(Target { plugin, item: TargetItem::Resource(number) });
+            return Some(elsewhere(plugin, TargetItem::Resource(number)));
         }
         let templates = (0..).zip(&self.templates);
         let mut fitting = templates.filter(|(_, (template, _))| template.fits(uri));
         let (number, (_, place)) = fitting.next()?;
-        Some(Target { plugin: place.plugin, item: TargetItem::Template(number) })
+        Some(elsewhere(place.plugin, TargetItem::Template(number)))
     }
 
     /// The plugin that completes what `reference` names, if it completes anything: arguments of a prompt, or variables
@@ -58,6 +62,11 @@ impl Catalogue {
             _ => return None,
         };
         let completes = self.owner(plugin)?.completes;
-        completes.then_some(Target { plugin, item: TargetItem::Completer })
+        completes.then(|| elsewhere(plugin, TargetItem::Completer))
     }
+}
+
+/// What runs on threads of the plugin: only tools are trusted with one that serves others.
+const fn elsewhere(plugin: u32, item: TargetItem) -> Target {
+    Target { plugin, item, runs_here: false }
 }

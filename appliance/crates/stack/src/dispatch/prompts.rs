@@ -14,7 +14,7 @@ pub(super) fn find<'c>(catalogue: &'c Catalogue, call: &Call) -> Result<Found<'c
         return Err(Fault::method_not_found(call.method().as_str()));
     }
     let found = match call.target {
-        Some(Target { plugin, item: TargetItem::Prompt(number) }) => {
+        Some(Target { plugin, item: TargetItem::Prompt(number), .. }) => {
             catalogue.plugin(plugin).zip(catalogue.prompt(number))
         }
         _ => None,
@@ -43,7 +43,7 @@ pub(super) fn find_completer<'c>(
         ));
     }
     let found = match call.target {
-        Some(Target { plugin, item: TargetItem::Completer }) => catalogue.plugin(plugin),
+        Some(Target { plugin, item: TargetItem::Completer, .. }) => catalogue.plugin(plugin),
         _ => None,
     };
     match found {

@@ -15,7 +15,7 @@ pub(super) fn find<'c>(catalogue: &'c Catalogue, call: &Call) -> Result<Found<'c
     if uri.len() > URI_BYTES_MAX {
         return Err(Fault::invalid_params(format!("uri is longer than {URI_BYTES_MAX} bytes")));
     }
-    let found = call.target.and_then(|Target { plugin, item }| {
+    let found = call.target.and_then(|Target { plugin, item, .. }| {
         catalogue.plugin(plugin).zip(catalogue.reading(item, &uri))
     });
     let (plugin, item) =

@@ -18,7 +18,7 @@ pub(super) fn find<'c>(catalogue: &'c Catalogue, call: &Call) -> Result<Found<'c
     }
     let invalid = |message: String| Outcome::Failed(Fault::invalid_params(message));
     let found = match call.target {
-        Some(Target { plugin, item: TargetItem::Tool(number) }) => {
+        Some(Target { plugin, item: TargetItem::Tool(number), .. }) => {
             catalogue.plugin(plugin).zip(catalogue.tool(number))
         }
         _ => None,
