@@ -10,6 +10,7 @@ use crate::run;
 /// Each crate and the crates of ours that it may name. Floors from the bottom up.
 const ARROWS: &[(&str, &[&str])] = &[
     ("json-schema", &[]),
+    ("load", &[]),
     ("plugin-abi", &[]),
     ("plugin-macros", &[]),
     ("protocol", &[]),
@@ -25,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "toolrack",
         &[
             "control",
+            "load",
             "middleware",
             "plugin-host",
             "profile",
@@ -41,7 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("filesystem", &["plugin-sdk"]),
     ("conformance", &["plugin-sdk"]),
     ("misbehave", &["plugin-sdk"]),
-    ("ci", &["profile", "telemetry"]),
+    ("ci", &["load", "profile", "telemetry"]),
 ];
 
 /// Crates that may contain unsafe code.

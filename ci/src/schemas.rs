@@ -1,4 +1,4 @@
-//! Generated files: the profile's JSON Schema, its reference, and that of the metrics.
+//! Generated files: the JSON Schemas of a profile and of a receipt, and the references of keys and metrics.
 
 use std::fs;
 
@@ -9,6 +9,7 @@ use crate::run;
 pub(crate) fn run(check: bool) -> Outcome {
     let files = [
         ("schemas/profile.schema.json", profile::schema()),
+        ("schemas/receipt.schema.json", load::receipt::schema()),
         ("profiles/REFERENCE.md", profile::reference()),
         ("appliance/crates/telemetry/METRICS.md", telemetry::reference()),
     ];

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use super::wire::Era;
+use load::Era;
+
 use crate::Outcome;
 use crate::run;
 

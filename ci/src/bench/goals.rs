@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
+use load::Era;
+
 use super::contestants::{ALL, Role};
 use super::report::Report;
+use super::rounds;
 use super::startup::FIVE_PLUGINS;
-use super::{rounds, wire::Era};
 
 /// One goal.
 #[derive(Debug, Serialize)]

@@ -1,12 +1,11 @@
 //! What waits costs memory: the process itself, a connection that is kept, a session of 2025-11-25.
 
+use load::{Client, Era};
 use serde::Serialize;
 
 use super::Settings;
-use super::client::Client;
 use super::contestants::{Contestant, Role};
 use super::process::Process;
-use super::wire::Era;
 use crate::run;
 
 /// Calls before the first look, so that what is made once is not counted for each.
@@ -49,18 +48,18 @@ fn row(contestant: &Contestant, settings: &Settings) -> Result<Row, String> {
     let era = contestant.eras.last().map_or(Era::Modern, |(era, _)| *era);
     let process = start(contestant, era, settings)?;
     let speaks_mcp = contestant.speaks_mcp();
-    Client::connect(process.authority())?.call(era, "x", speaks_mcp)?;
+    Client::connect(process.target())?.call(era, "x", speaks_mcp)?;
     let resident_bytes = process.resident_bytes()?;
 
     let connections = settings.idle_connections;
-    let mut client = Client::connect(process.authority())?;
+    let mut client = Client::connect(process.target())?;
     for _ in 0..WARM_UP_CALLS {
         client.call(era, "x", speaks_mcp)?;
     }
     let before = process.resident_bytes()?;
     let mut kept = Vec::with_capacity(connections);
     for _ in 0..connections {
-        let mut client = Client::connect(process.authority())?;
+        let mut client = Client::connect(process.target())?;
         client.call(era, "x", speaks_mcp)?;
         kept.push(client);
     }
@@ -98,7 +97,7 @@ fn start(contestant: &Contestant, era: Era, settings: &Settings) -> Result<Proce
 }
 
 fn session_bytes(process: &Process, sessions: usize) -> Result<f64, String> {
-    let mut client = Client::connect(process.authority())?;
+    let mut client = Client::connect(process.target())?;
     for _ in 0..WARM_UP_CALLS {
         client.open_session()?;
     }

@@ -3,14 +3,14 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
+use load::Client;
+use load::wire::{self, Era, Tool};
 use serde::Serialize;
 
 use super::Settings;
-use super::client::Client;
 use super::contestants::Contestant;
 use super::process::Process;
 use super::rounds::SIZES;
-use super::wire::{self, Era};
 use crate::run;
 
 /// Turns of the two runs whose difference is divided by the difference in calls, so that starting up cancels out. In a
@@ -84,12 +84,12 @@ fn count(
     argv.push(format!("--log-file={}", folder.join("valgrind.log").display()));
     argv.extend(contestant.argv(era, text_bytes + 96));
     let process = Process::start(&argv, settings.cores.server)?;
-    let text = wire::text(text_bytes);
+    let tool = Tool::echo(&wire::text(text_bytes));
     let mut clients = Vec::new();
     for _ in 0..settings.connections {
-        let mut client = Client::connect(process.authority())?;
+        let mut client = Client::connect(process.target())?;
         let session = client.prepare(era, contestant.speaks_mcp())?;
-        let request = wire::call(process.authority(), era, session.as_deref(), &text);
+        let request = wire::call(process.target(), era, session.as_deref(), &tool, false);
         clients.push((client, request));
     }
     for _ in 0..turns {

@@ -1,8 +1,5 @@
 //! The machine: what it is, and which of its cores does what.
 
-use std::fs;
-
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Serialize;
 
@@ -29,19 +26,13 @@ pub(crate) struct Machine {
 impl Machine {
     /// Looks around.
     pub(crate) fn describe() -> Result<Self, String> {
-        let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let processor = cpus
-            .lines()
-            .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
-            .map_or("unknown", |(_, name)| name);
-        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let said = |program: &str, arguments: &[&str]| {
             run::output(program, arguments).map(|text| text.trim().to_owned())
         };
         Ok(Self {
-            processor: processor.to_owned(),
+            processor: load::machine::processor(),
             cores: allowed()?.len(),
-            kernel: kernel.trim().to_owned(),
+            kernel: load::machine::kernel(),
             commit: said("git", &["describe", "--always", "--dirty"])
                 .unwrap_or_else(|_| "unknown".to_owned()),
             compiler: said("rustc", &["--version"])?,
@@ -82,13 +73,4 @@ pub(crate) fn pin(core: usize) -> Outcome {
     let mut set = CpuSet::new();
     set.set(core);
     sched_setaffinity(None, &set).map_err(|error| format!("cannot pin to core {core}: {error}"))
-}
-
-/// Allows this process, and what it starts, as many descriptors as the system lets it have; how many.
-pub(crate) fn raise_descriptors() -> Result<u64, String> {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    setrlimit(Resource::Nofile, raised)
-        .map_err(|error| format!("cannot raise the limit of descriptors: {error}"))?;
-    Ok(limit.maximum.unwrap_or(u64::MAX))
 }

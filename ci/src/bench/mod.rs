@@ -1,12 +1,9 @@
 //! `cargo ci bench`: the appliance beside its peers, on this machine, and whether its goals are held.
 
-mod answer;
-mod client;
 mod contestants;
 mod goals;
 mod idle;
 mod instructions;
-mod load;
 mod machine;
 mod process;
 mod report;
@@ -14,7 +11,6 @@ mod rounds;
 mod startup;
 mod statistics;
 mod stdio;
-mod wire;
 
 use std::fs;
 use std::time::Duration;
@@ -86,7 +82,8 @@ impl Settings {
             .ok()
             .filter(|time| !time.is_zero())
             .ok_or_else(|| format!("--seconds {seconds}: must be more than none"))?;
-        let descriptors = usize::try_from(machine::raise_descriptors()?).unwrap_or(usize::MAX);
+        let descriptors =
+            usize::try_from(load::process::raise_descriptors()?).unwrap_or(usize::MAX);
         Ok(Self {
             rounds: if arguments.quick { 2 } else { arguments.rounds.max(1) },
             round_time,

@@ -1,11 +1,11 @@
 //! A server process on the servers' core, and what it costs.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
+use load::Target;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::machine;
@@ -15,7 +15,7 @@ use crate::server;
 /// A running server.
 pub(crate) struct Process {
     child: Child,
-    authority: String,
+    target: Target,
     started_at: Instant,
 }
 
@@ -37,8 +37,8 @@ impl Process {
         let mut said = Vec::new();
         for line in lines {
             if let Some(url) = server::address(&line) {
-                let authority = url.split('/').nth(2).unwrap_or_default().to_owned();
-                return Ok(Self { child, authority, started_at });
+                let target = Target::resolve(&url)?;
+                return Ok(Self { child, target, started_at });
             }
             said.push(line);
         }
@@ -46,9 +46,9 @@ impl Process {
         Err(format!("`{label}` did not start:\n{}", said.join("\n")))
     }
 
-    /// Where it listens: address and port.
-    pub(crate) fn authority(&self) -> &str {
-        &self.authority
+    /// Where it listens.
+    pub(crate) const fn target(&self) -> &Target {
+        &self.target
     }
 
     /// When it was started.
@@ -58,12 +58,12 @@ impl Process {
 
     /// Memory that it holds, in bytes.
     pub(crate) fn resident_bytes(&self) -> Result<u64, String> {
-        resident_bytes(self.child.id())
+        load::process::resident_bytes(self.child.id())
     }
 
     /// Processor time that it has used, in user and kernel.
     pub(crate) fn processor_time(&self) -> Result<Duration, String> {
-        processor_time(self.child.id())
+        load::process::processor_time(self.child.id())
     }
 
     /// Asks it to end, and waits for that.
@@ -103,55 +103,4 @@ pub(crate) fn spawn(argv: &[String], core: usize, input: Stdio) -> Result<Child,
         command.spawn().map_err(|error| error.to_string())
     });
     pinned.join().map_err(|_| "the thread that starts programs has panicked".to_owned())?
-}
-
-/// Exact, unlike `VmRSS`, which the kernel counts in batches of each thread.
-fn resident_bytes(pid: u32) -> Result<u64, String> {
-    let path = format!("/proc/{pid}/smaps_rollup");
-    let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    let value = text.lines().find_map(|line| line.strip_prefix("Rss:"));
-    let kilobytes = value.and_then(|value| value.trim().strip_suffix("kB")?.trim().parse().ok());
-    kilobytes.map(|kilobytes: u64| kilobytes * 1024).ok_or_else(|| format!("{path}: no Rss"))
-}
-
-/// Processor time of this process, in user and kernel.
-pub(crate) fn own_processor_time() -> Result<Duration, String> {
-    processor_time(std::process::id())
-}
-
-fn processor_time(pid: u32) -> Result<Duration, String> {
-    let path = format!("/proc/{pid}/stat");
-    let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    let ticks = ticks(&text).ok_or_else(|| format!("{path}: no times in it"))?;
-    let seconds = ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
-    Ok(Duration::from_secs_f64(seconds))
-}
-
-/// User and kernel time in clock ticks: fields 14 and 15 of `/proc/PID/stat`, counted from 1. The second field is the
-/// program's name and may hold anything, so counting begins after it.
-fn ticks(stat: &str) -> Option<u64> {
-    let (_, rest) = stat.rsplit_once(") ")?;
-    let mut fields = rest.split(' ').skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let kernel: u64 = fields.next()?.parse().ok()?;
-    Some(user + kernel)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_times_behind_any_program_name() {
-        let stat = "7 (a) b (c)) S 1 2 3 4 5 6 7 8 9 10 120 34 0 0 20 0 1";
-        assert_eq!(ticks(stat), Some(154));
-        assert_eq!(ticks("7 (a"), None);
-    }
-
-    #[test]
-    fn reads_its_own_cost() {
-        let pid = std::process::id();
-        assert!(resident_bytes(pid).unwrap() > 100_000);
-        assert!(processor_time(pid).is_ok());
-    }
 }

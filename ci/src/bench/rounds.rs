@@ -1,18 +1,19 @@
 //! Throughput and latency: interleaved rounds, in each of which everybody is measured once.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
+use load::process::own_processor_time;
+use load::tally::Expected;
+use load::wire::{self, Era, Tool};
+use load::{Client, Load, Pace, Tally, Workload, answer};
 use serde::Serialize;
 
 use super::Settings;
-use super::answer;
-use super::client::Client;
 use super::contestants::{Contestant, Role};
-use super::load::{Load, Outcome, Workload};
-use super::process::{self, Process};
+use super::process::Process;
 use super::statistics::{median, rotation, spread};
-use super::wire::{self, Era};
 use crate::run;
 
 /// Bytes of the texts to echo.
@@ -67,7 +68,7 @@ struct Seat {
 }
 
 struct Round {
-    outcome: Outcome,
+    tally: Tally,
     processor: Duration,
     generator: Duration,
 }
@@ -128,7 +129,7 @@ impl Case {
                 processes.insert(argv.clone(), process);
             }
             if let Some(process) = processes.get(&argv) {
-                let mut client = Client::connect(process.authority())?;
+                let mut client = Client::connect(process.target())?;
                 let answer = client
                     .call(era, &text, contestant.speaks_mcp())
                     .map_err(|error| format!("{}: {error}", contestant.name))?;
@@ -154,20 +155,30 @@ impl Case {
         let Some(process) = processes.get(&seat.argv) else {
             return Ok(());
         };
+        let tool = Tool::echo(&self.text);
         let workload = Workload {
             era: self.era,
-            text: &self.text,
+            tool: &tool,
+            expected: if seat.contestant.speaks_mcp() {
+                Expected::Echo(&self.text)
+            } else {
+                Expected::Status
+            },
             connections: settings.connections,
-            speaks_mcp: seat.contestant.speaks_mcp(),
+            addresses: 1,
+            calls_per_connection: None,
         };
-        let mut load = Load::open(process.authority(), workload)?;
-        load.run(WARM_UP)?;
-        let before = (process.processor_time()?, process::own_processor_time()?);
-        let outcome = load.run(settings.round_time)?;
+        let run = |load: &mut Load<'_>, time| {
+            load.run(Pace::Closed, time, &mut |_| ControlFlow::Continue(()))
+        };
+        let mut load = Load::open(process.target(), workload)?;
+        run(&mut load, WARM_UP)?;
+        let before = (process.processor_time()?, own_processor_time()?);
+        let tally = run(&mut load, settings.round_time)?;
         let processor = process.processor_time()?.saturating_sub(before.0);
-        let generator = process::own_processor_time()?.saturating_sub(before.1);
-        load.close()?;
-        seat.rounds.push(Round { outcome, processor, generator });
+        let generator = own_processor_time()?.saturating_sub(before.1);
+        load.close();
+        seat.rounds.push(Round { tally, processor, generator });
         Ok(())
     }
 
@@ -196,12 +207,13 @@ impl Seat {
         let each = |of: &dyn Fn(&Round) -> f64| self.rounds.iter().map(of).collect::<Vec<_>>();
         let middle = |of: &dyn Fn(&Round) -> f64| median(&each(of)).unwrap_or_default();
         let latency = |quantile: f64| {
-            middle(&|round| round.outcome.latencies.value_at_quantile(quantile) as f64 / 1_000.0)
+            middle(&|round| round.tally.accepted_ns.value_at_quantile(quantile) as f64 / 1_000.0)
         };
-        let rate =
-            |round: &Round| round.outcome.answers as f64 / round.outcome.elapsed.as_secs_f64();
+        let rate = |round: &Round| round.tally.goodput();
         let each_us = |of: fn(&Round) -> Duration| {
-            middle(&|round| of(round).as_secs_f64() * 1e6 / round.outcome.answers.max(1) as f64)
+            middle(&|round| {
+                of(round).as_secs_f64() * 1e6 / round.tally.accepted_in_time.max(1) as f64
+            })
         };
         Row {
             server: self.contestant.name,
@@ -214,8 +226,12 @@ impl Seat {
             p50_us: latency(0.5),
             p99_us: latency(0.99),
             p999_us: latency(0.999),
-            errors: self.rounds.iter().map(|round| round.outcome.errors).sum(),
-            first_error: self.rounds.iter().find_map(|round| round.outcome.first_error.clone()),
+            errors: self
+                .rounds
+                .iter()
+                .map(|round| round.tally.failed() + round.tally.refused())
+                .sum(),
+            first_error: self.rounds.iter().find_map(|round| round.tally.first_error.clone()),
             resident_bytes,
             of_ceiling: None,
             of_best_peer: None,

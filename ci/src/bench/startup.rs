@@ -1,13 +1,12 @@
 //! From the start of the process to its first answer.
 
+use load::{Client, Era};
 use serde::Serialize;
 
 use super::Settings;
-use super::client::Client;
 use super::contestants::{self, Contestant, Role};
 use super::process::Process;
 use super::statistics::{median, rotation, spread};
-use super::wire::Era;
 
 /// Medians over all starts.
 #[derive(Debug, Serialize)]
@@ -62,6 +61,6 @@ pub(crate) const FIVE_PLUGINS: &str = "toolrack, five plugins";
 
 fn start_ms(argv: &[String], era: Era, speaks_mcp: bool, core: usize) -> Result<f64, String> {
     let process = Process::start(argv, core)?;
-    Client::connect(process.authority())?.call(era, "x", speaks_mcp)?;
+    Client::connect(process.target())?.call(era, "x", speaks_mcp)?;
     Ok(process.started_at().elapsed().as_secs_f64() * 1e3)
 }

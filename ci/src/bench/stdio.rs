@@ -5,16 +5,16 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use load::answer;
+use load::wire::{self, Era, Tool};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::Settings;
-use super::answer;
 use super::contestants;
 use super::process;
 use super::rounds::SIZES;
 use super::statistics::{median, rotation, spread};
-use super::wire::{self, Era};
 
 /// Requests in flight: what ours allows a client by default.
 const IN_FLIGHT: usize = 64;
@@ -92,7 +92,7 @@ impl Pipe {
 
     /// Calls once; bytes of the answer without the end of its line.
     fn call(&mut self, text: &str) -> Result<usize, String> {
-        let mut line = wire::call_message(Era::Modern, FIRST_ID, text).to_string();
+        let mut line = wire::call_message(Era::Modern, FIRST_ID, &Tool::echo(text)).to_string();
         line.push('\n');
         self.input.write_all(line.as_bytes()).map_err(|error| error.to_string())?;
         let mut answer = String::new();
@@ -107,7 +107,7 @@ impl Pipe {
     fn run(mut self, text: &str, echo: Option<&str>, duration: Duration) -> Result<f64, String> {
         let (credit, credits) = channel();
         let input = self.input;
-        let template = wire::call_message(Era::Modern, FIRST_ID, text).to_string();
+        let template = wire::call_message(Era::Modern, FIRST_ID, &Tool::echo(text)).to_string();
         let writer = std::thread::spawn(move || write(input, &template, &credits, duration));
         let begun = Instant::now();
         let mut part = vec![0; READ_BYTES];

@@ -6,8 +6,8 @@ use serde_json::Value;
 const HEADERS_MAX: usize = 32;
 
 /// What the bytes so far amount to.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
     /// The answer is not whole yet.
     Partial,
     /// The answer ends after this many bytes.
@@ -16,6 +16,8 @@ pub(crate) enum Progress {
         status: u16,
         /// Bytes of head and body.
         length: usize,
+        /// Whether the server closes the connection after it.
+        closes: bool,
     },
 }
 
@@ -28,24 +30,35 @@ enum Body {
     Chunked(usize),
 }
 
+/// What a head says.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    status: u16,
+    body: Body,
+    closes: bool,
+}
+
 /// Reads one answer after the other; what it has understood of one survives until the answer is whole.
 #[derive(Debug, Default)]
-pub(crate) struct Parser {
-    head: Option<(u16, Body)>,
+pub struct Parser {
+    head: Option<Head>,
 }
 
 impl Parser {
     /// Looks at `buffer`, which begins with the answer and grows from call to call. Ready for the next answer once
     /// this one is whole.
-    pub(crate) fn advance(&mut self, buffer: &[u8]) -> Result<Progress, String> {
-        let (status, body) = match self.head {
+    ///
+    /// # Errors
+    /// Why this is no HTTP/1.1 answer whose end can be found.
+    pub fn advance(&mut self, buffer: &[u8]) -> Result<Progress, String> {
+        let known = match self.head {
             Some(head) => head,
             None => match head(buffer)? {
                 Some(head) => head,
                 None => return Ok(Progress::Partial),
             },
         };
-        let body = match body {
+        let body = match known.body {
             Body::Chunked(at) => chunks(buffer, at)?,
             counted @ Body::Counted(_) => counted,
         };
@@ -53,15 +66,16 @@ impl Parser {
             && buffer.len() >= end
         {
             self.head = None;
-            return Ok(Progress::Whole { status, length: end });
+            let Head { status, closes, .. } = known;
+            return Ok(Progress::Whole { status, length: end, closes });
         }
-        self.head = Some((status, body));
+        self.head = Some(Head { body, ..known });
         Ok(Progress::Partial)
     }
 }
 
-/// Status and kind of body, once the head is whole.
-fn head(buffer: &[u8]) -> Result<Option<(u16, Body)>, String> {
+/// What the head says, once it is whole.
+fn head(buffer: &[u8]) -> Result<Option<Head>, String> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
     let parsed = response.parse(buffer).map_err(|error| format!("not HTTP: {error}"))?;
@@ -69,20 +83,25 @@ fn head(buffer: &[u8]) -> Result<Option<(u16, Body)>, String> {
         return Ok(None);
     };
     let status = response.code.unwrap_or_default();
-    if matches!(status, 204 | 304) {
-        return Ok(Some((status, Body::Counted(end))));
-    }
+    let mut closes = response.version == Some(0);
+    let mut body = matches!(status, 204 | 304).then_some(Body::Counted(end));
     for header in response.headers.iter() {
-        if header.name.eq_ignore_ascii_case("content-length") {
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        if is("connection") {
+            closes |= header.value.eq_ignore_ascii_case(b"close");
+        } else if body.is_none() && is("content-length") {
             let text = str::from_utf8(header.value).unwrap_or_default();
             let length: usize = text.parse().map_err(|_| format!("content-length: {text}"))?;
-            return Ok(Some((status, Body::Counted(end + length))));
-        }
-        if header.name.eq_ignore_ascii_case("transfer-encoding") {
-            return Ok(Some((status, Body::Chunked(end))));
+            let whole = end.checked_add(length).ok_or("an answer larger than memory")?;
+            body = Some(Body::Counted(whole));
+        } else if body.is_none() && is("transfer-encoding") {
+            body = Some(Body::Chunked(end));
         }
     }
-    Err(format!("the answer with status {status} does not say where it ends"))
+    match body {
+        Some(body) => Ok(Some(Head { status, body, closes })),
+        None => Err(format!("the answer with status {status} does not say where it ends")),
+    }
 }
 
 /// Walks over the chunks from `at`: the end of the body, or where the first chunk begins that has not arrived.
@@ -96,7 +115,7 @@ fn chunks(buffer: &[u8], mut at: usize) -> Result<Body, String> {
             return Ok(Body::Chunked(at));
         };
         let size = usize::try_from(size).map_err(|_| "a chunk larger than memory".to_owned())?;
-        let next = at + line_bytes + size + 2;
+        let next = size.checked_add(at + line_bytes + 2).ok_or("a chunk larger than memory")?;
         if size == 0 {
             return Ok(Body::Counted(next));
         }
@@ -108,7 +127,8 @@ fn chunks(buffer: &[u8], mut at: usize) -> Result<Body, String> {
 }
 
 /// The value of a header of a whole answer.
-pub(crate) fn header<'a>(answer: &'a [u8], name: &str) -> Option<&'a str> {
+#[must_use]
+pub fn header<'a>(answer: &'a [u8], name: &str) -> Option<&'a str> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
     response.parse(answer).ok()?;
@@ -117,21 +137,27 @@ pub(crate) fn header<'a>(answer: &'a [u8], name: &str) -> Option<&'a str> {
 }
 
 /// The body of a whole answer, without its chunks' frames.
-pub(crate) fn body(answer: &[u8]) -> Result<Vec<u8>, String> {
-    match head(answer)? {
-        Some((_, Body::Counted(end))) => {
+///
+/// # Errors
+/// Why this is no HTTP/1.1 answer, or that it is not whole.
+pub fn body(answer: &[u8]) -> Result<Vec<u8>, String> {
+    match head(answer)?.map(|head| head.body) {
+        Some(Body::Counted(end)) => {
             let start = memchr::memmem::find(answer, b"\r\n\r\n").map_or(end, |at| at + 4);
             Ok(answer.get(start..end).unwrap_or_default().to_vec())
         }
-        Some((_, Body::Chunked(mut at))) => {
+        Some(Body::Chunked(mut at)) => {
             let mut body = Vec::new();
             while let Ok(httparse::Status::Complete((line_bytes, size))) =
                 httparse::parse_chunk_size(answer.get(at..).unwrap_or_default())
             {
                 let start = at + line_bytes;
-                let end = start + usize::try_from(size).unwrap_or_default();
+                let end = start.saturating_add(usize::try_from(size).unwrap_or(usize::MAX));
+                if size == 0 {
+                    break;
+                }
                 body.extend_from_slice(answer.get(start..end).unwrap_or_default());
-                at = end + 2;
+                at = end.saturating_add(2);
             }
             Ok(body)
         }
@@ -140,7 +166,8 @@ pub(crate) fn body(answer: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 /// The JSON-RPC answer in a body: the body itself, or the event of a stream that has a result or an error.
-pub(crate) fn message(body: &[u8]) -> Option<Value> {
+#[must_use]
+pub fn message(body: &[u8]) -> Option<Value> {
     if let Ok(message) = serde_json::from_slice(body) {
         return Some(message);
     }
@@ -152,7 +179,8 @@ pub(crate) fn message(body: &[u8]) -> Option<Value> {
 }
 
 /// Whether `message` is the answer to a call of `echo` with `text`.
-pub(crate) fn echoes(message: &Value, text: &str) -> bool {
+#[must_use]
+pub fn echoes(message: &Value, text: &str) -> bool {
     message.get("error").is_none()
         && message["result"]["isError"] != true
         && message["result"]["content"][0]["text"] == text
@@ -177,27 +205,56 @@ mod tests {
 
     #[test]
     fn counted_body_ends_where_its_length_says() {
-        assert_eq!(drip(COUNTED), Progress::Whole { status: 200, length: COUNTED.len() });
+        assert_eq!(
+            drip(COUNTED),
+            Progress::Whole { status: 200, length: COUNTED.len(), closes: false }
+        );
         assert_eq!(body(COUNTED).unwrap(), b"hello");
     }
 
     #[test]
     fn chunked_body_ends_after_its_last_chunk() {
-        assert_eq!(drip(CHUNKED), Progress::Whole { status: 200, length: CHUNKED.len() });
+        assert_eq!(
+            drip(CHUNKED),
+            Progress::Whole { status: 200, length: CHUNKED.len(), closes: false }
+        );
         assert_eq!(body(CHUNKED).unwrap(), b"data: {\"result\":{\"isError\":false}}\n\n");
     }
 
     #[test]
     fn answer_without_content_ends_with_its_head() {
         let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
-        assert_eq!(drip(answer), Progress::Whole { status: 204, length: answer.len() });
+        assert_eq!(
+            drip(answer),
+            Progress::Whole { status: 204, length: answer.len(), closes: false }
+        );
+    }
+
+    #[test]
+    fn server_says_when_it_closes_the_connection() {
+        let answer = b"HTTP/1.1 503 Busy\r\nConnection: Close\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(
+            drip(answer),
+            Progress::Whole { status: 503, length: answer.len(), closes: true }
+        );
+    }
+
+    #[test]
+    fn lengths_beyond_memory_are_refused() {
+        let counted = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", usize::MAX);
+        assert!(Parser::default().advance(counted.as_bytes()).is_err());
+        let chunk = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\n";
+        assert!(Parser::default().advance(chunk).is_err());
     }
 
     #[test]
     fn bytes_after_the_answer_are_not_part_of_it() {
         let both = [COUNTED, COUNTED].concat();
         let progress = Parser::default().advance(&both);
-        assert_eq!(progress, Ok(Progress::Whole { status: 200, length: COUNTED.len() }));
+        assert_eq!(
+            progress,
+            Ok(Progress::Whole { status: 200, length: COUNTED.len(), closes: false })
+        );
     }
 
     #[test]

@@ -1,0 +1,167 @@
+//! A client that waits for each answer: handshakes, probes, and the calls whose number matters more than their pace.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, TcpStream};
+use std::time::Duration;
+
+use crate::answer::{self, Parser, Progress};
+use crate::target::Target;
+use crate::wire::{self, Era, Tool};
+
+/// How long a server may take for one answer before it is given up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Most bytes of an answer that are read.
+pub(crate) const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// Length of a session's id that clients of a server without MCP make up: as long as ours.
+const SESSION_ID_BYTES: usize = 43;
+
+/// One connection.
+#[derive(Debug)]
+pub struct Client {
+    stream: TcpStream,
+    target: Target,
+    buffer: Vec<u8>,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its head and body.
+    pub bytes: Vec<u8>,
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Errors
+    /// That the server cannot be reached, and why.
+    pub fn connect(target: &Target) -> Result<Self, String> {
+        Self::connect_from(target, None)
+    }
+
+    /// Connects from the address `source`, or any.
+    pub(crate) fn connect_from(target: &Target, source: Option<IpAddr>) -> Result<Self, String> {
+        let connect = || {
+            let socket = target.socket(source)?;
+            socket.connect_timeout(&target.address.into(), PATIENCE)?;
+            socket.set_tcp_nodelay(true)?;
+            socket.set_read_timeout(Some(PATIENCE))?;
+            socket.set_write_timeout(Some(PATIENCE))?;
+            Ok(socket.into())
+        };
+        let stream = connect().map_err(|error: std::io::Error| {
+            format!("cannot reach {}: {error}", target.authority)
+        })?;
+        Ok(Self { stream, target: target.clone(), buffer: Vec::new() })
+    }
+
+    /// Gives the connection away.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
+    /// Sends a request and waits for its answer.
+    ///
+    /// # Errors
+    /// Why no answer came.
+    pub fn exchange(&mut self, request: &[u8]) -> Result<Answer, String> {
+        self.send(request)?;
+        self.receive()
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// Why the connection did not take it.
+    pub fn send(&mut self, request: &[u8]) -> Result<(), String> {
+        self.stream.write_all(request).map_err(|error| format!("sending: {error}"))
+    }
+
+    /// Waits for the answer to what was sent.
+    ///
+    /// # Errors
+    /// Why no answer came.
+    pub fn receive(&mut self) -> Result<Answer, String> {
+        let mut parser = Parser::default();
+        let mut part = [0; 16 * 1024];
+        loop {
+            let got = self.stream.read(&mut part).map_err(|error| format!("reading: {error}"))?;
+            if got == 0 {
+                return Err("the server closed the connection".to_owned());
+            }
+            if self.buffer.len() > ANSWER_BYTES_MAX {
+                return Err("the answer has no end".to_owned());
+            }
+            self.buffer.extend_from_slice(&part[..got]);
+            if let Progress::Whole { status, length, .. } = parser.advance(&self.buffer)? {
+                let rest = self.buffer.split_off(length);
+                let bytes = std::mem::replace(&mut self.buffer, rest);
+                return Ok(Answer { status, bytes });
+            }
+        }
+    }
+
+    /// Shakes hands; the session's id.
+    ///
+    /// # Errors
+    /// What the server said instead.
+    pub fn open_session(&mut self) -> Result<String, String> {
+        let answer = self.exchange(&wire::initialize(&self.target))?;
+        let session = answer::header(&answer.bytes, "mcp-session-id")
+            .ok_or_else(|| format!("no session: {}", String::from_utf8_lossy(&answer.bytes)))?
+            .to_owned();
+        let initialized = wire::initialized(&self.target, &session);
+        let accepted = self.exchange(&initialized)?;
+        if accepted.status != 202 {
+            return Err(format!("the handshake's second half got status {}", accepted.status));
+        }
+        Ok(session)
+    }
+
+    /// Shakes hands if `era` asks for it. To a server that speaks no MCP, clients pretend that
+    /// it gave them a session.
+    ///
+    /// # Errors
+    /// As [`Client::open_session`].
+    pub fn prepare(&mut self, era: Era, speaks_mcp: bool) -> Result<Option<String>, String> {
+        match era {
+            Era::Session if speaks_mcp => self.open_session().map(Some),
+            Era::Session => Ok(Some("0".repeat(SESSION_ID_BYTES))),
+            Era::Sessionless | Era::Modern => Ok(None),
+        }
+    }
+
+    /// Calls `echo` once; whoever speaks MCP must say the text back.
+    ///
+    /// # Errors
+    /// What came instead of the echo.
+    pub fn call(&mut self, era: Era, text: &str, speaks_mcp: bool) -> Result<Answer, String> {
+        let session = self.prepare(era, speaks_mcp)?;
+        let answer = self.exchange(&wire::call(
+            &self.target,
+            era,
+            session.as_deref(),
+            &Tool::echo(text),
+            false,
+        ))?;
+        let message = answer::message(&answer::body(&answer.bytes)?);
+        let is_echo = message.is_some_and(|message| answer::echoes(&message, text));
+        if answer.status != 200 || (speaks_mcp && !is_echo) {
+            return Err(format!("not an echo: {}", String::from_utf8_lossy(&answer.bytes)));
+        }
+        Ok(answer)
+    }
+
+    /// Takes over a connection to `target` that nobody waits for.
+    ///
+    /// # Errors
+    /// Why the connection cannot be used.
+    pub fn again(stream: TcpStream, target: &Target) -> Result<Self, String> {
+        stream.set_nonblocking(false).map_err(|error| error.to_string())?;
+        Ok(Self { stream, target: target.clone(), buffer: Vec::new() })
+    }
+}

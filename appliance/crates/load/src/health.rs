@@ -1,0 +1,125 @@
+//! Probes of the health endpoints while the load runs, on a connection and a thread of their own.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use crate::client::Client;
+use crate::receipt::Health;
+use crate::tally::histogram;
+use crate::target::Target;
+use crate::wire;
+
+/// From one probe to the next: 100 a second.
+const PERIOD: Duration = Duration::from_millis(10);
+/// What is asked, in turns.
+const PATHS: [&str; 2] = ["/livez", "/readyz"];
+/// The prober's wish to be woken first, so that its own waiting for a core is not taken for the server's. Needs a
+/// privilege that it may not have.
+const NICE: i32 = -15;
+
+/// A running prober.
+#[derive(Debug)]
+pub struct Prober {
+    // Dropping it ends the thread.
+    stop: Sender<()>,
+    thread: JoinHandle<Result<Health, String>>,
+}
+
+impl Prober {
+    /// Begins to probe `target`, whose path does not matter.
+    #[must_use]
+    pub fn start(target: &Target) -> Self {
+        let (stop, stopped) = channel::<()>();
+        let target = target.clone();
+        let thread = std::thread::spawn(move || {
+            // On Linux this is the thread's own priority.
+            let is_first = rustix::process::setpriority_process(None, NICE).is_ok();
+            let mut probes = Probes::new(&target)?;
+            let begun = Instant::now();
+            let mut count = 0_u32;
+            loop {
+                let due_at = begun + PERIOD * count;
+                let wait = due_at.saturating_duration_since(Instant::now());
+                match stopped.recv_timeout(wait) {
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+                }
+                probes.probe(PATHS[count as usize % PATHS.len()], due_at);
+                // Probes that fell due meanwhile are made at once, one after the other.
+                count += 1;
+            }
+            Ok(probes.health(is_first))
+        });
+        Self { stop, thread }
+    }
+
+    /// Ends it; what it saw.
+    ///
+    /// # Errors
+    /// Why it could not probe.
+    pub fn stop(self) -> Result<Health, String> {
+        drop(self.stop);
+        self.thread.join().map_err(|_| "the prober has panicked".to_owned())?
+    }
+}
+
+struct Probes<'a> {
+    target: &'a Target,
+    client: Option<Client>,
+    sent: u64,
+    lost: u64,
+    not_ok: u64,
+    answer_ns: Histogram<u64>,
+    wake_ns: Histogram<u64>,
+}
+
+impl<'a> Probes<'a> {
+    fn new(target: &'a Target) -> Result<Self, String> {
+        let (answer_ns, wake_ns) = (histogram()?, histogram()?);
+        let client = Client::connect(target).ok();
+        Ok(Self { target, client, sent: 0, lost: 0, not_ok: 0, answer_ns, wake_ns })
+    }
+
+    fn probe(&mut self, path: &str, due_at: Instant) {
+        self.sent += 1;
+        let mut client = match self.client.take() {
+            Some(client) => client,
+            None => match Client::connect(self.target) {
+                Ok(client) => client,
+                Err(_) => {
+                    self.lost += 1;
+                    return;
+                }
+            },
+        };
+        let begun = Instant::now();
+        self.wake_ns.saturating_record((begun - due_at).as_nanos() as u64);
+        match client.exchange(&wire::get(self.target, path)) {
+            Ok(answer) => {
+                self.answer_ns.saturating_record(begun.elapsed().as_nanos() as u64);
+                self.not_ok += u64::from(answer.status != 200);
+                self.client = Some(client);
+            }
+            Err(_) => self.lost += 1,
+        }
+    }
+
+    fn health(&self, is_first: bool) -> Health {
+        let micros = |histogram: &Histogram<u64>, quantile: f64| {
+            histogram.value_at_quantile(quantile) as f64 / 1e3
+        };
+        Health {
+            probes: self.sent,
+            lost: self.lost,
+            not_ok: self.not_ok,
+            p50_us: micros(&self.answer_ns, 0.5),
+            p99_us: micros(&self.answer_ns, 0.99),
+            max_us: self.answer_ns.max() as f64 / 1e3,
+            wake_p99_us: micros(&self.wake_ns, 0.99),
+            has_priority: is_first,
+        }
+    }
+}

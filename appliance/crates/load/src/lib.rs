@@ -1,0 +1,24 @@
+//! Load on an MCP server over HTTP, what came back, and the receipt that says so.
+//!
+//! One generator for `toolrack bench` and for the repository's own benchmark. It keeps to a schedule: a call that
+//! comes late because the server is slow counts from the moment it was due, so that waiting is never left out.
+
+pub mod answer;
+pub mod client;
+pub mod health;
+mod line;
+pub mod load;
+pub mod machine;
+pub mod pace;
+pub mod process;
+pub mod receipt;
+pub mod tally;
+pub mod target;
+pub mod wire;
+
+pub use client::Client;
+pub use load::{Load, Workload};
+pub use pace::Pace;
+pub use tally::Tally;
+pub use target::Target;
+pub use wire::Era;
