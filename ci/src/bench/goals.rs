@@ -1,8 +1,7 @@
 //! What ours has set itself, and whether it holds.
 
-use serde::Serialize;
-
 use load::Era;
+use serde::Serialize;
 
 use super::contestants::{ALL, Role};
 use super::report::Report;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -43,7 +44,6 @@ pub(crate) enum Ending {
 }
 
 /// What came back from one run.
-#[derive(Debug)]
 pub struct Tally {
     /// Calls that were due: the sum of those accepted, refused and failed once the run has ended.
     pub offered: u64,
@@ -67,6 +67,21 @@ pub struct Tally {
     pub refused_ns: Histogram<u64>,
     /// Nanoseconds of refusals, from the first byte out to the last byte in.
     pub refusal_answer_ns: Histogram<u64>,
+}
+
+impl fmt::Debug for Tally {
+    /// Without the histograms, which would fill a book.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tally")
+            .field("offered", &self.offered)
+            .field("accepted", &self.accepted)
+            .field("refusals", &self.refusals)
+            .field("errors", &self.errors)
+            .field("first_error", &self.first_error)
+            .field("connects", &self.connects)
+            .field("elapsed", &self.elapsed)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Tally {

@@ -136,9 +136,11 @@ fn latency_counts_from_the_moment_that_a_call_was_due() {
 fn asked_share_of_calls_gets_new_connections() {
     let target = serve(|_| Some((200, RESULT)));
     let tally = run(&target, Pace::Open { calls_per_sec: 200.0 }, |load| {
-        load.calls_per_connection = Some(2);
+        load.connections = 20;
+        load.calls_per_connection = Some(1);
     });
-    assert!(tally.connects >= 10 && tally.failed() == 0 && adds_up(&tally), "{tally:?}");
+    // Each of the twenty has called twice.
+    assert!(tally.connects == 20 && tally.failed() == 0 && adds_up(&tally), "{tally:?}");
 }
 
 #[test]
