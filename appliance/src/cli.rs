@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit;
 
@@ -43,6 +43,16 @@ Examples:
   toolrack explain
   toolrack explain layer.timeout
   toolrack explain --profile my.toml plugin.files";
+
+const ABOUT_BENCH: &str = "\
+Examples:
+  toolrack bench                                     an appliance of its own, with the profile `dev`
+  toolrack bench --profile my.toml --quick
+  toolrack bench --url http://127.0.0.1:8080/mcp --control http://127.0.0.1:9090
+  toolrack bench --tool now --arguments '{\"zone\":\"Europe/Berlin\"}' --out figures
+
+Without --calls-per-sec it first finds the highest rate at which 99 % of the calls are accepted.
+Ctrl-C ends it with the figures so far. Load only servers that are yours to load.";
 
 const ABOUT_SHOW: &str = "\
 Example:
@@ -89,6 +99,9 @@ pub(crate) enum Command {
         /// Only this key, or everything below it, with its meaning.
         key: Option<String>,
     },
+    /// Load an appliance with 1, 2, 5 and 10 times what it carries, and write a receipt.
+    #[command(after_help = ABOUT_BENCH)]
+    Bench(BenchOptions),
     /// The profiles that are part of the program.
     #[command(subcommand)]
     Profiles(Profiles),
@@ -118,6 +131,62 @@ pub(crate) struct ProfileOptions {
     /// Change one value; may be given more than once. Wins over the file and the environment.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+}
+
+/// What to load, and how.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct BenchOptions {
+    #[command(flatten)]
+    pub(crate) served: ProfileOptions,
+    /// Load this server instead of starting one with the profile.
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// The control listener of that server, for its health and its plan.
+    #[arg(long, value_name = "URL", requires = "url")]
+    pub(crate) control: Option<String>,
+    /// The process of that server, for what it uses, when it runs on this machine.
+    #[arg(long, requires = "url")]
+    pub(crate) pid: Option<u32>,
+    /// How long each step is.
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) seconds: f64,
+    /// Steps of two seconds, for a first look.
+    #[arg(long, conflicts_with = "seconds")]
+    pub(crate) quick: bool,
+    /// Connections, each with one call under way at most.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) connections: u32,
+    /// The rate that the steps multiply; without it, the measured peak.
+    #[arg(long)]
+    pub(crate) calls_per_sec: Option<f64>,
+    /// Share of the calls that come on a new connection.
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
+    pub(crate) new_connections: f64,
+    /// Addresses of 127.0.0.0/8 that the load comes from, each a client of its own to the limits. Only for a server
+    /// on 127.0.0.1.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=250))]
+    pub(crate) addresses: u32,
+    /// How clients speak.
+    #[arg(long, value_enum, default_value_t = BenchEra::Modern)]
+    pub(crate) era: BenchEra,
+    /// The tool to call.
+    #[arg(long, value_name = "NAME", default_value = "echo")]
+    pub(crate) tool: String,
+    /// What to call it with; for `echo`, a text of 64 letters when nothing is said.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) arguments: Option<String>,
+    /// The folder for receipt.json and receipt.html.
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub(crate) out: PathBuf,
+}
+
+/// How clients of the load speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchEra {
+    /// 2026-07-28, stateless.
+    Modern,
+    /// 2025-11-25, a session for each connection.
+    Session,
 }
 
 /// The profiles that are part of the program.
@@ -180,6 +249,16 @@ pub(crate) fn secret_from_environment(name: &str) -> Option<String> {
 pub(crate) fn wants_colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::io::stderr().is_terminal()
+}
+
+/// The file of this program, to start it once more.
+pub(crate) fn program() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+/// The command line as it was given.
+pub(crate) fn words() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 /// Where bare library names are looked for: around the program.

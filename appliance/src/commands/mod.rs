@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod bench;
 mod check;
 mod explain;
 mod plugin;
@@ -21,6 +22,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Serve(options) => serve::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Explain { options, key } => explain::run(&options, key.as_deref()),
+        Command::Bench(options) => bench::run(&options),
         Command::Profiles(command) => profiles::run(&command),
         Command::Schema => say(&profile::schema()),
         Command::Plugin(command) => plugin::run(&command),

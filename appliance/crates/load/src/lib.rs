@@ -14,6 +14,7 @@ pub mod process;
 pub mod receipt;
 pub mod tally;
 pub mod target;
+pub mod trial;
 pub mod wire;
 
 pub use client::Client;

@@ -116,6 +116,8 @@ impl<'a> Load<'a> {
         duration: Duration,
         watcher: &mut Watcher<'_>,
     ) -> Result<Tally, String> {
+        let mut events = Events::with_capacity(EVENTS);
+        self.notice_closed(&mut events)?;
         let begun = Instant::now();
         let schedule = match pace {
             Pace::Closed => None,
@@ -123,7 +125,6 @@ impl<'a> Load<'a> {
         };
         let end = begun + duration;
         let mut run = Run { tally: Tally::new()?, end, schedule, waiting: 0, is_over: false };
-        let mut events = Events::with_capacity(EVENTS);
         let mut watched_at = begun;
         loop {
             let now = Instant::now();
@@ -152,6 +153,17 @@ impl<'a> Load<'a> {
         self.rest();
         run.tally.elapsed = run.end - begun;
         Ok(run.tally)
+    }
+
+    /// Connections that the server closed while nobody looked are not used again.
+    fn notice_closed(&mut self, events: &mut Events) -> Result<(), String> {
+        self.poll.poll(events, Some(Duration::ZERO)).map_err(|error| error.to_string())?;
+        for event in events.iter().filter(|event| event.is_read_closed()) {
+            if let Some(line) = self.lines.get_mut(event.token().0) {
+                line.hang_up();
+            }
+        }
+        Ok(())
     }
 
     /// Gives every call that is due to a client that is free.

@@ -113,7 +113,10 @@ pub struct Envelope {
     /// Whether it is the measured peak: the highest rate at which 99 % of the calls were accepted. Otherwise it was
     /// given.
     pub is_measured: bool,
-    /// Accepted calls a second there.
+    /// Whether 99 % were accepted there; absent where the rate was given. Otherwise it is the lowest rate that was
+    /// tried.
+    pub is_sustained: Option<bool>,
+    /// Accepted calls a second there; absent where the rate was given.
     pub goodput_per_sec: Option<f64>,
 }
 
