@@ -114,7 +114,8 @@ mod tests {
     fn weak_load_is_remarked_upon() {
         let mut receipt = receipt();
         assert_eq!(find(&judge(&receipt), "goodput at 10x").remark, None);
-        receipt.steps[3].errors.insert("not_sent".into(), receipt.steps[3].offered / 2);
+        let offered = receipt.steps[3].offered;
+        receipt.steps[3].errors.insert("not_sent".into(), offered / 2);
         let goals = judge(&receipt);
         let remark = find(&goals, "goodput at 10x").remark.as_deref();
         assert!(remark.is_some_and(|remark| remark.starts_with("50 %")), "{remark:?}");

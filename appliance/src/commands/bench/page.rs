@@ -30,10 +30,10 @@ pub(super) fn render(receipt: &Receipt) -> String {
     );
     // Writing to a string cannot fail.
     if let Some(envelope) = &receipt.envelope {
-        write!(out, "<p>{}</p>\n", escape(&table::envelope(envelope))).ok();
+        writeln!(out, "<p>{}</p>", escape(&table::envelope(envelope))).ok();
     }
     if let Some(why) = &receipt.ended_early {
-        write!(out, "<p><strong>Ended early:</strong> {}</p>\n", escape(why)).ok();
+        writeln!(out, "<p><strong>Ended early:</strong> {}</p>", escape(why)).ok();
     }
     goals(&mut out, receipt);
     charts(&mut out, receipt);
@@ -51,7 +51,7 @@ fn goals(out: &mut String, receipt: &Receipt) {
             Some(false) => "✗",
             None => "–",
         };
-        write!(out, "<li>{mark} {}</li>\n", escape(&table::verdict(goal))).ok();
+        writeln!(out, "<li>{mark} {}</li>", escape(&table::verdict(goal))).ok();
     }
     out.push_str("</ul>\n");
 }
@@ -96,7 +96,7 @@ fn charts(out: &mut String, receipt: &Receipt) {
 }
 
 fn figure(out: &mut String, title: &str, chart: &str) {
-    write!(out, "<figure><figcaption>{}</figcaption>{chart}</figure>\n", escape(title)).ok();
+    writeln!(out, "<figure><figcaption>{}</figcaption>{chart}</figure>", escape(title)).ok();
 }
 
 fn steps(out: &mut String, receipt: &Receipt) {
@@ -115,11 +115,11 @@ fn steps(out: &mut String, receipt: &Receipt) {
     out.push_str("</table></div>\n<ul>\n");
     for step in table::steps(receipt) {
         if let Some(kinds) = table::kinds(step) {
-            write!(out, "<li>{}: {}</li>\n", escape(&step.name), escape(&kinds)).ok();
+            writeln!(out, "<li>{}: {}</li>", escape(&step.name), escape(&kinds)).ok();
         }
         if let Some(error) = &step.first_error {
             let name = escape(&step.name);
-            write!(out, "<li>{name}, first failure: <code>{}</code></li>\n", escape(error)).ok();
+            writeln!(out, "<li>{name}, first failure: <code>{}</code></li>", escape(error)).ok();
         }
     }
     out.push_str("</ul>\n");
@@ -154,7 +154,7 @@ fn circumstances(out: &mut String, receipt: &Receipt) {
     ];
     out.push_str("<h2>Circumstances</h2>\n<table class=\"words\">");
     for (name, value) in rows {
-        write!(out, "<tr><th>{name}</th><td>{}</td></tr>\n", escape(&value)).ok();
+        writeln!(out, "<tr><th>{name}</th><td>{}</td></tr>", escape(&value)).ok();
     }
     out.push_str("</table>\n");
 }

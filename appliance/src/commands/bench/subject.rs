@@ -60,7 +60,7 @@ impl Subject {
 fn digest(plan: &Value) -> Option<Profile> {
     let name = plan["profile"].as_str()?.to_owned();
     let mut values: Vec<_> = plan["values"].as_object()?.iter().collect();
-    values.sort_by(|(one, _), (other, _)| one.cmp(other));
+    values.sort_by_key(|(key, _)| *key);
     let mut hash = Sha256::new();
     for (key, value) in values {
         hash.update(format!("{key} = {}\n", value["value"].as_str()?));
