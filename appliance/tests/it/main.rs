@@ -1,5 +1,6 @@
 //! The real program, real sockets, real plugins.
 
+mod bench;
 mod cli;
 mod examples;
 mod http;
