@@ -153,7 +153,8 @@ pub(crate) struct BenchOptions {
     /// Steps of two seconds, for a first look.
     #[arg(long, conflicts_with = "seconds")]
     pub(crate) quick: bool,
-    /// Connections, each with one call under way at most.
+    /// Connections, each with one call under way at most. Give more than layer.concurrency.calls_max to see that layer
+    /// refuse calls of a slow tool.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) connections: u32,
     /// The rate that the steps multiply; without it, the measured peak.

@@ -82,7 +82,7 @@ fn is_sound(run: &Run) {
     };
     for step in steps(&run.receipt) {
         let calls = |name: &str| step[name].as_u64().expect("a count");
-        let ended = calls("accepted") + calls("refused") + calls("failed");
+        let ended = calls("accepted") + calls("refused") + calls("failed") + calls("not_sent");
         assert_eq!(calls("offered"), ended, "{step}");
         assert_eq!(calls("refused"), sum(&step["refusals"]), "{step}");
         assert_eq!(calls("failed"), sum(&step["errors"]), "{step}");
@@ -98,7 +98,8 @@ fn receipt_of_an_own_appliance_adds_up() {
     let steps = run.receipt["steps"].as_array().expect("steps");
     let offered: Vec<_> = steps.iter().map(|step| step["offered"].as_u64()).collect();
     assert_eq!(offered, [40, 80, 200, 400].map(Some));
-    assert_eq!(steps[0]["accepted"], 40, "{}", steps[0]);
+    assert_eq!(steps[0]["failed"], 0, "{}", steps[0]);
+    assert!(steps[0]["accepted"].as_u64() > Some(0), "{}", steps[0]);
     assert_eq!(run.receipt["profile"]["plan_sha256"].as_str().map(str::len), Some(64));
     for step in steps {
         assert!(step["health"]["probes"].as_u64() > Some(5), "{step}");
@@ -145,7 +146,8 @@ fn sessions_are_loaded_as_well() {
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     is_sound(&run);
     assert_eq!(run.receipt["load"]["era"], "session");
-    assert_eq!(run.receipt["steps"][0]["accepted"], 10, "{}", run.receipt["steps"][0]);
+    let first = &run.receipt["steps"][0];
+    assert!(first["accepted"].as_u64() > Some(0) && first["failed"] == 0, "{first}");
 }
 
 #[test]

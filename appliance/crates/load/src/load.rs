@@ -183,9 +183,7 @@ impl<'a> Load<'a> {
                         self.begin(index, due_at, now, run);
                     } else if now - due_at > CLIENT_WAIT || run.is_over {
                         run.tally.offered += 1;
-                        run.tally.fail("not_sent".into(), 1, || {
-                            "every connection had a call under way; more of them carry more".into()
-                        });
+                        run.tally.not_sent += 1;
                     } else {
                         break;
                     }

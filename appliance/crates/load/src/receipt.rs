@@ -129,14 +129,16 @@ pub struct Step {
     pub planned_per_sec: Option<f64>,
     /// How long calls were made.
     pub seconds: f64,
-    /// Calls that were due: accepted, refused and failed together.
+    /// Calls that were due: accepted, refused, failed and not sent together.
     pub offered: u64,
     /// Calls with a result.
     pub accepted: u64,
     /// Calls that a protection refused.
     pub refused: u64,
-    /// Calls that ended in any other way, those included that found no free connection (`not_sent`).
+    /// Calls that ended in any other way.
     pub failed: u64,
+    /// Calls that found no free connection in time: what the load could not do, not what the server did.
+    pub not_sent: u64,
     /// Calls that were due in a second.
     pub offered_per_sec: f64,
     /// Calls with a result in a second, of those that came in time.
@@ -258,6 +260,7 @@ impl Step {
             accepted: tally.accepted,
             refused: tally.refused(),
             failed: tally.failed(),
+            not_sent: tally.not_sent,
             offered_per_sec: tally.offered_per_sec(),
             goodput_per_sec: tally.goodput(),
             refusals: tally.refusals.clone(),

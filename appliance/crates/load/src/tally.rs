@@ -45,7 +45,7 @@ pub(crate) enum Ending {
 
 /// What came back from one run.
 pub struct Tally {
-    /// Calls that were due: the sum of those accepted, refused and failed once the run has ended.
+    /// Calls that were due: the sum of those accepted, refused, failed and not sent once the run has ended.
     pub offered: u64,
     /// Good answers, whenever they came.
     pub accepted: u64,
@@ -57,6 +57,8 @@ pub struct Tally {
     pub errors: BTreeMap<Cow<'static, str>, u64>,
     /// The first of those, in the server's words where it had any.
     pub first_error: Option<String>,
+    /// Calls that found no free connection: what the load could not do, not what the server did.
+    pub not_sent: u64,
     /// Connections that were opened in the course of it.
     pub connects: u64,
     /// How long calls were made.
@@ -78,6 +80,7 @@ impl fmt::Debug for Tally {
             .field("refusals", &self.refusals)
             .field("errors", &self.errors)
             .field("first_error", &self.first_error)
+            .field("not_sent", &self.not_sent)
             .field("connects", &self.connects)
             .field("elapsed", &self.elapsed)
             .finish_non_exhaustive()
@@ -93,6 +96,7 @@ impl Tally {
             refusals: BTreeMap::new(),
             errors: BTreeMap::new(),
             first_error: None,
+            not_sent: 0,
             connects: 0,
             elapsed: Duration::ZERO,
             accepted_ns: histogram()?,
@@ -107,7 +111,7 @@ impl Tally {
         self.refusals.values().sum()
     }
 
-    /// Calls that were neither accepted nor refused.
+    /// Calls that were sent, and neither accepted nor refused.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.errors.values().sum()

@@ -62,8 +62,7 @@ fn lost(receipt: &Receipt) -> Option<f64> {
 /// Says when the load was too weak to prove anything of the server.
 fn remark(goal: Goal, step: Option<&Step>) -> Goal {
     let Some(step) = step else { return goal };
-    let not_sent = step.errors.get("not_sent").copied().unwrap_or(0) as f64;
-    let share = not_sent / (step.offered.max(1) as f64);
+    let share = step.not_sent as f64 / (step.offered.max(1) as f64);
     if share <= NOT_SENT_SHARE_MAX {
         return goal;
     }
@@ -114,8 +113,7 @@ mod tests {
     fn weak_load_is_remarked_upon() {
         let mut receipt = receipt();
         assert_eq!(find(&judge(&receipt), "goodput at 10x").remark, None);
-        let offered = receipt.steps[3].offered;
-        receipt.steps[3].errors.insert("not_sent".into(), offered / 2);
+        receipt.steps[3].not_sent = receipt.steps[3].offered / 2;
         let goals = judge(&receipt);
         let remark = find(&goals, "goodput at 10x").remark.as_deref();
         assert!(remark.is_some_and(|remark| remark.starts_with("50 %")), "{remark:?}");

@@ -266,7 +266,7 @@ impl Watch {
     /// Whether connections have failed for a while and nothing else came back.
     fn is_silent(&mut self, tally: &Tally) -> bool {
         let lost = |name| tally.errors.get(name).copied().unwrap_or(0);
-        let unanswered = lost("cannot_connect") + lost("closed") + lost("not_sent");
+        let unanswered = lost("cannot_connect") + lost("closed");
         let answered = tally.accepted + tally.refused() + tally.failed() - unanswered;
         if answered > self.answered || unanswered == 0 {
             self.answered = answered;

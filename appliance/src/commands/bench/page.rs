@@ -9,11 +9,11 @@ use super::table;
 
 /// Colours that can be told apart in light and in dark, and by those who do not see red and green.
 const STYLE: &str = "\
-:root{color-scheme:light dark;--back:#fff;--text:#1b1f24;--faint:#d5dae0;--a:#0072b2;--b:#e69f00;--c:#cc3d6b;--d:#009e73}\
-@media(prefers-color-scheme:dark){:root{--back:#15181c;--text:#e4e7eb;--faint:#3a4048;--a:#56b4e9;--b:#f0b93a;--c:#f27ba0;--d:#35c79a}}\
+:root{color-scheme:light dark;--back:#fff;--text:#1b1f24;--faint:#d5dae0;--a:#0072b2;--b:#e69f00;--c:#cc3d6b;--d:#009e73;--e:#aab2bb}\
+@media(prefers-color-scheme:dark){:root{--back:#15181c;--text:#e4e7eb;--faint:#3a4048;--a:#56b4e9;--b:#f0b93a;--c:#f27ba0;--d:#35c79a;--e:#5a636e}}\
 body{background:var(--back);color:var(--text);font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}\
 figure{margin:1.5rem 0;max-width:44rem}svg{width:100%;height:auto;font-size:12px;fill:var(--text)}\
-.a{fill:var(--a)}.b{fill:var(--b)}.c{fill:var(--c)}.d{fill:var(--d)}\
+.a{fill:var(--a)}.b{fill:var(--b)}.c{fill:var(--c)}.d{fill:var(--d)}.e{fill:var(--e)}\
 .line{fill:none;stroke-width:2}.line.a{stroke:var(--a)}.line.b{stroke:var(--b)}.line.c{stroke:var(--c)}.line.d{stroke:var(--d)}\
 .rule{stroke:var(--faint)}.end{text-anchor:end}.middle{text-anchor:middle}\
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
@@ -73,6 +73,7 @@ fn charts(out: &mut String, receipt: &Receipt) {
         series("accepted", "a", &|step| rate(step.accepted, step)),
         series("refused", "b", &|step| rate(step.refused, step)),
         series("failed", "c", &|step| rate(step.failed, step)),
+        series("not sent", "e", &|step| rate(step.not_sent, step)),
     ];
     let title = "Calls a second by offered load";
     figure(out, title, &chart::bars(title, "/s", &places, &calls));
@@ -161,7 +162,7 @@ fn circumstances(out: &mut String, receipt: &Receipt) {
 
 /// How it was measured.
 const METHOD: &str = "Open loop: calls are due by the clock, and an accepted call counts from then. A call that finds \
-    no free connection within 10 ms is not sent, and counts as failed. One generator thread, on this machine, beside \
+    no free connection within 10 ms is not sent. One generator thread, on this machine, beside \
     the server when that is here too.";
 
 #[cfg(test)]

@@ -55,8 +55,13 @@ impl Progress {
             .map_or_else(String::new, |latency| format!(", p99 {:.1} ms", latency.p99_us / 1e3));
         let clear = if self.is_terminal { CLEAR } else { "" };
         self.write(&format!(
-            "{clear}{}: {:.0}/s offered, {:.0}/s accepted, {} refused, {} failed{p99}\n",
-            step.name, step.offered_per_sec, step.goodput_per_sec, step.refused, step.failed
+            "{clear}{}: {:.0}/s offered, {:.0}/s accepted, {} refused, {} failed, {} not sent{p99}\n",
+            step.name,
+            step.offered_per_sec,
+            step.goodput_per_sec,
+            step.refused,
+            step.failed,
+            step.not_sent
         ));
     }
 

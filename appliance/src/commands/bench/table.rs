@@ -92,12 +92,13 @@ pub(super) fn kinds(step: &Step) -> Option<String> {
 }
 
 /// The headings of [`cells`].
-pub(super) const HEADINGS: [&str; 13] = [
+pub(super) const HEADINGS: [&str; 14] = [
     "step",
     "offered/s",
     "accepted/s",
     "refused",
     "failed",
+    "not sent",
     "p50 ms",
     "p90 ms",
     "p99 ms",
@@ -109,7 +110,7 @@ pub(super) const HEADINGS: [&str; 13] = [
 ];
 
 /// One step, in the columns of the headings.
-pub(super) fn cells(step: &Step) -> [String; 13] {
+pub(super) fn cells(step: &Step) -> [String; 14] {
     let ms = |us: Option<f64>| us.map_or_else(|| "-".to_owned(), |us| number(us / 1e3));
     let latency = step.accepted_latency;
     [
@@ -118,6 +119,7 @@ pub(super) fn cells(step: &Step) -> [String; 13] {
         format!("{:.0}", step.goodput_per_sec),
         step.refused.to_string(),
         step.failed.to_string(),
+        step.not_sent.to_string(),
         ms(latency.map(|latency| latency.p50_us)),
         ms(latency.map(|latency| latency.p90_us)),
         ms(latency.map(|latency| latency.p99_us)),
@@ -133,7 +135,7 @@ pub(super) fn cells(step: &Step) -> [String; 13] {
 }
 
 /// Columns under their headings, the first to the left and the others to the right.
-fn columns(rows: &[[String; 13]]) -> String {
+fn columns(rows: &[[String; 14]]) -> String {
     let mut out = String::new();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(String::len);
@@ -189,6 +191,7 @@ pub(super) mod tests {
             accepted,
             refused,
             failed: 0,
+            not_sent: 0,
             offered_per_sec: (accepted + refused) as f64,
             goodput_per_sec: accepted as f64,
             refusals: refusals.collect(),
