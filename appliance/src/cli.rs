@@ -144,7 +144,8 @@ pub(crate) struct BenchOptions {
     /// The control listener of that server, for its health and its plan.
     #[arg(long, value_name = "URL", requires = "url")]
     pub(crate) control: Option<String>,
-    /// The process of that server, for what it uses, when it runs on this machine.
+    /// The process of that server on this machine, for what it uses; found by itself when the URL has a loopback
+    /// address and the process may be looked into.
     #[arg(long, requires = "url")]
     pub(crate) pid: Option<u32>,
     /// How long each step is.

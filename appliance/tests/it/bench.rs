@@ -155,15 +155,16 @@ fn running_appliance_is_loaded_where_it_is() {
     let program = Program::start(&profile(""), &[]);
     let url = format!("http://{}/mcp", program.address);
     let control = format!("http://{}/", program.control);
-    let pid = program.id().to_string();
     let rate = ["--seconds", "0.2", "--calls-per-sec", "50"];
-    let run = bench(&[&["--url", &url, "--control", &control, "--pid", &pid], &rate[..]].concat());
+    let run = bench(&[&["--url", &url, "--control", &control], &rate[..]].concat());
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     is_sound(&run);
     assert_eq!(run.receipt["load"]["is_own_server"], false);
     assert!(run.receipt["profile"]["name"].is_string());
-    assert!(run.receipt["steps"][0]["server"]["processor_seconds"].is_f64());
-    let unknown = bench(&[&["--url", &url], &rate[..]].concat());
+    let server = |run: &Run| run.receipt["steps"][0]["server"]["resident_bytes_max"].as_u64();
+    assert!(server(&run) > Some(1 << 20));
+    let pid = std::process::id().to_string();
+    let unknown = bench(&[&["--url", &url, "--pid", &pid], &rate[..]].concat());
     assert_eq!(unknown.code, Some(0), "{}", unknown.stderr);
     is_sound(&unknown);
     let nothing = &Value::Null;
@@ -226,6 +227,7 @@ fn what_would_fail_for_every_call_is_said_at_once() {
     fails(&["--url", "https://127.0.0.1/"], 64, "speaks plain HTTP");
     fails(&["--url", &url, "--seconds", "0"], 64, "--seconds 0: must be between");
     fails(&["--url", &url, "--arguments", "[]"], 64, "must be an object");
+    fails(&["--url", &url, "--pid", "4294967295"], 64, "--pid");
     fails(&["--profile", "desktop"], 78, "does not serve HTTP");
     drop(program);
     fails(&["--url", &url], 75, "cannot reach 127.0.0.1");

@@ -1,6 +1,8 @@
 //! What a process of this machine holds and has used, as `/proc` says.
 
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -57,6 +59,49 @@ fn ticks(stat: &str) -> Option<u64> {
     Some(user + kernel)
 }
 
+/// The process of this machine that listens at `address`; `None` when there is none that this process may look into.
+#[must_use]
+pub fn listening_at(address: SocketAddr) -> Option<u32> {
+    let sockets: Vec<_> = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .flat_map(|table| listeners(&table, address))
+        .map(|inode| PathBuf::from(format!("socket:[{inode}]")))
+        .collect();
+    let holds = |pid: u32| {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|to| sockets.contains(&to))
+    };
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.find(|pid| !sockets.is_empty() && holds(*pid))
+}
+
+/// The inodes of the sockets in a table of the kernel that listen at `address`, or at its port of every address.
+fn listeners(table: &str, address: SocketAddr) -> Vec<String> {
+    let port = format!("{:04X}", address.port());
+    let own = match address.ip() {
+        // As the kernel has it: the four bytes as one number of this machine.
+        IpAddr::V4(ip) => format!("{:08X}", u32::from_ne_bytes(ip.octets())),
+        IpAddr::V6(ip) => {
+            let words = ip.octets();
+            let words = words.chunks_exact(4).filter_map(|word| word.try_into().ok());
+            words.map(|word| format!("{:08X}", u32::from_ne_bytes(word))).collect()
+        }
+    };
+    let inode = |line: &str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let (place, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
+        let (ip, found) = place.split_once(':')?;
+        let is_there = ip == own || ip.bytes().all(|digit| digit == b'0');
+        (found == port && is_there && *state == LISTEN).then(|| (*inode).to_owned())
+    };
+    table.lines().filter_map(inode).collect()
+}
+
+/// The state of a listening socket in the kernel's tables.
+const LISTEN: &str = "0A";
+
 /// Allows this process, and what it starts, as many descriptors as the system lets it have; how many.
 ///
 /// # Errors
@@ -78,6 +123,25 @@ mod tests {
         let stat = "7 (a) b (c)) S 1 2 3 4 5 6 7 8 9 10 120 34 0 0 20 0 1";
         assert_eq!(ticks(stat), Some(154));
         assert_eq!(ticks("7 (a"), None);
+    }
+
+    #[test]
+    fn finds_who_listens_and_nobody_who_does_not() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        assert_eq!(listening_at(listener.local_addr().unwrap()), Some(std::process::id()));
+        assert_eq!(listening_at(([127, 9, 9, 9], 1).into()), None);
+    }
+
+    #[test]
+    fn listener_of_every_address_counts_and_connections_do_not() {
+        let line = |place: &str, state: &str, inode: u32| {
+            format!("0: {place} 00000000:0000 {state} 0:0 00:0 0 0 0 {inode} 1\n")
+        };
+        let table = line("00000000:1F90", "0A", 1)
+            + &line("00000000:1F90", "01", 2)
+            + &line("00000000:1F91", "0A", 3)
+            + &line("0500007F:1F90", "0A", 4);
+        assert_eq!(listeners(&table, ([127, 0, 0, 1], 8080).into()), ["1"]);
     }
 
     #[test]

@@ -37,6 +37,10 @@ impl Subject {
         let wrong = |error: String| Failed::new(exit::USAGE, error);
         let target = Target::resolve(&url).map_err(wrong)?;
         let control = control_url.as_deref().map(Target::resolve).transpose().map_err(wrong)?;
+        let pid = pid.or_else(|| {
+            let is_here = target.address.ip().is_loopback();
+            is_here.then(|| load::process::listening_at(target.address)).flatten()
+        });
         if let Some(pid) = pid {
             load::process::processor_time(pid).map_err(|error| wrong(format!("--pid: {error}")))?;
         }
