@@ -108,7 +108,7 @@ fn receipt_of_an_own_appliance_adds_up() {
     }
     assert_eq!(run.page.matches("<svg").count(), 3);
     assert!(run.stdout.contains("Envelope: 100 calls/s, as given."), "{}", run.stdout);
-    assert!(run.stdout.contains("health probes lost: 0.00 (goal: at most 0.00): held"));
+    assert!(run.stdout.contains("health probes lost or not well: 0.00 (goal: at most 0.00): held"));
 }
 
 #[test]

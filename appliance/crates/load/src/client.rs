@@ -12,7 +12,7 @@ use crate::wire::{self, Era, Tool};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Most bytes of an answer that are read.
-pub(crate) const ANSWER_BYTES_MAX: usize = 64 << 20;
+const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// Length of a session's id that clients of a server without MCP make up: as long as ours.
 const SESSION_ID_BYTES: usize = 43;

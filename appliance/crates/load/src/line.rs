@@ -9,13 +9,19 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use crate::answer::{Parser, Progress};
-use crate::client::{ANSWER_BYTES_MAX, Client};
+use crate::client::Client;
 use crate::load::Workload;
 use crate::target::Target;
 use crate::wire;
 
 /// Bytes that a connection's buffer begins with: one answer to a small call, and room to see that nothing follows it.
 const BUFFER_BYTES: usize = 8 * 1024;
+
+/// Most bytes of all answers that are under way: what the generator may take of the server's memory.
+const BUFFERS_BYTES_MAX: usize = 1 << 30;
+/// What is said of an answer that takes more than its share of them.
+const TOO_LARGE: &str =
+    "the answer is larger than a connection may keep; fewer of them may keep more";
 
 /// What ended a connection with a call under way.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,6 +64,7 @@ pub(crate) struct Line {
     closes: bool,
     written: usize,
     buffer: Vec<u8>,
+    answer_bytes_max: usize,
     filled: usize,
     parser: Parser,
     /// When the call was due.
@@ -95,6 +102,7 @@ impl Line {
             closes: false,
             written: 0,
             buffer: vec![0; BUFFER_BYTES],
+            answer_bytes_max: (BUFFERS_BYTES_MAX / workload.connections.max(1)).max(BUFFER_BYTES),
             filled: 0,
             parser: Parser::default(),
             due_at: Instant::now(),
@@ -168,10 +176,10 @@ impl Line {
         let Some(stream) = &mut self.stream else { return Err(closed()) };
         loop {
             if self.filled == self.buffer.len() {
-                if self.filled > ANSWER_BYTES_MAX {
-                    return Err(Fault::new("endless_answer", "the answer has no end"));
+                if self.filled >= self.answer_bytes_max {
+                    return Err(Fault::new("answer_too_large", TOO_LARGE));
                 }
-                self.buffer.resize(self.filled * 2, 0);
+                self.buffer.resize((self.filled * 2).min(self.answer_bytes_max), 0);
             }
             let space = self.buffer.get_mut(self.filled..).unwrap_or_default();
             let room = space.len();

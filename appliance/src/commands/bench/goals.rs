@@ -34,7 +34,7 @@ pub(super) fn judge(receipt: &Receipt) -> Vec<Goal> {
         |step: Option<&Step>| step.and_then(|step| step.health).map(|health| health.p99_us / 1e3);
     goals.push(Goal::new("p99 of health at 1x, ms", false, 1.0, health_ms(step("1x"))));
     goals.push(Goal::new("p99 of health at 10x, ms", false, 5.0, health_ms(last)));
-    goals.push(Goal::new("health probes lost", false, 0.0, lost(receipt)));
+    goals.push(Goal::new("health probes lost or not well", false, 0.0, lost(receipt)));
     goals
 }
 
@@ -56,7 +56,7 @@ fn cost(receipt: &Receipt) -> Option<f64> {
 
 fn lost(receipt: &Receipt) -> Option<f64> {
     let probed = receipt.steps.iter().filter_map(|step| step.health);
-    probed.map(|health| health.lost as f64).reduce(|all, more| all + more)
+    probed.map(|health| (health.lost + health.not_ok) as f64).reduce(|all, more| all + more)
 }
 
 /// Says when the load was too weak to prove anything of the server.

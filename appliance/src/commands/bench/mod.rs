@@ -57,7 +57,7 @@ fn measure(options: &BenchOptions) -> Result<u8, Failed> {
     fs::create_dir_all(&options.out).map_err(|error| cannot_write(&options.out, &error))?;
     let stopped = stop_on_signals().map_err(|error| Failed::new(exit::INTERNAL, error))?;
     load::process::raise_descriptors().map_err(|error| Failed::new(exit::INTERNAL, error))?;
-    let subject = Subject::find(options)?;
+    let subject = Subject::find(options, &stopped)?;
     let call_time = load::trial::call(&subject.target, settings.era, &settings.tool)
         .map_err(|error| Failed::new(exit::TEMPORARY, error))?;
     let mut receipt = begin(&settings, &subject)?;
@@ -81,7 +81,7 @@ fn begin(settings: &Settings, subject: &Subject) -> Result<Receipt, Failed> {
         format: FORMAT,
         date: httpdate::fmt_http_date(SystemTime::now()),
         toolrack: Build { version: env!("CARGO_PKG_VERSION").to_owned(), build: build.to_owned() },
-        command: cli::words(),
+        command: shareable(cli::words()),
         machine: Machine {
             processor: load::machine::processor(),
             cores: hardware.cores,
@@ -99,6 +99,17 @@ fn begin(settings: &Settings, subject: &Subject) -> Result<Receipt, Failed> {
         goals: Vec::new(),
         ended_early: None,
     })
+}
+
+/// A command line without the settings of plugins, among which may be secrets: receipts are shown to others.
+fn shareable(words: Vec<String>) -> Vec<String> {
+    let hidden = |word: &str| {
+        let setting = word.strip_prefix("--set=").unwrap_or(word);
+        let (key, _) = setting.split_once('=').filter(|(key, _)| key.starts_with("plugin"))?;
+        Some(format!("{}{key}=hidden", word.strip_suffix(setting)?))
+    };
+    let hide = |word: String| hidden(&word).unwrap_or(word);
+    words.into_iter().map(hide).collect()
 }
 
 /// Is set by Ctrl-C and SIGTERM: the figures so far are still worth something.
@@ -140,4 +151,19 @@ fn write(folder: &Path, receipt: &Receipt) -> Result<(), Failed> {
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failed {
     let path = path.display();
     Failed::new(exit::USAGE, format!("{path}: {error}; name another folder with --out"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receipt_does_not_give_away_settings_of_plugins() {
+        let words =
+            ["--set", "plugin.a.config.token=x", "--set=plugin.a.config={token=1}", "--quick"];
+        let shown = shareable(words.map(str::to_owned).to_vec());
+        let expected =
+            ["--set", "plugin.a.config.token=hidden", "--set=plugin.a.config=hidden", "--quick"];
+        assert_eq!(shown, expected);
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ use crate::exit;
 
 /// How long it may take to start: plugins may have much to load.
 const START_MAX: Duration = Duration::from_secs(60);
+/// How often a signal is looked for meanwhile.
+const LOOK_PERIOD: Duration = Duration::from_millis(100);
 /// How long it may take to end before it is killed.
 const END_MAX: Duration = Duration::from_secs(5);
 /// Lines of its log that are shown when it does not start.
@@ -33,7 +36,7 @@ pub(super) struct Own {
 
 impl Own {
     /// Starts it and waits until it serves.
-    pub(super) fn start(options: &ProfileOptions) -> Result<Self, Failed> {
+    pub(super) fn start(options: &ProfileOptions, stopped: &AtomicBool) -> Result<Self, Failed> {
         let settings = settings(options)?;
         let mut command =
             Command::new(cli::program().map_err(|error| Failed::new(exit::INTERNAL, error))?);
@@ -49,17 +52,20 @@ impl Own {
         let stderr = child.stderr.take();
         let log = stderr.map(read).unwrap_or_else(|| channel().1);
         let mut own = Self { child, log, url: String::new(), control_url: None };
-        own.wait_until_it_serves()?;
+        own.wait_until_it_serves(stopped)?;
         Ok(own)
     }
 
-    fn wait_until_it_serves(&mut self) -> Result<(), Failed> {
+    fn wait_until_it_serves(&mut self, stopped: &AtomicBool) -> Result<(), Failed> {
         let deadline = Instant::now() + START_MAX;
         let mut said = VecDeque::new();
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let line = match self.log.recv_timeout(left) {
+            if stopped.load(Ordering::Relaxed) {
+                return Err(Failed::new(exit::TEMPORARY, "stopped by a signal"));
+            }
+            let line = match self.log.recv_timeout(LOOK_PERIOD) {
                 Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => continue,
                 Err(why) => {
                     let (code, why) = match why {
                         RecvTimeoutError::Timeout => (exit::TEMPORARY, "does not start in time"),
@@ -118,7 +124,7 @@ impl Drop for Own {
 
 /// What must differ from the profile: free ports of this machine, and a log that can be read.
 fn settings(options: &ProfileOptions) -> Result<Vec<String>, Failed> {
-    let loaded = super::super::load(options)
+    let loaded = crate::commands::load(options)
         .map_err(|problems| Failed { code: exit::CONFIG, lines: problems })?;
     let http = |listener: &&profile::plan::ListenerPlan| {
         matches!(listener.transport, TransportPlan::Http(_))

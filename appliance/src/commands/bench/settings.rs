@@ -16,6 +16,8 @@ const QUICK_SECONDS: f64 = 2.0;
 const SECONDS: (f64, f64) = (0.1, 3_600.0);
 /// Calls a second that may be asked for: ten times of it is more than one thread can make.
 const CALLS_PER_SEC: (f64, f64) = (0.1, 1_000_000.0);
+/// Most bytes of the requests of all connections.
+const REQUESTS_BYTES_MAX: usize = 1 << 30;
 /// Letters that `echo` says back when nothing is said.
 const TEXT_BYTES: usize = 64;
 
@@ -44,6 +46,13 @@ impl Settings {
             .transpose()?;
         let percent = within("--new-connections", options.new_connections, (0.0, 100.0))?;
         let (tool, text) = tool(&options.tool, options.arguments.as_deref())?;
+        let connections = options.connections as usize;
+        // Each keeps two requests: one that goes on, and one that is the last.
+        if tool.arguments.to_string().len().saturating_mul(2 * connections) > REQUESTS_BYTES_MAX {
+            return Err("so large --arguments on so many --connections take more than 1 GiB; \
+                        give fewer of either"
+                .to_owned());
+        }
         Ok(Self {
             era: match options.era {
                 BenchEra::Modern => Era::Modern,
@@ -51,7 +60,7 @@ impl Settings {
             },
             tool,
             text,
-            connections: options.connections as usize,
+            connections,
             addresses: options.addresses as usize,
             new_connections_percent: percent,
             step_time,

@@ -1,6 +1,7 @@
 //! The server that is loaded: a running one, or one of our own.
 
 use std::fmt::Write;
+use std::sync::atomic::AtomicBool;
 
 use load::receipt::Profile;
 use load::{Client, Target, answer, wire};
@@ -25,11 +26,11 @@ pub(super) struct Subject {
 
 impl Subject {
     /// The running one that the options name, or a new one.
-    pub(super) fn find(options: &BenchOptions) -> Result<Self, Failed> {
+    pub(super) fn find(options: &BenchOptions, stopped: &AtomicBool) -> Result<Self, Failed> {
         let (url, control_url, pid, own) = match &options.url {
             Some(url) => (url.clone(), options.control.clone(), options.pid, None),
             None => {
-                let own = Own::start(&options.served)?;
+                let own = Own::start(&options.served, stopped)?;
                 let pid = Some(own.pid());
                 (own.url.clone(), own.control_url.clone(), pid, Some(own))
             }
