@@ -1,6 +1,6 @@
 //! A client that waits for each answer: handshakes, probes, and the calls whose number matters more than their pace.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, TcpStream};
 use std::time::Duration;
 
@@ -89,7 +89,12 @@ impl Client {
         let mut parser = Parser::default();
         let mut part = [0; 16 * 1024];
         loop {
-            let got = self.stream.read(&mut part).map_err(|error| format!("reading: {error}"))?;
+            let got = match self.stream.read(&mut part) {
+                Ok(got) => got,
+                // A signal, which is for others.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(format!("reading: {error}")),
+            };
             if got == 0 {
                 return Err("the server closed the connection".to_owned());
             }

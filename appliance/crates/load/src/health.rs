@@ -72,6 +72,8 @@ struct Probes<'a> {
     sent: u64,
     lost: u64,
     not_ok: u64,
+    /// When the last probe ended.
+    busy_until: Instant,
     answer_ns: Histogram<u64>,
     wake_ns: Histogram<u64>,
 }
@@ -80,11 +82,25 @@ impl<'a> Probes<'a> {
     fn new(target: &'a Target) -> Result<Self, String> {
         let (answer_ns, wake_ns) = (histogram()?, histogram()?);
         let client = Client::connect(target).ok();
-        Ok(Self { target, client, sent: 0, lost: 0, not_ok: 0, answer_ns, wake_ns })
+        let busy_until = Instant::now();
+        Ok(Self { target, client, sent: 0, lost: 0, not_ok: 0, busy_until, answer_ns, wake_ns })
     }
 
+    /// Probes once. What the prober itself comes late is not the server's; what the last probe made it late is.
     fn probe(&mut self, path: &str, due_at: Instant) {
         self.sent += 1;
+        let woken_at = Instant::now();
+        let begun = if self.busy_until > due_at {
+            due_at
+        } else {
+            self.wake_ns.saturating_record((woken_at - due_at).as_nanos() as u64);
+            woken_at
+        };
+        self.exchange(path, begun);
+        self.busy_until = Instant::now();
+    }
+
+    fn exchange(&mut self, path: &str, begun: Instant) {
         let mut client = match self.client.take() {
             Some(client) => client,
             None => match Client::connect(self.target) {
@@ -95,8 +111,6 @@ impl<'a> Probes<'a> {
                 }
             },
         };
-        let begun = Instant::now();
-        self.wake_ns.saturating_record((begun - due_at).as_nanos() as u64);
         match client.exchange(&wire::get(self.target, path)) {
             Ok(answer) => {
                 self.answer_ns.saturating_record(begun.elapsed().as_nanos() as u64);

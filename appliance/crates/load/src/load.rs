@@ -157,7 +157,7 @@ impl<'a> Load<'a> {
 
     /// Connections that the server closed while nobody looked are not used again.
     fn notice_closed(&mut self, events: &mut Events) -> Result<(), String> {
-        self.poll.poll(events, Some(Duration::ZERO)).map_err(|error| error.to_string())?;
+        self.look(Duration::ZERO, events)?;
         for event in events.iter().filter(|event| event.is_read_closed()) {
             if let Some(line) = self.lines.get_mut(event.token().0) {
                 line.hang_up();
@@ -169,10 +169,11 @@ impl<'a> Load<'a> {
     /// Gives every call that is due to a client that is free.
     fn begin_due(&mut self, now: Instant, run: &mut Run) {
         match run.schedule {
+            None if run.is_over => {}
             None => {
                 // Each once: whoever fails at once is free again, and must not be tried without end.
                 for _ in 0..self.free.len() {
-                    if let Some(index) = self.free.pop_front().filter(|_| !run.is_over) {
+                    if let Some(index) = self.free.pop_front() {
                         self.begin(index, now, now, run);
                     }
                 }
@@ -267,7 +268,13 @@ impl<'a> Load<'a> {
         if wait < SLEEP_MAX {
             self.wake_after(wait)?;
         }
-        match self.poll.poll(events, Some(SLEEP_MAX)) {
+        self.look(SLEEP_MAX, events)
+    }
+
+    /// What has happened on sockets, or happens within `patience`.
+    fn look(&mut self, patience: Duration, events: &mut Events) -> Result<(), String> {
+        match self.poll.poll(events, Some(patience)) {
+            // A signal: nothing has happened.
             Err(error) if error.kind() != ErrorKind::Interrupted => Err(error.to_string()),
             _ => Ok(()),
         }

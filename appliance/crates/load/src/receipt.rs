@@ -180,7 +180,8 @@ pub struct Latency {
     pub max_us: f64,
 }
 
-/// `/livez` and `/readyz` in turns, 100 probes a second on one connection, from the first byte out.
+/// `/livez` and `/readyz` in turns, 100 probes a second on one connection: from the first byte out, or from the moment
+/// a probe was due when the one before it took too long.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct Health {
     /// Probes.

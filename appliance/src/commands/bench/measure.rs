@@ -11,6 +11,7 @@ use load::receipt::{Envelope, Receipt, Server, Step};
 use load::{Load, Pace, Tally};
 
 use super::progress::Progress;
+use super::search::Search;
 use super::settings::Settings;
 use super::subject::Subject;
 
@@ -20,8 +21,6 @@ pub(super) const FACTORS: [u32; 4] = [1, 2, 5, 10];
 const UNLOADED_PER_SEC: f64 = 50.0;
 /// Share of its one connection's time that the unloaded step may use.
 const UNLOADED_SHARE: f64 = 0.2;
-/// Share of the calls that must be accepted at the peak.
-const SUSTAINED: f64 = 0.99;
 /// Shortest trial of a rate.
 const TRIAL_MIN: Duration = Duration::from_millis(250);
 /// How often the server's process is looked at: looking costs it time.
@@ -100,8 +99,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// The highest rate at which nearly every call is accepted: as fast as the server answers first, then by halving
-    /// the distance between what it carried and what it did not.
+    /// The highest rate at which nearly every call is accepted: as fast as the server answers first, then by trial.
     fn search(&mut self, load: &mut Load<'_>, search: &mut Vec<Step>) -> Result<Envelope, String> {
         let step_time = self.settings.step_time;
         self.step(load, "closed loop", Pace::Closed, step_time).keep(|step| search.push(step))?;
@@ -111,33 +109,17 @@ impl<'a> Bench<'a> {
                         refusals say why"
                 .to_owned());
         }
-        let (mut carried, mut too_much) = (None::<(f64, f64)>, closed * 1.25);
-        let mut rate = closed;
-        let mut lowest = (closed, 0.0);
+        let mut peak = Search::new(closed);
         for trial in 1..=self.settings.trials {
+            let rate = peak.rate();
             let pace = Pace::Open { calls_per_sec: rate };
             let name = format!("trial {trial}");
-            self.step(load, &name, pace, (step_time / 2).max(TRIAL_MIN))
-                .keep(|step| search.push(step))?;
-            let Some(step) = search.last() else { break };
-            let goodput = step.goodput_per_sec;
-            if step.offered > 0 && step.accepted as f64 >= SUSTAINED * step.offered as f64 {
-                carried = Some((rate, goodput));
-            } else {
-                too_much = rate;
-            }
-            if rate <= lowest.0 {
-                lowest = (rate, goodput);
-            }
-            rate = f64::midpoint(carried.map_or(0.0, |(rate, _)| rate), too_much);
+            self.step(load, &name, pace, (step_time / 2).max(TRIAL_MIN)).keep(|step| {
+                peak.note(rate, &step);
+                search.push(step);
+            })?;
         }
-        let (calls_per_sec, goodput) = carried.unwrap_or(lowest);
-        Ok(Envelope {
-            calls_per_sec,
-            is_measured: true,
-            is_sustained: Some(carried.is_some()),
-            goodput_per_sec: Some(goodput),
-        })
+        Ok(peak.envelope())
     }
 
     /// One stretch of load.

@@ -5,6 +5,7 @@ mod goals;
 mod measure;
 mod page;
 mod progress;
+mod search;
 mod server;
 mod settings;
 mod subject;

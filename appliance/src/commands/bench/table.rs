@@ -181,7 +181,7 @@ pub(super) mod tests {
         Latency { p50_us, p90_us, p99_us, p999_us: p50_us * 4.0, max_us: p50_us * 5.0 }
     }
 
-    fn step(name: &str, factor: f64, accepted: u64, refused: u64) -> Step {
+    pub(in super::super) fn step(name: &str, factor: f64, accepted: u64, refused: u64) -> Step {
         let refusals = [("overloaded".into(), refused)].into_iter().filter(|(_, count)| *count > 0);
         Step {
             name: name.to_owned(),
