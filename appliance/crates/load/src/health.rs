@@ -137,3 +137,58 @@ impl<'a> Probes<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A server that answers so many probes on one connection with this status, and goes.
+    fn serve(status: u16, probes: usize) -> Target {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target::resolve(&format!("http://{}/", listener.local_addr().unwrap()));
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for _ in 0..probes {
+                let got = stream.read(&mut [0; 1024]).unwrap();
+                assert_ne!(got, 0);
+                let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        target.unwrap()
+    }
+
+    #[test]
+    fn probes_without_an_answer_are_lost_and_bad_answers_are_not_well() {
+        let target = serve(503, 2);
+        let mut probes = Probes::new(&target).unwrap();
+        for _ in 0..3 {
+            probes.probe("/readyz", Instant::now());
+        }
+        let health = probes.health(false);
+        assert_eq!((health.probes, health.not_ok, health.lost), (3, 2, 1));
+    }
+
+    #[test]
+    fn probe_that_waited_for_the_one_before_counts_from_when_it_was_due() {
+        let target = serve(200, 1);
+        let mut probes = Probes::new(&target).unwrap();
+        probes.busy_until = Instant::now();
+        probes.probe("/livez", probes.busy_until - Duration::from_secs(1));
+        assert!(probes.health(false).p50_us > 999_000.0);
+    }
+
+    #[test]
+    fn lateness_of_the_prober_is_kept_apart() {
+        let target = serve(200, 1);
+        let mut probes = Probes::new(&target).unwrap();
+        let due_at = Instant::now();
+        probes.busy_until = due_at - Duration::from_secs(9);
+        probes.probe("/livez", due_at - Duration::from_secs(3));
+        let health = probes.health(false);
+        assert!(health.wake_p99_us > 2_990_000.0 && health.max_us < 2_990_000.0, "{health:?}");
+    }
+}

@@ -8,11 +8,13 @@ const NOT_SENT_SHARE_MAX: f64 = 0.01;
 /// Compares the figures with the goals. A goal without figures is not held, nor missed.
 pub(super) fn judge(receipt: &Receipt) -> Vec<Goal> {
     let step = |name: &str| receipt.steps.iter().find(|step| step.name == name);
+    let is_measured = receipt.envelope.as_ref().is_some_and(|envelope| envelope.is_measured);
+    let beside = if is_measured { "the peak" } else { "that at 1x" };
     let mut goals = Vec::new();
     for name in ["2x", "5x", "10x"] {
         let share =
             step(name).zip(peak(receipt)).map(|(step, peak)| 100.0 * step.goodput_per_sec / peak);
-        let what = format!("goodput at {name}, % of the peak");
+        let what = format!("goodput at {name}, % of {beside}");
         goals.push(remark(Goal::new(what, true, 90.0, share), step(name)));
     }
     let last = step("10x");
