@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("plugin-host", &["plugin-abi", "protocol"]),
     ("stack", &["json-schema", "middleware", "plugin-host", "profile", "protocol", "telemetry"]),
     ("runtime", &["plugin-host", "profile", "protocol", "stack"]),
-    ("transport", &["plugin-host", "profile", "protocol", "runtime"]),
+    ("transport", &["middleware", "plugin-host", "profile", "protocol", "runtime"]),
     ("control", &["profile", "protocol", "runtime"]),
     (
         "toolrack",

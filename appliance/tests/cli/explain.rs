@@ -17,6 +17,8 @@ fn layers_stand_in_the_order_in_which_they_meet_a_request() {
     let rows: Vec<Vec<_>> =
         section(&said, "Layers").iter().map(|line| line.split_whitespace().collect()).collect();
     let expected = [
+        ["accept", "connections", "enforce"],
+        ["edge", "http", "enforce"],
         ["edge", "origin", "enforce"],
         ["edge", "pre_auth_limit", "off"],
         ["edge", "payload", "enforce"],

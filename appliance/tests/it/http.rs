@@ -55,6 +55,31 @@ fn refuses_foreign_hosts_and_origins_before_anything_else() {
 }
 
 #[test]
+fn judges_a_head_before_where_it_comes_from_and_closes_what_could_be_read_twice() {
+    let program = start();
+    let call = modern_call("echo", &json!({ "text": "x" })).to_string();
+    let head = |more: &str| {
+        format!("POST /mcp HTTP/1.1\r\nHost: evil.example.com\r\nConnection: keep-alive\r\n{more}")
+    };
+    let length = format!("Content-Length: {}\r\n", call.len());
+    for (more, kind) in [
+        (format!("{length}mcp_name: echo\r\n"), "head_malformed"),
+        (format!("{length}x: {}\r\n", "v".repeat(9_000)), "head_too_large"),
+        (length, "origin_forbidden"),
+    ] {
+        let answer = program.request(&head(&more), &call);
+        assert_eq!(answer.json()["error"]["data"]["refusal"], kind, "{answer:?}");
+    }
+    // Kept alive by nobody, although it was asked for.
+    let mut stream = TcpStream::connect(&program.address).expect("it listens");
+    let coded = head("Transfer-Encoding: gzip, chunked\r\n") + "\r\n0\r\n\r\n";
+    stream.write_all(coded.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it closes");
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("head_malformed"), "{answer}");
+}
+
+#[test]
 fn refuses_large_bodies_by_their_declared_length() {
     let program = Program::start(&profile(""), &["--set", "layer.payload.request_bytes_max=2KiB"]);
     let large = program.call("echo", &json!({"text": "x".repeat(3_000)}));

@@ -2,6 +2,7 @@
 
 mod bench;
 mod cli;
+mod descriptors;
 mod examples;
 mod http;
 mod limits;

@@ -36,12 +36,21 @@ pub(crate) fn plugins() -> PathBuf {
 pub(crate) fn profile(more: &str) -> tempfile::TempPath {
     let text = format!(
         "format = 1\n[listen.public]\nhttp = {{ bind = \"127.0.0.1:0\" }}\n[control]\nbind = \"127.0.0.1:0\"\n\
-         [layer.origin]\n[layer.payload]\n[layer.memory]\n[layer.concurrency]\n[layer.timeout]\n\
+         [layer.connections]\nconnections_max = 500\ndescriptors_reserve = 64\n[layer.http]\n[layer.origin]\n[layer.payload]\n[layer.memory]\n\
+         [layer.concurrency]\n[layer.timeout]\n\
          [plugin.echo]\nlibrary = \"libecho.so\"\n[plugin.conformance]\nlibrary = \"libconformance.so\"\n{more}"
     );
     let mut file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a file");
     file.write_all(text.as_bytes()).expect("written");
     file.into_temp_path()
+}
+
+/// The program with at most so many file descriptors.
+pub(crate) fn toolrack_with_descriptors(count: u32) -> Command {
+    let mut shell = Command::new("sh");
+    let script = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
+    shell.args(["-c", &script]).arg(env!("CARGO_BIN_EXE_toolrack"));
+    shell
 }
 
 /// A running program.

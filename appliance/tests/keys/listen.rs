@@ -71,19 +71,38 @@ pub(crate) fn a_head_that_does_not_end_is_given_up() {
     kept.until("\"complete\"");
 }
 
-pub(crate) fn a_body_that_does_not_end_is_refused() {
-    let (hasty, patient) = hasty_and_patient("body_ms");
+/// A request whose body stops before its end: the hasty program refuses it, the patient one answers when the rest
+/// comes.
+fn a_slow_body(hasty: &Program, patient: &Program) {
     let parts = |program: &Program| {
         let mut begin = echo_posted(program, "x");
         let ending = begin.split_off(begin.len() - 10);
         (begin, ending)
     };
-    let (begin, ending) = parts(&patient);
-    let mut kept = Connection::with(&patient, &begin);
-    let refused = Connection::with(&hasty, &parts(&hasty).0).until("\r\n");
+    let (begin, ending) = parts(patient);
+    let mut kept = Connection::with(patient, &begin);
+    let refused = Connection::with(hasty, &parts(hasty).0).until("\r\n");
     assert!(refused.starts_with("HTTP/1.1 408 "), "{refused}");
     kept.send(&ending);
     kept.until("\"complete\"");
+}
+
+pub(crate) fn a_body_that_does_not_end_is_refused() {
+    let (hasty, patient) = hasty_and_patient("body_ms");
+    a_slow_body(&hasty, &patient);
+}
+
+pub(crate) fn a_body_that_comes_too_slowly_is_refused() {
+    let window = "listen.public.http.body_window_ms=50";
+    let start = |bytes: u32| {
+        serve(&[window, &format!("listen.public.http.body_bytes_per_sec_min={bytes}")])
+    };
+    a_slow_body(&start(1_000), &start(0));
+}
+
+pub(crate) fn the_rate_of_a_body_is_measured_over_so_long() {
+    let (hasty, patient) = hasty_and_patient("body_window_ms");
+    a_slow_body(&hasty, &patient);
 }
 
 pub(crate) fn a_connection_between_requests_is_closed() {

@@ -5,8 +5,12 @@
 
 mod bulkhead;
 mod circuit_breaker;
+mod connections;
 mod control;
 mod file;
+mod frames;
+mod http;
+mod http2;
 mod layers;
 mod limits;
 mod listen;
@@ -58,6 +62,30 @@ exercised! {
     "layer.circuit_breaker.window_calls" => circuit_breaker::so_many_of_the_last_calls_are_judged,
     "layer.concurrency.calls_max" => layers::calls_above_their_bound_are_refused,
     "layer.concurrency.mode" => layers::concurrency_refuses_counts_or_is_off,
+    "layer.connections.age_max_ms" => connections::a_connection_of_age_is_ended,
+    "layer.connections.connections_max" => connections::connections_of_all_listeners_together_are_bounded,
+    "layer.connections.descriptors_reserve" => connections::descriptors_that_are_not_there_keep_it_from_starting,
+    "layer.connections.mode" => connections::connections_are_refused_counted_or_let_in,
+    "layer.connections.per_address_max" => connections::connections_of_one_address_are_bounded,
+    "layer.http.head_bytes_max" => http::a_head_above_its_cap_is_given_up,
+    "layer.http.header_name_bytes_max" => http::a_name_above_its_cap_is_refused,
+    "layer.http.header_value_bytes_max" => http::a_value_above_its_cap_is_refused,
+    "layer.http.headers_max" => http::more_fields_than_their_cap_are_refused,
+    "layer.http.http2.client_resets_max" => http2::a_client_may_reset_so_many_streams,
+    "layer.http.http2.connection_window_bytes" => http2::a_client_may_send_so_much_ahead_on_all_streams,
+    "layer.http.http2.control_frames_max" => http2::a_client_may_send_so_many_frames_for_nothing,
+    "layer.http.http2.flood_window_ms" => http2::frames_for_nothing_are_counted_for_so_long,
+    "layer.http.http2.frame_bytes_max" => http2::a_frame_may_have_so_many_bytes,
+    "layer.http.http2.header_list_bytes_max" => http2::a_head_may_unpack_to_so_many_bytes,
+    "layer.http.http2.local_resets_max" => http2::a_client_may_have_so_many_streams_reset,
+    "layer.http.http2.pending_resets_max" => http2::so_many_streams_may_be_reset_unseen,
+    "layer.http.http2.ping_answer_ms" => http2::a_client_has_so_long_to_answer_a_ping,
+    "layer.http.http2.ping_ms" => http2::a_silent_client_is_pinged,
+    "layer.http.http2.requests_max" => http2::a_connection_ends_after_so_many_requests,
+    "layer.http.http2.stream_window_bytes" => http2::a_client_may_send_so_much_ahead_on_one_stream,
+    "layer.http.http2.streams_max" => http2::so_many_streams_may_be_open,
+    "layer.http.mode" => http::heads_are_refused_counted_or_let_in,
+    "layer.http.uri_bytes_max" => http::an_address_above_its_cap_is_refused,
     "layer.memory.critical_percent" => memory::from_one_percent_on_nobody_new_comes_in,
     "layer.memory.hard_percent" => memory::from_one_percent_on_work_is_refused,
     "layer.memory.high_percent" => memory::from_one_percent_on_the_level_is_high,
@@ -89,7 +117,9 @@ exercised! {
     "layer.timeout.deadline_ms" => layers::a_call_ends_at_its_deadline,
     "layer.timeout.mode" => layers::timeout_refuses_counts_or_is_off,
     "listen.NAME.http.bind" => listen::bind_says_where_clients_come_in,
+    "listen.NAME.http.body_bytes_per_sec_min" => listen::a_body_that_comes_too_slowly_is_refused,
     "listen.NAME.http.body_ms" => listen::a_body_that_does_not_end_is_refused,
+    "listen.NAME.http.body_window_ms" => listen::the_rate_of_a_body_is_measured_over_so_long,
     "listen.NAME.http.connections_max" => listen::connections_above_their_bound_are_turned_away,
     "listen.NAME.http.first_byte_ms" => listen::a_silent_connection_is_closed,
     "listen.NAME.http.head_ms" => listen::a_head_that_does_not_end_is_given_up,

@@ -1,14 +1,16 @@
 //! Each layer: its settings, its state, its behaviour.
 //!
 //! One folder for each layer. Its name is the TOML table, the metric label and the word in every log line.
-//! Edge layers see a [`protocol::Head`] and refuse before the body is read; call layers see a
-//! [`protocol::Call`]. Layers never know each other or their order: `stack` does.
+//! `connections` sees a connection before its first byte; edge layers see a [`protocol::Head`] and refuse before
+//! the body is read; call layers see a [`protocol::Call`]. Layers never know each other or their order: `stack` does.
 
 pub mod buckets;
 pub mod bulkhead;
 pub mod circuit_breaker;
 pub mod concurrency;
+pub mod connections;
 pub mod edge;
+pub mod http;
 pub mod memory;
 pub mod mode;
 pub mod origin;

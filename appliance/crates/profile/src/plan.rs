@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use middleware::{
-    bulkhead, circuit_breaker, concurrency, memory, origin, payload, pre_auth_limit, rate_limit,
-    timeout,
+    bulkhead, circuit_breaker, concurrency, connections, http, memory, origin, payload,
+    pre_auth_limit, rate_limit, timeout,
 };
 use serde::Serialize;
 
@@ -93,6 +93,10 @@ pub struct HttpPlan {
     pub head_deadline: Duration,
     /// For a whole request body.
     pub body_deadline: Duration,
+    /// Least bytes per second of a body; 0: no bound.
+    pub body_bytes_per_sec_min: usize,
+    /// Over which that rate is measured.
+    pub body_window: Duration,
     /// Without a request on a kept-alive connection.
     pub idle_deadline: Duration,
     /// Without the socket taking a byte while there is something to send.
@@ -164,6 +168,10 @@ pub struct TasksPlan {
 /// Every layer of this stack.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LayersPlan {
+    /// Connections at once.
+    pub connections: connections::Config,
+    /// Heads and HTTP/2.
+    pub http: http::Config,
     /// Host and Origin.
     pub origin: origin::Config,
     /// Requests by address.

@@ -9,6 +9,18 @@ use crate::quota::Quota;
 /// Why a call was refused: one kind for each thing that a client can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefusalKind {
+    /// As many connections are open as the listener or the process may have.
+    ConnectionsExhausted,
+    /// As many connections are open as one address may have.
+    AddressExhausted,
+    /// The connection spent its time on HTTP/2 frames that ask for nothing.
+    ConnectionAbused,
+    /// The head frames its body in a way that two servers could read differently, or has a name that two could.
+    HeadMalformed,
+    /// The address of the request is longer than its cap.
+    UriTooLong,
+    /// The head has more fields, or longer ones, than its cap.
+    HeadTooLarge,
     /// `Host` or `Origin` is not on the list.
     OriginForbidden,
     /// The body, or the answer, is larger than its cap.
@@ -39,7 +51,13 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 19] = [
+        Self::ConnectionsExhausted,
+        Self::AddressExhausted,
+        Self::ConnectionAbused,
+        Self::HeadMalformed,
+        Self::UriTooLong,
+        Self::HeadTooLarge,
         Self::OriginForbidden,
         Self::PayloadTooLarge,
         Self::BodyTooSlow,
@@ -59,6 +77,12 @@ impl RefusalKind {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::ConnectionsExhausted => "connections_exhausted",
+            Self::AddressExhausted => "address_exhausted",
+            Self::ConnectionAbused => "connection_abused",
+            Self::HeadMalformed => "head_malformed",
+            Self::UriTooLong => "uri_too_long",
+            Self::HeadTooLarge => "head_too_large",
             Self::OriginForbidden => "origin_forbidden",
             Self::PayloadTooLarge => "payload_too_large",
             Self::BodyTooSlow => "body_too_slow",
@@ -80,15 +104,21 @@ impl RefusalKind {
     #[must_use]
     pub const fn http_status(self) -> u16 {
         match self {
+            Self::HeadMalformed => 400,
             Self::OriginForbidden => 403,
+            Self::UriTooLong => 414,
+            Self::HeadTooLarge => 431,
             Self::PayloadTooLarge => 413,
             Self::BodyTooSlow => 408,
-            Self::RateLimited
+            Self::AddressExhausted
+            | Self::ConnectionAbused
+            | Self::RateLimited
             | Self::Overloaded
             | Self::PluginBusy
             | Self::SessionsExhausted
             | Self::TasksExhausted => 429,
-            Self::MemoryExhausted
+            Self::ConnectionsExhausted
+            | Self::MemoryExhausted
             | Self::Draining
             | Self::CircuitOpen
             | Self::PluginUnavailable => 503,
@@ -101,13 +131,19 @@ impl RefusalKind {
     #[must_use]
     pub const fn code(self) -> i32 {
         match self {
-            Self::OriginForbidden | Self::PayloadTooLarge | Self::BodyTooSlow => -32600,
+            Self::HeadMalformed
+            | Self::UriTooLong
+            | Self::HeadTooLarge
+            | Self::OriginForbidden
+            | Self::PayloadTooLarge
+            | Self::BodyTooSlow => -32600,
+            Self::AddressExhausted | Self::ConnectionAbused => -32011,
             Self::RateLimited => -32010,
             Self::PluginBusy => -32012,
             Self::Overloaded => -32013,
             Self::SessionsExhausted | Self::TasksExhausted => -32014,
             Self::CircuitOpen | Self::PluginUnavailable => -32016,
-            Self::MemoryExhausted => -32017,
+            Self::ConnectionsExhausted | Self::MemoryExhausted => -32017,
             Self::Draining => -32018,
             Self::TimedOut => -32019,
         }

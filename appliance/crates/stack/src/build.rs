@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use middleware::bulkhead::{Bulkhead, BulkheadLayer};
 use middleware::circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
 use middleware::concurrency::{Concurrency, ConcurrencyLayer};
+use middleware::http::{Http, HttpLayer};
 use middleware::memory::{self, MemoryCall, MemoryCallLayer, MemoryRequest, MemoryRequestLayer};
 use middleware::origin::{Origin, OriginLayer};
 use middleware::payload::{PayloadAnswer, PayloadAnswerLayer, PayloadRequest, PayloadRequestLayer};
@@ -24,7 +25,7 @@ use crate::catalogue::Catalogue;
 use crate::dispatch::Dispatch;
 use crate::kit::Kit;
 
-type Edge = Origin<PreAuthLimit<PayloadRequest<MemoryRequest<Admit>>>>;
+type Edge = Http<Origin<PreAuthLimit<PayloadRequest<MemoryRequest<Admit>>>>>;
 type Calls =
     MemoryCall<RateLimit<Concurrency<CircuitBreaker<Timeout<Bulkhead<PayloadAnswer<Dispatch>>>>>>>;
 
@@ -57,6 +58,7 @@ pub fn build(plan: &Plan, kit: &Kit) -> Result<Stack, BuildError> {
     let request_bytes_max = payload.cap();
     // The first layer meets the request first. `order::ORDER` says the same; `keeps_the_order` proves it.
     let edge = ServiceBuilder::new()
+        .layer(HttpLayer::new(&layers.http))
         .layer(OriginLayer::new(&layers.origin))
         .layer(PreAuthLimitLayer::new(&layers.pre_auth_limit, kit.pre_auth_limit.clone()))
         .layer(payload)
@@ -195,10 +197,12 @@ mod tests {
     #[test]
     fn keeps_the_order() {
         let nested = [layers::<Edge>(), layers::<Calls>()].concat();
-        let stated: Vec<_> = ORDER.iter().map(|(layer, _)| *layer).collect();
+        // What the accept loop asks comes before any of the stack's own.
+        let of_stack = ORDER.iter().filter(|(_, stage)| *stage != "accept");
+        let stated: Vec<_> = of_stack.map(|(layer, _)| *layer).collect();
         assert_eq!(nested, stated);
         assert!(ORDER.is_sorted_by_key(|(_, stage)| {
-            ["edge", "call", "answer"].iter().position(|known| known == stage)
+            ["accept", "edge", "call", "answer"].iter().position(|known| known == stage)
         }));
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use middleware::{bulkhead, circuit_breaker, concurrency, memory, pre_auth_limit, rate_limit};
+use middleware::{
+    bulkhead, circuit_breaker, concurrency, connections, http, memory, pre_auth_limit, rate_limit,
+};
 use plugin_host::Plugin;
 use profile::Plan;
 use profile::plan::LayersPlan;
@@ -21,6 +23,10 @@ pub struct Kit {
     pub pre_auth_limit: pre_auth_limit::State,
     /// Buckets of the `rate_limit` layer.
     pub rate_limit: rate_limit::State,
+    /// Who is inside, of the `connections` layer.
+    pub connections: connections::State,
+    /// Settings of connections, of the `http` layer.
+    pub http: http::State,
     /// Permits of the `concurrency` layer.
     pub concurrency: concurrency::State,
     /// The ledger and the ladder of the `memory` layer.
@@ -43,6 +49,8 @@ impl Kit {
             plugins,
             pre_auth_limit: pre_auth_limit::State::new(&plan.layers.pre_auth_limit),
             rate_limit: rate_limit::State::new(&plan.layers.rate_limit),
+            connections: connections::State::new(&plan.layers.connections),
+            http: http::State::new(&plan.layers.http),
             concurrency: concurrency::State::new(&plan.layers.concurrency),
             memory: memory::State::new(&plan.layers.memory),
             circuits: circuit_breaker::State::new(&plan.layers.circuit_breaker),
@@ -51,8 +59,11 @@ impl Kit {
             meter,
         }
     }
+
     /// Has every layer's state follow `layers`.
     pub(crate) fn follow(&self, layers: &LayersPlan) {
+        self.connections.follow(&layers.connections);
+        self.http.follow(&layers.http);
         self.pre_auth_limit.follow(&layers.pre_auth_limit);
         self.rate_limit.follow(&layers.rate_limit);
         self.memory.follow(&layers.memory);
@@ -63,7 +74,7 @@ impl Kit {
     /// What the layers hold at the moment, for metrics.
     pub fn bounds(&self) -> impl Iterator<Item = &Arc<Bound>> {
         let keys = self.pre_auth_limit.bounds().into_iter().chain(self.rate_limit.bounds());
-        keys.chain([self.memory.ledger(), self.concurrency.bound()])
+        keys.chain([self.connections.bound(), self.memory.ledger(), self.concurrency.bound()])
     }
 
     /// Forgets a part of what layers need not know any more. To be called once a second.

@@ -95,10 +95,10 @@ metrics! {
     BoundRefused = "toolrack_bound_refused_total", Counter, ["bound", "scope"];
     /// Connections accepted and served.
     ConnectionsAccepted = "toolrack_connections_accepted_total", Counter, ["listener"];
-    /// Connections closed. `reason` is `done`, `first_byte`, `head`, `idle`, `write_stall`, `error`
-    /// or `cut`.
+    /// Connections closed. `reason` is `done`, `first_byte`, `head`, `idle`, `write_stall`, `age`,
+    /// `spent`, `evicted`, `abuse`, `error` or `cut`.
     ConnectionsClosed = "toolrack_connections_closed_total", Counter, ["listener", "reason"];
-    /// Connections turned away because as many as allowed were open, or for want of memory.
+    /// Connections turned away because as many as allowed were open, no descriptor was free, or memory was short.
     ConnectionsRefused = "toolrack_connections_refused_total", Counter, ["listener"];
     /// Failures to accept a connection, for example for want of file descriptors.
     AcceptFailures = "toolrack_accept_failures_total", Counter, ["listener"];

@@ -13,7 +13,7 @@ use runtime::Phase;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use transport::Endpoint;
-use transport::accept::{BindError, Drain, DrainHandle, Listener, drain};
+use transport::accept::{BindError, Drain, DrainHandle, Guards, Listener, drain};
 use transport::http::HttpEndpoint;
 
 use super::stop::Signals;
@@ -46,16 +46,21 @@ enum End {
 impl Front {
     /// Opens every listener of the plan; nobody is let in yet.
     pub(super) fn open(plan: &Plan, endpoint: &Arc<Endpoint>) -> Result<Self, BindError> {
-        let mut http = Vec::new();
         let generation = endpoint.switch.load();
-        let memory = generation.stack().kit().memory.gauge();
+        let kit = generation.stack().kit();
+        let guards = Guards {
+            connections: kit.connections.clone(),
+            http: kit.http.clone(),
+            memory: Arc::clone(kit.memory.gauge()),
+        };
+        let mut http = Vec::new();
         let mut stdio = None;
         for listener in &plan.listeners {
             let name = Arc::clone(&listener.name);
             match &listener.transport {
                 TransportPlan::Stdio(plan) => stdio = Some(plan.clone()),
                 TransportPlan::Http(plan) => {
-                    let bound = Listener::bind(Arc::clone(&name), plan, memory)?;
+                    let bound = Listener::bind(Arc::clone(&name), plan, guards.clone())?;
                     let address = bound.local_addr();
                     let endpoint = HttpEndpoint::new(Arc::clone(endpoint), Arc::clone(&name), plan);
                     http.push(Http {

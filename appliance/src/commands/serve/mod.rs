@@ -66,8 +66,10 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     };
     telemetry::start_logging(&plan.log.filter, shape, crate::cli::wants_colours())
         .map_err(|error| Failed::new(exit::CONFIG, format!("log.filter: {error}")))?;
+    let shortage =
+        descriptors::raise_limit(&plan).map_err(|error| Failed::new(exit::CONFIG, error))?;
     let warnings = loaded.warnings.iter().map(ToString::to_string);
-    for warning in warnings.chain(descriptors::raise_limit(&plan)) {
+    for warning in warnings.chain(shortage) {
         tracing::warn!("{warning}");
     }
     let registry = Registry::install().map_err(|error| Failed::new(exit::INTERNAL, error))?;

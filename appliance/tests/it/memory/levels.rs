@@ -96,7 +96,8 @@ fn whoever_may_not_come_in_learns_nothing_of_the_memory() {
 fn critical_turns_new_connections_away_while_operators_are_answered() {
     let program = at_level("critical");
     let answer = ask(&program, "tools/list");
-    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("10")));
+    assert_eq!(answer.status, 503);
+    assert!(is_after(answer.header("retry-after"), 10), "{answer:?}");
     assert_eq!(answer.json()["error"]["data"]["refusal"], "memory_exhausted");
     assert_eq!(program.control("/livez").status, 200);
     let ready = program.control("/readyz");

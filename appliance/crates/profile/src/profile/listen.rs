@@ -34,8 +34,13 @@ pub(crate) struct Http {
     pub(crate) head_ms: u64,
     /// Milliseconds for a whole request body. At the limit: 408. Default: 60000.
     pub(crate) body_ms: u64,
-    /// Milliseconds between two requests on a connection. At the limit: closed. Default: 75000, longer than the pools
-    /// of common proxies keep one.
+    /// Least bytes per second of a request body that is on its way, so that nobody holds a place for `body_ms` with a
+    /// byte now and then. Below: 408. From 0, which is no bound, to 1000000000. Default: 1024.
+    pub(crate) body_bytes_per_sec_min: u64,
+    /// Milliseconds over which that rate is measured. Default: 5000.
+    pub(crate) body_window_ms: u64,
+    /// Milliseconds between two requests on a connection. At the limit, or up to a tenth earlier so that those of one
+    /// moment do not return in one moment: closed. Default: 75000, longer than the pools of common proxies keep one.
     pub(crate) idle_ms: u64,
     /// Milliseconds for which a client may take no byte of an answer. At the limit: closed. Default: 20000.
     pub(crate) write_ms: u64,
@@ -53,6 +58,8 @@ impl Default for Http {
             first_byte_ms: 5_000,
             head_ms: 10_000,
             body_ms: 60_000,
+            body_bytes_per_sec_min: 1_024,
+            body_window_ms: 5_000,
             idle_ms: 75_000,
             write_ms: 20_000,
             heartbeat_ms: 15_000,

@@ -6,8 +6,8 @@ mod plugin;
 use std::collections::BTreeMap;
 
 use middleware::{
-    ByteSize, bulkhead, circuit_breaker, concurrency, memory, origin, payload, pre_auth_limit,
-    rate_limit, timeout,
+    ByteSize, bulkhead, circuit_breaker, concurrency, connections, http, memory, origin, payload,
+    pre_auth_limit, rate_limit, timeout,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -180,6 +180,10 @@ impl Default for Tasks {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Layers {
+    /// How many connections may be open, and for how long.
+    pub(crate) connections: Option<connections::Config>,
+    /// What the head of a request may be, and what an HTTP/2 connection may ask for.
+    pub(crate) http: Option<http::Config>,
     /// Which hosts and origins may speak to this server.
     pub(crate) origin: Option<origin::Config>,
     /// How many requests an address may send, whatever they ask for.

@@ -130,6 +130,12 @@ fn http_plan(
         first_byte_deadline: findings.time(&key("first_byte_ms"), http.first_byte_ms, 1..=longest),
         head_deadline: findings.time(&key("head_ms"), http.head_ms, 1..=longest),
         body_deadline: findings.time(&key("body_ms"), http.body_ms, 1..=longest),
+        body_bytes_per_sec_min: findings.number(
+            &key("body_bytes_per_sec_min"),
+            http.body_bytes_per_sec_min,
+            0..=1_000_000_000,
+        ),
+        body_window: findings.time(&key("body_window_ms"), http.body_window_ms, 1..=longest),
         idle_deadline: findings.time(&key("idle_ms"), http.idle_ms, 1..=DAY_MS),
         write_deadline: findings.time(&key("write_ms"), http.write_ms, 1..=longest),
         heartbeat: findings.time(&key("heartbeat_ms"), http.heartbeat_ms, 100..=longest),

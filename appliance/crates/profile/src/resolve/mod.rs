@@ -165,6 +165,13 @@ fn tasks(tasks: &crate::profile::Tasks, findings: &mut Findings<'_>) -> TasksPla
 /// An absent layer is off; its other settings then mean nothing.
 fn layers(layers: Layers, findings: &mut Findings<'_>) -> LayersPlan {
     let plan = LayersPlan {
+        connections: layers.connections.unwrap_or_else(|| middleware::connections::Config {
+            mode: Mode::Off,
+            ..Default::default()
+        }),
+        http: layers
+            .http
+            .unwrap_or_else(|| middleware::http::Config { mode: Mode::Off, ..Default::default() }),
         origin: layers.origin.unwrap_or_else(|| middleware::origin::Config {
             mode: Mode::Off,
             ..Default::default()
@@ -201,6 +208,8 @@ fn layers(layers: Layers, findings: &mut Findings<'_>) -> LayersPlan {
         }),
     };
     let found = [
+        ("connections", plan.connections.problems()),
+        ("http", plan.http.problems()),
         ("origin", plan.origin.problems()),
         ("pre_auth_limit", plan.pre_auth_limit.problems()),
         ("payload", plan.payload.problems()),

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::service::Service;
 use pin_project_lite::pin_project;
@@ -15,8 +16,6 @@ use pin_project_lite::pin_project;
 use super::progress::{InFlight, Progress};
 use super::streams;
 
-/// Most header fields of a request. Counted here, because hyper's own limit costs an allocation for every request.
-const HEADERS_MAX: usize = 64;
 /// Most bytes given to one HTTP/2 stream at once: a long answer keeps its body, and with it its permits, until its
 /// reader has taken all but the last piece.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -43,19 +42,21 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let in_flight = self.progress.began();
-        if request.headers().len() > HEADERS_MAX {
-            return Answering::TooManyHeaders { in_flight: Some(in_flight) };
-        }
+        // hyper takes a chunked body for one, whatever length was declared beside; a server before this one may not
+        // have (RFC 9112, 6.1).
+        let is_last = !in_flight.is_http2() && request.body().size_hint().exact().is_none();
         // Boxed: hyper keeps room for it in every connection, idle ones too.
         let answer = Box::pin(self.service.call(request));
-        Answering::Service { answer, in_flight: Some(in_flight) }
+        Answering { answer, in_flight: Some(in_flight), is_last }
     }
 }
 
 /// The answer to come.
-pub(super) enum Answering<F> {
-    Service { answer: Pin<Box<F>>, in_flight: Option<InFlight> },
-    TooManyHeaders { in_flight: Option<InFlight> },
+pub(super) struct Answering<F> {
+    answer: Pin<Box<F>>,
+    in_flight: Option<InFlight>,
+    /// Whether the connection closes after it.
+    is_last: bool,
 }
 
 impl<F, B> Future for Answering<F>
@@ -64,18 +65,12 @@ where
 {
     type Output = Result<Response<Answered<B>>, Infallible>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (answer, in_flight) = match self.get_mut() {
-            Self::Service { answer, in_flight } => {
-                let Ok(answer) = ready!(answer.as_mut().poll(cx));
-                (answer.map(Some), in_flight.take())
-            }
-            Self::TooManyHeaders { in_flight } => {
-                let mut answer = Response::new(None);
-                *answer.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-                (answer, in_flight.take())
-            }
-        };
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Ok(mut answer) = ready!(self.answer.as_mut().poll(cx));
+        if self.is_last {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let in_flight = self.in_flight.take();
         Poll::Ready(Ok(answer.map(|body| Answered { body, rest: Bytes::new(), in_flight })))
     }
 }
@@ -83,9 +78,8 @@ where
 pin_project! {
     /// The body of an answer. Dropped by hyper as soon as its last frame is taken.
     pub(super) struct Answered<B> {
-        // None: no body.
         #[pin]
-        body: Option<B>,
+        body: B,
         // What of the last frame was too much for one piece.
         rest: Bytes,
         in_flight: Option<InFlight>,
@@ -112,10 +106,7 @@ impl<B: Body<Data = Bytes>> Body for Answered<B> {
             streams::note_waiting();
         }
         let mut frame = if this.rest.is_empty() {
-            match this.body.as_pin_mut() {
-                Some(body) => ready!(body.poll_frame(cx)),
-                None => None,
-            }
+            ready!(this.body.poll_frame(cx))
         } else {
             Some(Ok(Frame::data(std::mem::take(this.rest))))
         };
@@ -131,10 +122,10 @@ impl<B: Body<Data = Bytes>> Body for Answered<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.body.size_hint()
     }
 }

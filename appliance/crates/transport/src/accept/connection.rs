@@ -7,19 +7,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use ::http::{Request, Response};
 use bytes::Bytes;
-use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::Counter;
+use middleware::http;
 use pin_project_lite::pin_project;
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
 
 use super::answered::Counted;
 use super::drain::Drain;
+use super::flood::FloodGate;
 use super::progress::{Closed, Deadlines, Progress, instant_of, now_ms};
 use super::streams::Streams;
 use super::watched::{Protocol, Watched};
@@ -30,18 +32,23 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(super) struct Terms {
     pub(super) deadlines: Arc<Deadlines>,
     pub(super) drain: Drain,
+    pub(super) http: http::State,
     pub(super) streams_stalled: Counter,
 }
 
 /// Serves `socket` until it ends, and says why it did.
-pub(super) async fn serve<S, B>(socket: TcpStream, service: S, terms: Arc<Terms>) -> Closed
+pub(super) async fn serve<S, B>(
+    socket: TcpStream,
+    service: S,
+    progress: Arc<Progress>,
+    terms: Arc<Terms>,
+) -> Closed
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let progress = Progress::new(&terms.deadlines);
     let mut keeper =
         pin!(Keeper::new(Arc::clone(&progress), terms.drain.clone(), terms.drain.clone().begun()));
     let mut io = Watched::new(socket, Arc::clone(&progress));
@@ -51,14 +58,21 @@ where
         Ok(Err(_)) => return Closed::Error,
         Err(closed) => return closed,
     };
-    let service = Counted::new(service, progress);
+    let settings = terms.http.settings();
     match protocol {
         Protocol::Http1 => {
-            let connection = http1_builder().serve_connection(TokioIo::new(io), service);
+            let service = Counted::new(service, progress);
+            let connection = http1_builder(&settings).serve_connection(TokioIo::new(io), service);
+            drop(settings);
             keeper.drive(pin!(connection), |_| ()).await
         }
         // Boxed: an idle HTTP/1 connection does not carry the room for it.
-        Protocol::Http2 => Box::pin(serve_http2(io, service, keeper, terms)).await,
+        Protocol::Http2 => {
+            progress.is_http2_for(settings.http2.requests_max);
+            let service = Counted::new(service, progress);
+            io.guard(FloodGate::new(terms.http.clone(), Arc::clone(&settings)));
+            Box::pin(serve_http2(io, service, keeper, terms, settings)).await
+        }
     }
 }
 
@@ -67,6 +81,7 @@ async fn serve_http2<S, B, D>(
     service: Counted<S>,
     keeper: Pin<&mut Keeper<D>>,
     terms: Arc<Terms>,
+    settings: Arc<http::Config>,
 ) -> Closed
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send,
@@ -76,17 +91,21 @@ where
     D: Future<Output = ()>,
 {
     let streams = Streams::new(terms.deadlines.write(), terms.streams_stalled.clone());
-    let connection = http2_builder(&streams).serve_connection(TokioIo::new(io), service);
+    let connection =
+        http2_builder(&streams, &settings.http2).serve_connection(TokioIo::new(io), service);
     let closed = keeper.drive(pin!(connection), |cx| streams.reap(cx)).await;
     streams.shutdown().await;
     closed
 }
 
+/// Bytes of an answer that wait for the reader of one HTTP/2 stream.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
 /// HTTP/1 as this listener speaks it. Without hyper's own timer: the keeper knows when a head is late.
-fn http1_builder() -> http1::Builder {
+fn http1_builder(settings: &http::Config) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        .max_buf_size(32 * 1024)
+        .max_buf_size(settings.head_bytes_max.bytes())
         .header_read_timeout(None)
         .half_close(false)
         .pipeline_flush(false);
@@ -94,20 +113,22 @@ fn http1_builder() -> http1::Builder {
 }
 
 /// HTTP/2 as this listener speaks it: what one client can make it hold is small, and floods end the connection.
-fn http2_builder(streams: &Streams) -> http2::Builder<Streams> {
+fn http2_builder(streams: &Streams, settings: &http::Http2) -> http2::Builder<Streams> {
+    // The ranges of the keys fit.
+    let size = |size: middleware::ByteSize| u32::try_from(size.0).unwrap_or(u32::MAX);
     let mut builder = http2::Builder::new(streams.clone());
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(100)
-        .max_header_list_size(16 * 1024)
-        .initial_stream_window_size(64 * 1024)
-        .initial_connection_window_size(1024 * 1024)
-        .max_frame_size(16 * 1024)
-        .max_send_buf_size(64 * 1024)
-        .max_local_error_reset_streams(128)
-        .max_pending_accept_reset_streams(20)
-        .keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(10));
+        .max_concurrent_streams(settings.streams_max)
+        .max_header_list_size(size(settings.header_list_bytes_max))
+        .initial_stream_window_size(size(settings.stream_window_bytes))
+        .initial_connection_window_size(size(settings.connection_window_bytes))
+        .max_frame_size(size(settings.frame_bytes_max))
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .max_local_error_reset_streams(settings.local_resets_max)
+        .max_pending_accept_reset_streams(settings.pending_resets_max)
+        .keep_alive_interval(Duration::from_millis(settings.ping_ms))
+        .keep_alive_timeout(Duration::from_millis(settings.ping_answer_ms));
     builder
 }
 
@@ -158,6 +179,19 @@ pin_project! {
     }
 }
 
+/// By when the connection has to get on or is too old, and the reason to end it then.
+fn due(progress: &Progress) -> Option<(u64, Closed)> {
+    let aged = progress.aged_ms().map(|aged_ms| (aged_ms, Closed::Age));
+    [progress.due(), aged].into_iter().flatten().min_by_key(|(due_ms, _)| *due_ms)
+}
+
+/// Whether h2 itself ended the connection for a flood.
+fn is_calmed(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error);
+    let error = source.and_then(|source| source.downcast_ref::<h2::Error>());
+    error.and_then(h2::Error::reason) == Some(h2::Reason::ENHANCE_YOUR_CALM)
+}
+
 /// How far a connection knows of the drain.
 #[derive(Clone, Copy, PartialEq)]
 enum Begun {
@@ -168,7 +202,7 @@ enum Begun {
 
 impl<D: Future<Output = ()>> Keeper<D> {
     fn new(progress: Arc<Progress>, drain: Drain, begun: D) -> Self {
-        let set_to_ms = progress.due().map_or(u64::MAX, |(due_ms, _)| due_ms);
+        let set_to_ms = due(&progress).map_or(u64::MAX, |(due_ms, _)| due_ms);
         Self {
             progress,
             set_to_ms,
@@ -183,8 +217,14 @@ impl<D: Future<Output = ()>> Keeper<D> {
     /// What the connection is guilty of, if its time is up; wakes the task when that may have changed.
     fn poll_overdue(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
         let mut this = self.project();
+        this.progress.remember(cx);
+        if this.ending.is_none()
+            && let Some(reason) = this.progress.asked()
+        {
+            return Poll::Ready(reason);
+        }
         loop {
-            let due = this.progress.due();
+            let due = due(this.progress);
             // However late it is due: memory may become short before.
             let next_ms = |now_ms, due_ms: u64| due_ms.min(now_ms + this.progress.recheck_ms());
             if let Some((due_ms, guilty)) = due {
@@ -257,7 +297,7 @@ impl<D: Future<Output = ()>> Keeper<D> {
                     Closed::Done
                 } else {
                     match ready!(self.as_mut().poll_overdue(cx)) {
-                        Closed::Idle => Closed::Idle,
+                        reason if reason.is_graceful() => reason,
                         guilty => return Poll::Ready(self.ending.unwrap_or(guilty)),
                     }
                 };
@@ -279,7 +319,8 @@ impl<D: Future<Output = ()>> Keeper<D> {
             Ok(()) => self.ending.unwrap_or(Closed::Done),
             Err(error) => {
                 tracing::debug!(%error, "A connection broke.");
-                Closed::Error
+                let is_flood = self.progress.asked() == Some(Closed::Abuse) || is_calmed(error);
+                if is_flood { Closed::Abuse } else { Closed::Error }
             }
         }
     }

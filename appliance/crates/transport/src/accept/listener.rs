@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use middleware::{connections, http};
 use profile::plan::HttpPlan;
 use protocol::{Bound, MemoryGauge};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
@@ -84,6 +85,17 @@ impl BindError {
     }
 }
 
+/// What all listeners of a process share.
+#[derive(Clone, Debug)]
+pub struct Guards {
+    /// Who is inside, over all listeners.
+    pub connections: connections::State,
+    /// How connections are served.
+    pub http: http::State,
+    /// How short memory is: connections are turned away while it is critical, and idle ones stay shorter before.
+    pub memory: Arc<MemoryGauge>,
+}
+
 /// A bound listener. [`Listener::serve`] lets clients in; until then the kernel keeps them waiting.
 pub struct Listener {
     pub(super) name: Arc<str>,
@@ -91,30 +103,28 @@ pub struct Listener {
     pub(super) local_addr: SocketAddr,
     pub(super) deadlines: Arc<Deadlines>,
     pub(super) connections: Arc<Bound>,
+    pub(super) guards: Guards,
     pub(super) tally: Tally,
 }
 
 impl Listener {
-    /// Binds the listener `name`, which turns connections away while `memory` is critical. Its metrics go to the recorder that is installed now.
+    /// Binds the listener `name`. Its metrics go to the recorder that is installed now.
     ///
     /// # Errors
     /// When the address cannot be bound.
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
-    pub fn bind(
-        name: Arc<str>,
-        plan: &HttpPlan,
-        memory: &Arc<MemoryGauge>,
-    ) -> Result<Self, BindError> {
+    pub fn bind(name: Arc<str>, plan: &HttpPlan, guards: Guards) -> Result<Self, BindError> {
         let opened = open(plan.bind).and_then(|socket| Ok((socket.local_addr()?, socket)));
         let (local_addr, socket) =
             opened.map_err(|error| BindError::new(Arc::clone(&name), plan.bind, error))?;
         Ok(Self {
             socket,
             local_addr,
-            deadlines: Deadlines::new(plan, memory),
+            deadlines: Deadlines::new(plan, &guards.memory),
             connections: Bound::new("connections", plan.connections_max),
+            guards,
             tally: Tally::new(&name),
             name,
         })

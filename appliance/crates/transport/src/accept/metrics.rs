@@ -6,9 +6,10 @@ use super::progress::Closed;
 
 /// Connections accepted and served, by `listener`.
 pub const ACCEPTED: &str = "toolrack_connections_accepted_total";
-/// Connections closed, by `listener` and `reason`: `done`, `first_byte`, `head`, `idle`, `write_stall`, `error`, `cut`.
+/// Connections closed, by `listener` and `reason`: `done`, `first_byte`, `head`, `idle`, `write_stall`, `age`, `spent`,
+/// `evicted`, `abuse`, `error`, `cut`.
 pub const CLOSED: &str = "toolrack_connections_closed_total";
-/// Connections turned away at the cap, by `listener`.
+/// Connections turned away at a cap or for want of descriptors, by `listener`.
 pub const REFUSED: &str = "toolrack_connections_refused_total";
 /// Failures to accept a connection, by `listener`.
 pub const ACCEPT_FAILED: &str = "toolrack_accept_failures_total";

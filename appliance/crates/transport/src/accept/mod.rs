@@ -1,12 +1,15 @@
-//! The way in over TCP: accepts connections and serves them with hyper, each under deadlines and a cap.
+//! The way in over TCP: accepts connections and serves them with hyper, under deadlines and by the layers
+//! `connections` and `http`.
 //!
 //! Speaks HTTP/1.1 and, with prior knowledge, HTTP/2 on the same port. Knows nothing of MCP: it hands requests to a
 //! service. Deadlines for a request's body and for its answer are the service's own.
 
 mod answered;
 mod connection;
+mod door;
 mod drain;
 mod farewell;
+mod flood;
 mod listener;
 pub mod metrics;
 mod progress;
@@ -17,4 +20,4 @@ mod tests;
 mod watched;
 
 pub use drain::{Drain, DrainHandle, drain};
-pub use listener::{BindError, Listener};
+pub use listener::{BindError, Guards, Listener};

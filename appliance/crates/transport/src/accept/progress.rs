@@ -3,9 +3,9 @@
 //! One small block of atomics, shared by the connection's socket, its service and the bodies of its answers. Each
 //! notes what happens; one timer of the connection asks [`Progress::due`].
 
-use std::sync::Arc;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock, OnceLock};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use profile::plan::HttpPlan;
@@ -24,6 +24,7 @@ const RECHECKS: u64 = 8;
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Closed {
     /// In order, by either side.
     Done,
@@ -35,6 +36,14 @@ pub(super) enum Closed {
     Idle,
     /// It did not take what it was sent.
     WriteStall,
+    /// It was as old as connections may grow.
+    Age,
+    /// It had asked as often as an HTTP/2 connection may.
+    Spent,
+    /// It was idle when there was no descriptor for the next one.
+    Evicted,
+    /// It flooded this server with what HTTP/2 lets a client send for nothing.
+    Abuse,
     /// It broke the protocol, or the network broke it.
     Error,
     /// It was still busy at the end of the drain.
@@ -43,15 +52,24 @@ pub(super) enum Closed {
 
 impl Closed {
     /// Every reason, in the order of their numbers.
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Done,
         Self::FirstByte,
         Self::Head,
         Self::Idle,
         Self::WriteStall,
+        Self::Age,
+        Self::Spent,
+        Self::Evicted,
+        Self::Abuse,
         Self::Error,
         Self::Cut,
     ];
+
+    /// Whether what is in flight is answered first.
+    pub(super) const fn is_graceful(self) -> bool {
+        matches!(self, Self::Idle | Self::Age | Self::Spent | Self::Evicted)
+    }
 
     /// The metric label.
     pub(super) const fn as_str(self) -> &'static str {
@@ -61,6 +79,10 @@ impl Closed {
             Self::Head => "head",
             Self::Idle => "idle",
             Self::WriteStall => "write_stall",
+            Self::Age => "age",
+            Self::Spent => "spent",
+            Self::Evicted => "evicted",
+            Self::Abuse => "abuse",
             Self::Error => "error",
             Self::Cut => "cut",
         }
@@ -94,11 +116,6 @@ impl Deadlines {
     fn idle_ms(&self) -> u64 {
         let part = self.idle_ms * u64::from(self.memory.idle_permille());
         (part / u64::from(MemoryGauge::WHOLE_PERMILLE)).max(self.idle_ms.min(IDLE_MS_MIN))
-    }
-
-    /// The memory that these deadlines follow.
-    pub(super) const fn memory(&self) -> &Arc<MemoryGauge> {
-        &self.memory
     }
 
     pub(super) const fn write(&self) -> Duration {
@@ -138,31 +155,54 @@ impl Stage {
 #[derive(Debug)]
 pub(super) struct Progress {
     deadlines: Arc<Deadlines>,
+    /// What this connection spends of its idle time and of its age.
+    jitter: Jitter,
+    /// When it is as old as it may grow.
+    aged_ms: u64,
     /// When `stage` was entered, the last request ended, or the last bytes left late.
     since_ms: AtomicU64,
     /// Since when the socket takes no bytes; 0: it takes them.
     stalled_since_ms: AtomicU64,
     in_flight: AtomicU32,
+    /// Requests that it may still send.
+    requests_left: AtomicU32,
     stage: AtomicU8,
     is_http2: AtomicBool,
+    /// What it was asked to end for, as a number of [`Closed`] and one; 0: nothing.
+    asked: AtomicU8,
+    /// Wakes the connection's task, when somebody else asks it to end.
+    waker: OnceLock<Waker>,
 }
 
 impl Progress {
-    /// A connection that was accepted right now.
-    pub(super) fn new(deadlines: &Arc<Deadlines>) -> Arc<Self> {
+    /// A connection that was accepted right now, and may grow so old.
+    pub(super) fn new(deadlines: &Arc<Deadlines>, age_max: Option<Duration>) -> Arc<Self> {
+        let now_ms = now_ms();
+        let jitter = Jitter::next();
+        let age_ms = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX / 2);
         Arc::new(Self {
             deadlines: Arc::clone(deadlines),
-            since_ms: AtomicU64::new(now_ms()),
+            jitter,
+            aged_ms: age_max.map_or(u64::MAX, |age| now_ms + jitter.shorten(age_ms(age))),
+            since_ms: AtomicU64::new(now_ms),
             stalled_since_ms: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
+            requests_left: AtomicU32::new(u32::MAX),
             stage: AtomicU8::new(Stage::Sniff as u8),
             is_http2: AtomicBool::new(false),
+            asked: AtomicU8::new(0),
+            waker: OnceLock::new(),
         })
     }
 
+    /// The protocol is HTTP/2, and the connection may send so many requests.
+    pub(super) fn is_http2_for(&self, requests_max: u32) {
+        self.requests_left.store(requests_max, Relaxed);
+        self.is_http2.store(true, Relaxed);
+    }
+
     /// The protocol is known; now the first head is due.
-    pub(super) fn sniffed(&self, is_http2: bool) {
-        self.is_http2.store(is_http2, Relaxed);
+    pub(super) fn sniffed(&self) {
         self.enter(Stage::Head);
     }
 
@@ -176,9 +216,13 @@ impl Progress {
     /// A request's head is complete.
     pub(super) fn began(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Relaxed);
+        let is_http2 = self.is_http2.load(Relaxed);
+        // Streams of one connection begin one after the other.
+        if is_http2 && self.requests_left.fetch_sub(1, Relaxed) == 1 {
+            self.ask(Closed::Spent);
+        }
         if self.stage() == Stage::Head {
-            let next =
-                if self.is_http2.load(Relaxed) { Stage::NextStream } else { Stage::NextHead };
+            let next = if is_http2 { Stage::NextStream } else { Stage::NextHead };
             self.stage.store(next as u8, Relaxed);
         }
         InFlight(Arc::clone(self))
@@ -197,6 +241,40 @@ impl Progress {
             self.stalled_since_ms.store(0, Relaxed);
             self.since_ms.store(now_ms(), Relaxed);
         }
+    }
+
+    /// Asks the connection to end for this reason; whoever asks first is heard.
+    pub(super) fn ask(&self, reason: Closed) {
+        if self.asked.compare_exchange(0, reason as u8 + 1, Relaxed, Relaxed).is_ok()
+            && let Some(waker) = self.waker.get()
+        {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// What the connection was asked to end for.
+    pub(super) fn asked(&self) -> Option<Closed> {
+        let number = self.asked.load(Relaxed).checked_sub(1)?;
+        Closed::ALL.get(usize::from(number)).copied()
+    }
+
+    /// Remembers the connection's task, whose waker never changes.
+    pub(super) fn remember(&self, cx: &Context<'_>) {
+        self.waker.get_or_init(|| cx.waker().clone());
+    }
+
+    /// Since when a connection that waits for its next request does so; `None`: it has something to do, or ends.
+    pub(super) fn idle_since_ms(&self) -> Option<u64> {
+        let is_idle = self.in_flight.load(Relaxed) == 0
+            && matches!(self.stage(), Stage::NextHead | Stage::NextStream)
+            && self.stalled_since_ms.load(Relaxed) == 0
+            && self.asked.load(Relaxed) == 0;
+        is_idle.then(|| self.since_ms.load(Relaxed))
+    }
+
+    /// When the connection is as old as it may grow; `None`: it ends already.
+    pub(super) fn aged_ms(&self) -> Option<u64> {
+        (self.stage() != Stage::Close && self.aged_ms != u64::MAX).then_some(self.aged_ms)
     }
 
     /// Requests in flight may end; then the connection closes.
@@ -227,7 +305,9 @@ impl Progress {
         let (allowed_ms, guilty) = match self.stage() {
             Stage::Sniff => (self.deadlines.first_byte_ms, Closed::FirstByte),
             Stage::Head => (self.deadlines.head_ms, Closed::Head),
-            Stage::NextHead | Stage::NextStream => (self.deadlines.idle_ms(), Closed::Idle),
+            Stage::NextHead | Stage::NextStream => {
+                (self.jitter.shorten(self.deadlines.idle_ms()), Closed::Idle)
+            }
             Stage::Close => (LINGER_MS, Closed::Done),
         };
         Some((self.since_ms.load(Relaxed) + allowed_ms, guilty))
@@ -236,6 +316,25 @@ impl Progress {
     /// How long to wait at most before asking again: what is not due yet may be when memory has become short.
     pub(super) fn recheck_ms(&self) -> u64 {
         (self.deadlines.idle_ms / RECHECKS).max(1)
+    }
+}
+
+/// Takes up to a tenth off a time, differently for each connection and in the same way in each run: those that came in
+/// one moment do not all come back in one moment.
+#[derive(Clone, Copy, Debug)]
+struct Jitter(u16);
+
+impl Jitter {
+    /// That of the next connection.
+    fn next() -> Self {
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        // Multiples of the golden ratio lie evenly in any range (Knuth, The Art of Computer Programming, 6.4).
+        let spread = SERIAL.fetch_add(1, Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        Self((spread >> 48) as u16)
+    }
+
+    fn shorten(self, time_ms: u64) -> u64 {
+        time_ms - ((u128::from(time_ms / 10) * u128::from(self.0)) >> 16) as u64
     }
 }
 
@@ -266,4 +365,19 @@ pub(super) fn now_ms() -> u64 {
 /// The moment of a time given by [`now_ms`], as soon as it has surely passed.
 pub(super) fn instant_of(at_ms: u64) -> Instant {
     *START + Duration::from_millis(at_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_shortened_by_up_to_a_tenth_and_evenly() {
+        let mut shortened: Vec<u64> = (0..1_000).map(|_| Jitter::next().shorten(100_000)).collect();
+        shortened.sort_unstable();
+        assert!(shortened[0] > 90_000 && shortened[999] <= 100_000);
+        let widest = shortened.windows(2).map(|pair| pair[1] - pair[0]).max();
+        assert!(widest < Some(200), "{widest:?} of 10000 in one piece");
+        assert_eq!(Jitter(u16::MAX).shorten(9), 9);
+    }
 }

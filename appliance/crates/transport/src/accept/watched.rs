@@ -8,7 +8,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::progress::Progress;
+use super::flood::{FloodGate, GOAWAY};
+use super::progress::{Closed, Progress};
 
 /// What a client with prior knowledge of HTTP/2 sends first (RFC 9113, 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -32,6 +33,8 @@ pub(super) struct Watched {
     sniffed_to: u8,
     lingered_bytes: usize,
     is_shut: bool,
+    /// Counts frames of HTTP/2. Boxed: HTTP/1 has none.
+    gate: Option<Box<FloodGate>>,
 }
 
 impl Watched {
@@ -44,7 +47,13 @@ impl Watched {
             sniffed_to: 0,
             lingered_bytes: 0,
             is_shut: false,
+            gate: None,
         }
+    }
+
+    /// From here on, every frame passes `gate`.
+    pub(super) fn guard(&mut self, gate: FloodGate) {
+        self.gate = Some(Box::new(gate));
     }
 
     /// Reads no more than it takes to tell the protocol. `None`: the client left without a word.
@@ -70,19 +79,36 @@ impl Watched {
             } else {
                 continue;
             };
-            self.progress.sniffed(protocol == Protocol::Http2);
+            self.progress.sniffed();
             return Poll::Ready(Ok(Some(protocol)));
         }
     }
 
     /// Notes what became of a write.
-    fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn wrote(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match result {
             Poll::Pending => self.progress.stalled(),
-            Poll::Ready(Ok(count)) if count > 0 => self.progress.sent(),
+            Poll::Ready(Ok(count)) if count > 0 => {
+                self.progress.sent();
+                if let Some(gate) = &mut self.gate {
+                    gate.sent(count);
+                }
+            }
             Poll::Ready(_) => {}
         }
         result
+    }
+
+    /// Lets `bytes` that came in pass the gate, or ends the connection.
+    fn judge(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let is_flood = self.gate.as_mut().is_some_and(|gate| gate.is_flooded_by(bytes));
+        if !is_flood {
+            return Ok(());
+        }
+        // The last word. hyper has none for it, and whatever it had begun to write is lost on this client.
+        drop(self.socket.try_write(&GOAWAY));
+        self.progress.ask(Closed::Abuse);
+        Err(io::Error::other("a flood of HTTP/2 frames"))
     }
 }
 
@@ -100,15 +126,17 @@ impl AsyncRead for Watched {
             this.sniffed_from += count as u8;
             // The rest in the same breath: hyper doubles its buffer for a head that comes in two parts. An end that
             // this read meets is met again by the next one.
+            let before = buffer.filled().len();
             drop(Pin::new(&mut this.socket).poll_read(cx, buffer));
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(this.judge(&buffer.filled()[before..]));
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.socket).poll_read(cx, buffer))?;
-        if buffer.filled().len() > before {
+        let received = &buffer.filled()[before..];
+        if !received.is_empty() {
             this.progress.received();
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(this.judge(received))
     }
 }
 
@@ -147,6 +175,10 @@ impl AsyncWrite for Watched {
             ready!(Pin::new(&mut this.socket).poll_shutdown(cx))?;
             this.is_shut = true;
             this.progress.closing();
+        }
+        if this.progress.asked() == Some(Closed::Evicted) {
+            // It had nothing more to say, and somebody waits for its descriptor.
+            return Poll::Ready(Ok(()));
         }
         let mut waste = [0; 1024];
         while this.lingered_bytes < LINGER_BYTES_MAX {

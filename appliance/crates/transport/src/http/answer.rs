@@ -56,7 +56,8 @@ pub(super) fn refusal(id: &Id, refusal: &Refusal, generation: u64) -> Response<R
             insert_quota(response.headers_mut(), quota, secs);
         }
     }
-    if refusal.kind == RefusalKind::Draining {
+    // Whoever misread where a body ends misreads what follows it as well.
+    if matches!(refusal.kind, RefusalKind::Draining | RefusalKind::HeadMalformed) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response

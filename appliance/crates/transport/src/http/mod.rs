@@ -32,6 +32,7 @@ use crate::body::ReplyBody;
 use crate::classify;
 use crate::endpoint::Endpoint;
 use proxies::Proxies;
+use read::Pace;
 use step::{Once, Step};
 
 /// One HTTP listener's way into the house.
@@ -40,7 +41,7 @@ pub struct HttpEndpoint {
     listener: Arc<str>,
     path: String,
     proxies: Proxies,
-    body_deadline: Duration,
+    pace: Pace,
     heartbeat: Duration,
 }
 
@@ -61,7 +62,11 @@ impl HttpEndpoint {
             listener: name,
             path: plan.path.clone(),
             proxies: Proxies::new(&plan.trusted_proxies),
-            body_deadline: plan.body_deadline,
+            pace: Pace {
+                deadline: plan.body_deadline,
+                bytes_per_sec_min: plan.body_bytes_per_sec_min,
+                window: plan.body_window,
+            },
             heartbeat: plan.heartbeat,
         })
     }
@@ -88,7 +93,7 @@ impl HttpEndpoint {
             Err(response) => return *response,
         };
         let room = read::Room { generation: &admitted.generation, bytes_max, reserved };
-        let text = match read::whole(body, room, self.body_deadline).await {
+        let text = match read::whole(body, room, self.pace).await {
             Ok((text, share)) => {
                 if let Some(share) = share {
                     admitted.held.add_bytes(share);

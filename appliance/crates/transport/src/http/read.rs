@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use protocol::{Refusal, RefusalKind, Share};
 use runtime::Generation;
+use tokio::time::{Instant, timeout_at};
 
 use crate::reserved::{SMALL_BYTES, with_share};
 
@@ -19,6 +21,17 @@ pub(super) enum ReadError {
     Refused(Box<Refusal>),
     /// The client broke off, or its framing.
     Broken,
+}
+
+/// How fast a body has to come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// For all of it.
+    pub(super) deadline: Duration,
+    /// In every window; 0: no bound.
+    pub(super) bytes_per_sec_min: usize,
+    /// Over which the rate is measured.
+    pub(super) window: Duration,
 }
 
 /// What a body may have, and what it has reserved.
@@ -57,23 +70,36 @@ fn refused(refusal: Refusal) -> ReadError {
 pub(super) async fn whole(
     body: Incoming,
     room: Room<'_>,
-    deadline: Duration,
+    pace: Pace,
 ) -> Result<(Bytes, Option<Share>), ReadError> {
-    let mut reading = pin!(collect(body, room));
+    let received_bytes = AtomicUsize::new(0);
+    let mut reading = pin!(collect(body, room, &received_bytes));
     // Most bodies are there when their head is: no timer for them.
     let first = std::future::poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await;
     if let Poll::Ready(result) = first {
         return result;
     }
-    match tokio::time::timeout(deadline, reading).await {
-        Ok(result) => result,
-        Err(_) => Err(refused(too_slow(deadline))),
+    let until = Instant::now() + pace.deadline;
+    let slowest_bytes = pace.bytes_per_sec_min as u128 * pace.window.as_millis() / 1_000;
+    loop {
+        let before_bytes = received_bytes.load(Relaxed);
+        let window_ends = Instant::now() + pace.window;
+        if let Ok(result) = timeout_at(until.min(window_ends), reading.as_mut()).await {
+            return result;
+        }
+        if until <= window_ends {
+            return Err(too_slow(pace.deadline.as_millis()));
+        }
+        if ((received_bytes.load(Relaxed) - before_bytes) as u128) < slowest_bytes {
+            return Err(too_slow(pace.bytes_per_sec_min as u128));
+        }
     }
 }
 
 async fn collect(
     mut body: Incoming,
     mut room: Room<'_>,
+    received_bytes: &AtomicUsize,
 ) -> Result<(Bytes, Option<Share>), ReadError> {
     // Known and within its cap, or grown into.
     let declared = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
@@ -83,7 +109,9 @@ async fn collect(
         let Ok(data) = frame.map_err(|_| ReadError::Broken)?.into_data() else {
             continue;
         };
-        room.hold(first.len() + rest.len() + data.len())?;
+        let so_far_bytes = first.len() + rest.len() + data.len();
+        received_bytes.store(so_far_bytes, Relaxed);
+        room.hold(so_far_bytes)?;
         if first.is_empty() && rest.is_empty() {
             if body.is_end_stream() {
                 return Ok(room.keep(data));
@@ -102,9 +130,9 @@ async fn collect(
     Ok(room.keep(text))
 }
 
-/// Not there by the listener's `body_ms`.
-fn too_slow(deadline: Duration) -> Refusal {
+/// Below a bound of the listener.
+fn too_slow(limit: u128) -> ReadError {
     let message = "The request body did not arrive in time.";
-    Refusal::new(RefusalKind::BodyTooSlow, "listen", "request", message)
-        .with_limit(deadline.as_millis() as u64)
+    let refusal = Refusal::new(RefusalKind::BodyTooSlow, "listen", "request", message);
+    refused(refusal.with_limit(limit as u64))
 }

@@ -73,18 +73,21 @@ async fn the_time_of_an_idle_connection_follows_the_memory() {
     let memory = calm();
     let plan = |idle_ms| HttpPlan { idle_deadline: Duration::from_millis(idle_ms), ..patient() };
     let idle_ms = |plan: &HttpPlan| {
-        let progress = Progress::new(&Deadlines::new(plan, &memory));
-        progress.sniffed(false);
+        let progress = Progress::new(&Deadlines::new(plan, &memory), None);
+        progress.sniffed();
         drop(progress.began());
         let since = super::super::progress::now_ms();
-        progress.due().map(|(due_ms, _)| due_ms.saturating_sub(since).next_multiple_of(100))
+        progress.due().map_or(0, |(due_ms, _)| due_ms.saturating_sub(since))
     };
+    // Each connection spends up to a tenth of its time on not leaving with the others.
+    let is_about = |got: u64, wanted: u64| got > wanted - wanted / 10 - 100 && got <= wanted;
     let parts =
         [(1_000, 75_000, 1_500), (500, 37_500, 1_500), (100, 7_500, 1_500), (0, 2_000, 1_500)];
     for (permille, long, short) in parts {
         memory.set(MemoryLevel::High, permille);
-        assert_eq!(idle_ms(&plan(75_000)), Some(long), "{permille}");
-        assert_eq!(idle_ms(&plan(1_500)), Some(short), "never longer than its own");
+        let (got_long, got_short) = (idle_ms(&plan(75_000)), idle_ms(&plan(1_500)));
+        assert!(is_about(got_long, long), "{permille}: {got_long}");
+        assert!(is_about(got_short, short), "{permille}: never longer than its own, {got_short}");
     }
 }
 
@@ -145,8 +148,8 @@ async fn waits_for_a_service_as_long_as_it_takes() {
 
 #[tokio::test]
 async fn a_head_is_due_at_the_same_time_however_many_bytes_dribble_in() {
-    let progress = Progress::new(&Deadlines::new(&patient(), &calm()));
-    progress.sniffed(false);
+    let progress = Progress::new(&Deadlines::new(&patient(), &calm()), None);
+    progress.sniffed();
     let due = progress.due();
     assert!(matches!(due, Some((_, Closed::Head))));
     progress.received();
@@ -155,8 +158,8 @@ async fn a_head_is_due_at_the_same_time_however_many_bytes_dribble_in() {
 
 #[tokio::test]
 async fn nothing_is_due_while_a_request_is_in_flight_but_what_is_to_be_read() {
-    let progress = Progress::new(&Deadlines::new(&patient(), &calm()));
-    progress.sniffed(false);
+    let progress = Progress::new(&Deadlines::new(&patient(), &calm()), None);
+    progress.sniffed();
     let request = progress.began();
     assert_eq!(progress.due(), None);
     progress.stalled();

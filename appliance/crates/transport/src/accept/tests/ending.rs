@@ -2,8 +2,10 @@
 
 use std::io;
 
-use super::super::serve::Door;
+use super::super::door::Door;
+use super::super::progress::{Closed, Deadlines, Progress};
 use super::*;
+use tokio::net::TcpListener;
 
 const WAIT: &str = "GET /wait HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -88,15 +90,65 @@ async fn a_lost_handle_counts_as_an_abort() {
     assert_eq!(served.serving.await.unwrap(), 1);
 }
 
+/// The door of a listener with nobody inside.
+fn door() -> (Door, TcpListener) {
+    let listener = Listener::bind("public".into(), &patient(), guards()).unwrap();
+    let guards = listener.guards;
+    (Door::new(listener.name, listener.connections, guards, listener.tally), listener.socket)
+}
+
+/// EMFILE, which has no kind of its own.
+fn exhausted() -> io::Error {
+    io::Error::from_raw_os_error(24)
+}
+
 #[tokio::test]
 async fn pauses_when_descriptors_run_out_and_not_when_a_client_fails() {
-    let listener = Listener::bind("public".into(), &patient(), &calm()).unwrap();
-    let mut door = Door::new(listener.name, listener.connections, calm(), listener.tally);
-    door.failed(&io::ErrorKind::ConnectionAborted.into());
+    let (mut door, socket) = door();
+    door.failed(&io::ErrorKind::ConnectionAborted.into(), &socket);
     assert!(!door.is_paused);
-    // EMFILE, which has no kind of its own.
-    door.failed(&io::Error::from_raw_os_error(24));
-    assert!(door.is_paused);
-    door.count(Ok(super::super::progress::Closed::Done));
+    door.failed(&exhausted(), &socket);
+    assert!(door.is_paused, "nobody waits to be refused");
+    let ended = door.tasks.spawn(async { Closed::Done });
+    door.count(Ok((ended.id(), Closed::Done)));
     assert!(!door.is_paused, "an ended connection frees a descriptor");
+}
+
+#[tokio::test]
+async fn refuses_a_newcomer_when_descriptors_run_out_and_nobody_is_idle() {
+    let (mut door, socket) = door();
+    let address = socket.local_addr().unwrap();
+    let _first = TcpStream::connect(address).await.unwrap();
+    let newcomer = TcpStream::connect(address).await.unwrap();
+    // From here on the socket is known to be ready.
+    socket.accept().await.unwrap();
+    door.failed(&exhausted(), &socket);
+    assert!(!door.is_paused, "the next one can be told as well");
+    let (status, ..) = Client(BufReader::new(newcomer)).answer().await;
+    assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
+}
+
+#[tokio::test]
+async fn asks_those_that_were_idle_the_longest_to_leave_when_descriptors_run_out() {
+    let (mut door, socket) = door();
+    let deadlines = Deadlines::new(&patient(), &calm());
+    let inside: Vec<_> = (0..20)
+        .map(|at| {
+            let progress = Progress::new(&deadlines, None);
+            progress.sniffed();
+            let request = progress.began();
+            if at % 2 == 0 {
+                drop(request);
+            } else {
+                std::mem::forget(request);
+            }
+            door.let_in(Arc::clone(&progress), std::future::pending());
+            progress
+        })
+        .collect();
+    door.failed(&exhausted(), &socket);
+    let asked = |at: usize| inside[at].asked() == Some(Closed::Evicted);
+    assert!((1..20).step_by(2).all(|at| !asked(at)), "a request in flight was disturbed");
+    assert_eq!((0..20).filter(|at| asked(*at)).count(), 8);
+    assert!(door.is_paused, "until one of them has left");
 }

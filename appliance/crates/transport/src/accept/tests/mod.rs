@@ -1,7 +1,10 @@
 //! Real sockets on free ports. A test waits for what it asserts: an answer, the end of a connection, a dropped body.
 
+mod admission;
 mod deadlines;
 mod ending;
+mod floods;
+mod framing;
 mod requests;
 
 use std::convert::Infallible;
@@ -19,6 +22,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming};
 use hyper::service::Service;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use middleware::connections::{self, State};
 use profile::plan::HttpPlan;
 use protocol::{Bound, MemoryGauge, MemoryLevel, Peer};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -27,7 +31,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{DrainHandle, Listener, drain};
+use super::{DrainHandle, Guards, Listener, drain};
 
 /// Longer than any test runs.
 const NEVER: Duration = Duration::from_secs(600);
@@ -44,9 +48,20 @@ fn patient() -> HttpPlan {
         first_byte_deadline: NEVER,
         head_deadline: NEVER,
         body_deadline: NEVER,
+        body_bytes_per_sec_min: 0,
+        body_window: NEVER,
         idle_deadline: NEVER,
         write_deadline: NEVER,
         heartbeat: NEVER,
+    }
+}
+
+/// The layers with their defaults, and plenty of memory.
+fn guards() -> Guards {
+    Guards {
+        connections: State::new(&connections::Config::default()),
+        http: middleware::http::State::new(&middleware::http::Config::default()),
+        memory: calm(),
     }
 }
 
@@ -129,14 +144,19 @@ struct Served {
 
 impl Served {
     fn start(plan: &HttpPlan) -> Self {
-        Self::start_within(plan, &calm())
+        Self::guarded(plan, guards)
     }
 
     /// The same with as much memory as there is.
     fn start_within(plan: &HttpPlan, memory: &Arc<MemoryGauge>) -> Self {
+        Self::guarded(plan, || Guards { memory: Arc::clone(memory), ..guards() })
+    }
+
+    /// The same with other settings of the layers.
+    fn guarded(plan: &HttpPlan, guards: impl FnOnce() -> Guards) -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
         let listener = metrics::with_local_recorder(&recorder, || {
-            Listener::bind("public".into(), plan, memory)
+            Listener::bind("public".into(), plan, guards())
         })
         .unwrap();
         let (began_sender, began) = mpsc::unbounded_channel();

@@ -1,6 +1,5 @@
 //! Requests, and how many of what is let in.
 
-use http::StatusCode;
 use http_body_util::Empty;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -95,18 +94,14 @@ async fn sends_a_long_http2_answer_whole() {
 }
 
 #[tokio::test]
-async fn refuses_more_headers_than_anybody_needs() {
+async fn refuses_more_headers_than_a_layer_may_allow() {
     let served = Served::start(&patient());
-    for headers in [65, 101] {
+    for (headers, answered) in [(100, "200 OK"), (101, "431 Request Header Fields Too Large")] {
         let mut client = served.connect().await;
         let fields: String = (1..headers).map(|at| format!("x-{at}: 1\r\n")).collect();
         client.send(format!("GET /echo HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).await;
-        assert_eq!(client.answer().await.0, "HTTP/1.1 431 Request Header Fields Too Large");
+        assert_eq!(client.answer().await.0, format!("HTTP/1.1 {answered}"));
     }
-    let mut client = served.connect().await;
-    let fields: String = (1..64).map(|at| format!("x-{at}: 1\r\n")).collect();
-    client.send(format!("GET /echo HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).await;
-    assert_eq!(client.answer().await.0, "HTTP/1.1 200 OK");
 }
 
 #[tokio::test]
@@ -122,21 +117,6 @@ async fn refuses_a_head_that_never_ends_without_losing_the_answer() {
 }
 
 #[tokio::test]
-async fn refuses_more_http2_headers_than_anybody_needs() {
-    let served = Served::start(&patient());
-    let mut sender = http2(&served).await;
-    let mut request = get("/echo");
-    for at in 0..70 {
-        request.headers_mut().insert(
-            http::HeaderName::try_from(format!("x-{at}")).unwrap(),
-            http::HeaderValue::from_static("1"),
-        );
-    }
-    let answer = sender.send_request(request).await.unwrap();
-    assert_eq!(answer.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
-}
-
-#[tokio::test]
 async fn turns_connections_above_the_cap_away_and_says_when_to_come_back() {
     let served = Served::start(&HttpPlan { connections_max: 1, ..patient() });
     let mut inside = served.connect().await;
@@ -148,7 +128,7 @@ async fn turns_connections_above_the_cap_away_and_says_when_to_come_back() {
     let (status, headers, body) = outside.answer().await;
     assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
     assert!(
-        headers.contains("retry-after: 2") && headers.contains("connection: close"),
+        headers.contains("retry-after: ") && headers.contains("connection: close"),
         "{headers}"
     );
     assert!(body.contains("-32017"), "{body}");
@@ -182,7 +162,9 @@ async fn turns_new_connections_away_while_memory_is_critical_and_serves_those_it
     outside.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let (status, headers, body) = outside.answer().await;
     assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
-    assert!(headers.contains("retry-after: 10"), "{headers}");
+    let may_come_back = (10..=12).any(|secs| headers.contains(&format!("retry-after: {secs}\r\n")));
+    assert!(may_come_back, "{headers}");
+    assert!(body.contains("\"layer\":\"memory\",\"scope\":\"listener\""), "{body}");
     assert!(body.contains("\"refusal\":\"memory_exhausted\""), "{body}");
     inside.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(inside.answer().await.0, "HTTP/1.1 200 OK");
@@ -210,9 +192,11 @@ async fn a_panic_ends_its_own_connection_only() {
 
 #[tokio::test]
 async fn says_which_key_to_change_when_the_port_is_taken() {
-    let first = Listener::bind("public".into(), &patient(), &calm()).unwrap();
+    let first = Listener::bind("public".into(), &patient(), guards()).unwrap();
     let plan = HttpPlan { bind: first.local_addr(), ..patient() };
-    let Err(error) = Listener::bind("second".into(), &plan, &calm()) else { panic!("bound twice") };
+    let Err(error) = Listener::bind("second".into(), &plan, guards()) else {
+        panic!("bound twice")
+    };
     assert!(matches!(error, BindError::AddressInUse { .. }));
     let text = error.to_string();
     assert!(
@@ -224,14 +208,14 @@ async fn says_which_key_to_change_when_the_port_is_taken() {
 async fn says_which_key_to_change_when_the_address_is_not_ours() {
     // TEST-NET-1 (RFC 5737): never an address of an interface.
     let plan = HttpPlan { bind: SocketAddr::from(([192, 0, 2, 1], 0)), ..patient() };
-    let Err(error) = Listener::bind("public".into(), &plan, &calm()) else { panic!("bound") };
+    let Err(error) = Listener::bind("public".into(), &plan, guards()) else { panic!("bound") };
     assert!(matches!(error, BindError::AddressNotAvailable { .. }), "{error}");
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn accepted_connections_find_out_that_their_peer_is_dead() {
-    let listener = Listener::bind("public".into(), &patient(), &calm()).unwrap();
+    let listener = Listener::bind("public".into(), &patient(), guards()).unwrap();
     let _client = TcpStream::connect(listener.local_addr()).await.unwrap();
     let (accepted, _) = listener.socket.accept().await.unwrap();
     let socket = socket2::SockRef::from(&accepted);
