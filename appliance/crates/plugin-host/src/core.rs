@@ -15,7 +15,7 @@ use crate::error::LoadError;
 use crate::host_functions::HostState;
 use crate::plugin::Item;
 use crate::slots::Completion;
-use crate::threads::monotonic_ns;
+use crate::threads::monotonic_ns_at;
 
 /// Largest description or error text of a plugin.
 pub(crate) const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -159,9 +159,8 @@ impl Core {
     }
 
     pub(crate) fn stop(&self, deadline: Instant) -> i32 {
-        let left = deadline.saturating_duration_since(Instant::now());
         if let Some(quiesce) = self.api.quiesce {
-            let deadline_ns = monotonic_ns() + left.as_nanos() as u64;
+            let deadline_ns = monotonic_ns_at(deadline);
             // SAFETY: on the control thread; no new call is given to the plugin any more.
             unsafe { quiesce(self.plugin, deadline_ns) };
         }

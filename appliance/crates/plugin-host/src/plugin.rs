@@ -30,7 +30,7 @@ use crate::outcome::{self, Asked, Rejected};
 use crate::promise::Promise;
 use crate::settings::{Limits, NoticeSink, Settings};
 use crate::slots::{BadResult, Completion, CounterSnapshot, Counters, Listener, Slots};
-use crate::threads::{Control, ControlThread, Pool, monotonic_ns};
+use crate::threads::{Control, ControlThread, Pool, monotonic_ns_at};
 
 /// From when on a control thread that does not come back counts as lost.
 const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(2);
@@ -237,7 +237,8 @@ impl Plugin {
     /// Calls an item. Calls of non-blocking tools are made on this very thread and usually come back ready.
     pub fn call(self: &Arc<Self>, item: Item, mut call: Call) -> Invocation {
         let asked = asked(&call);
-        let times = self.times(&item, &call);
+        let now = Instant::now();
+        let times = self.times(&item, &call, now);
         let listener = Listener {
             events: call.events.clone(),
             wants_progress: call.wants_progress(),
@@ -251,13 +252,12 @@ impl Plugin {
             self.slots().free(handle);
             return Invocation::Ready(Err(outcome::unavailable(&self.settings.name)));
         }
-        let left = times.due.saturating_duration_since(Instant::now());
-        let job = Job { handle, call, item, deadline_ns: monotonic_ns() + left.as_nanos() as u64 };
+        let job = Job { handle, call, item, deadline_ns: monotonic_ns_at(times.due) };
         let pending =
             |plugin: &Arc<Self>| PendingCall::new(Arc::clone(plugin), handle, asked.clone(), times);
         match self.mode(&job.item) {
             ExecMode::Nonblocking => {
-                self.enter_here(&job);
+                self.enter_here(&job, now);
                 match self.slots().take(handle) {
                     Some(ended) => Invocation::Ready(self.judge(&asked, ended)),
                     None => Invocation::Pending(pending(self)),
@@ -281,12 +281,12 @@ impl Plugin {
     }
 
     /// When a call is due. The plugin's limits are for calls that somebody waits for; a task comes with its own.
-    fn times(&self, item: &Item, call: &Call) -> Times {
+    fn times(&self, item: &Item, call: &Call, now: Instant) -> Times {
         if let Some(due) = call.deadline.filter(|_| call.is_task) {
             return Times { due, own: None };
         }
         let limit = self.deadline_of(item);
-        let own = Instant::now() + limit;
+        let own = now + limit;
         match call.deadline {
             Some(due) if due <= own => Times { due, own: None },
             _ => Times { due: own, own: Some((own, limit)) },
@@ -420,14 +420,14 @@ impl Plugin {
     }
 
     /// Calls a non-blocking tool on this thread, and holds it to its promise.
-    fn enter_here(&self, job: &Job) {
+    fn enter_here(&self, job: &Job, now: Instant) {
         let Item::Tool(index) = &job.item else { return self.core.enter(job) };
         let Some(promise) = self.promises.get(*index as usize) else {
             return self.core.enter(job);
         };
         let limits = &self.settings.limits;
         let overrun = promise
-            .keep(limits.inline_overrun, limits.inline_overruns_max, || self.core.enter(job));
+            .keep(now, limits.inline_overrun, limits.inline_overruns_max, || self.core.enter(job));
         let Some(overrun) = overrun else { return };
         self.counters.overruns.fetch_add(1, Relaxed);
         if overrun.breaks {

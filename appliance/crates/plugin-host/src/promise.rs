@@ -49,15 +49,15 @@ impl Promise {
         self.is_broken.load(Relaxed)
     }
 
-    /// Runs one call on this thread. Tells when the call itself, not a wait for a core, held the thread for longer than
+    /// Runs one call on this thread, `begun` right now. Tells when the call itself, not a wait for a core, held the thread for longer than
     /// `limit`; at `overruns_max` of them in a second, and one in a hundred calls, the promise is broken.
     pub(crate) fn keep(
         &self,
+        begun: Instant,
         limit: Duration,
         overruns_max: u32,
         call: impl FnOnce(),
     ) -> Option<Overrun> {
-        let begun = Instant::now();
         let is_watched = self.since_born(begun) < self.watched_until_ns.load(Relaxed);
         let before = if is_watched { ThreadUsage::now() } else { None };
         call();
@@ -105,7 +105,9 @@ mod tests {
     }
 
     fn broke_within(promise: &Promise, calls: u32, mut call: impl FnMut(u32)) -> bool {
-        (0..calls).any(|n| promise.keep(LIMIT, 3, || call(n)).is_some_and(|overrun| overrun.breaks))
+        (0..calls).any(|n| {
+            promise.keep(Instant::now(), LIMIT, 3, || call(n)).is_some_and(|overrun| overrun.breaks)
+        })
     }
 
     #[test]
@@ -127,7 +129,7 @@ mod tests {
     #[test]
     fn the_first_overrun_only_makes_suspect() {
         let promise = Promise::default();
-        assert!(promise.keep(LIMIT, 1, hold).is_none());
+        assert!(promise.keep(Instant::now(), LIMIT, 1, hold).is_none());
         assert!(!promise.is_broken());
     }
 }

@@ -4,9 +4,9 @@
 //! plugin whose calls hang holds up its own calls and nobody else's.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -199,4 +199,11 @@ pub(crate) fn thread_name(plugin: &str, role: &str) -> String {
 pub(crate) fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// What the monotonic clock says at `instant`, without asking it: both are one clock, and only their zeros differ.
+pub(crate) fn monotonic_ns_at(instant: Instant) -> u64 {
+    static ZERO: LazyLock<(Instant, u64)> = LazyLock::new(|| (Instant::now(), monotonic_ns()));
+    let (zero, zero_ns) = *ZERO;
+    zero_ns + instant.saturating_duration_since(zero).as_nanos() as u64
 }

@@ -23,6 +23,8 @@ pub struct Call {
     pub client: ClientCapabilities,
     /// Who it is counted against.
     pub principal: Principal,
+    /// When it came in: the one reading of the clock that every layer goes by.
+    pub begun: Instant,
     /// Lowest severity that the client wants to hear of; `None` for nothing at all.
     pub log_level: Option<LogLevel>,
     /// Where progress and messages go; `None` when the client cannot or does not want to hear any.
@@ -58,6 +60,7 @@ impl Call {
             revision,
             client,
             principal,
+            begun: Instant::now(),
             log_level: None,
             events: None,
             deadline: None,

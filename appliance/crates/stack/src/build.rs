@@ -94,7 +94,7 @@ impl Stack {
     pub fn call(&self, mut call: Call) -> Calling<'_> {
         // Found once: layers and dispatch go by its numbers.
         call.target = self.catalogue.target(&call);
-        let measured = self.kit.meter.start(call.method(), call.revision.era());
+        let measured = self.kit.meter.start(call.method(), call.revision.era(), call.begun);
         let principal = call.principal;
         Calling { future: (&self.calls).call(call), principal, measured: Some(measured) }
     }

@@ -66,7 +66,8 @@ pub(crate) async fn answer(
     let result = if call.method() == Method::ToolsCall {
         tasks.create(generation, call).await
     } else {
-        let measured = generation.stack().kit().meter.start(call.method(), call.revision.era());
+        let measured =
+            generation.stack().kit().meter.start(call.method(), call.revision.era(), call.begun);
         let result = about_task(tasks, call);
         measured.end(&result);
         result

@@ -78,7 +78,7 @@ impl RateLimitLayer {
         if call.round > 0 || !self.limits.are_of_calls() {
             return Ok(());
         }
-        let (used, principal, now) = (&*self.state.0, call.principal, Instant::now());
+        let (used, principal, now) = (&*self.state.0, call.principal, call.begun);
         if let Some(limit) = &self.limits.client {
             self.judge(limit.take(&used.client, principal.key(), principal, None, now))?;
         }

@@ -85,8 +85,7 @@ where
     fn call(&mut self, mut call: Call) -> Self::Future {
         let layer = &self.layer;
         // A task has a deadline of its own, and whoever runs it keeps it.
-        let deadline =
-            (layer.mode != Mode::Off && !call.is_task).then(|| Instant::now() + layer.after);
+        let deadline = (layer.mode != Mode::Off && !call.is_task).then(|| call.begun + layer.after);
         if layer.mode == Mode::Enforce && !call.is_task {
             call.deadline = deadline;
         }

@@ -78,10 +78,10 @@ impl CallMeter {
         Self { shards: (0..shards).map(|_| [methods(), methods()]).collect() }
     }
 
-    /// Begins to time a call.
+    /// Times a call that came in at `begun`.
     #[must_use]
-    pub fn start(&self, method: Method, era: Era) -> Measured<'_> {
-        Measured { meter: self, method, era, begun: Instant::now(), end: End::Dropped }
+    pub fn start(&self, method: Method, era: Era, begun: Instant) -> Measured<'_> {
+        Measured { meter: self, method, era, begun, end: End::Dropped }
     }
 
     /// The series of this thread.

@@ -14,7 +14,7 @@ fn rendered(meter: &CallMeter) -> String {
 fn methods_are_counted_under_their_own_names() {
     let meter = CallMeter::new();
     for method in Method::ALL.iter().chain([&Method::Unknown]) {
-        drop(meter.start(*method, Era::Legacy));
+        drop(meter.start(*method, Era::Legacy, Instant::now()));
     }
     let out = rendered(&meter);
     for method in Method::ALL.iter().chain([&Method::Unknown]) {
@@ -47,7 +47,7 @@ fn ends_are_told_apart() {
     ];
     for (name, result) in results {
         let meter = CallMeter::new();
-        meter.start(Method::ToolsCall, Era::Modern).end(&result);
+        meter.start(Method::ToolsCall, Era::Modern, Instant::now()).end(&result);
         let out = rendered(&meter);
         let counted: Vec<_> =
             out.lines().filter(|line| line.starts_with("toolrack_calls_total")).collect();
@@ -92,7 +92,7 @@ fn counts_of_many_threads_add_up() {
             scope.spawn(|| {
                 together.wait();
                 for _ in 0..calls {
-                    drop(meter.start(Method::Ping, Era::Legacy));
+                    drop(meter.start(Method::Ping, Era::Legacy, Instant::now()));
                 }
             });
         }

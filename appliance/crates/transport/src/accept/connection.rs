@@ -225,26 +225,22 @@ impl<D: Future<Output = ()>> Keeper<D> {
         }
         loop {
             let due = due(this.progress);
-            // However late it is due: memory may become short before.
-            let next_ms = |now_ms, due_ms: u64| due_ms.min(now_ms + this.progress.recheck_ms());
-            if let Some((due_ms, guilty)) = due {
-                let now_ms = now_ms();
-                if due_ms < now_ms {
-                    return Poll::Ready(guilty);
-                }
-                let next_ms = next_ms(now_ms, due_ms);
-                if next_ms < *this.set_to_ms {
-                    *this.set_to_ms = next_ms;
-                    this.timer.as_mut().reset(instant_of(next_ms));
-                }
-            }
-            if this.timer.as_mut().poll(cx).is_pending() {
+            // What is due later than the timer goes off needs no reading of the clock.
+            let is_in_time = due.is_none_or(|(due_ms, _)| *this.set_to_ms <= due_ms);
+            if is_in_time && this.timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            // While nothing is due, an answer may end on another thread without a word: look again later.
-            let next_ms = next_ms(now_ms(), due.map_or(u64::MAX, |due| due.0));
-            *this.set_to_ms = next_ms;
-            this.timer.as_mut().reset(instant_of(next_ms));
+            let now_ms = now_ms();
+            if let Some((due_ms, guilty)) = due
+                && due_ms < now_ms
+            {
+                return Poll::Ready(guilty);
+            }
+            // However late it is due: memory may become short before. And while nothing is due, an answer may end on
+            // another thread without a word.
+            let due_ms = due.map_or(u64::MAX, |(due_ms, _)| due_ms);
+            *this.set_to_ms = due_ms.min(now_ms + this.progress.recheck_ms());
+            this.timer.as_mut().reset(instant_of(*this.set_to_ms));
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use profile::plan::HttpPlan;
 use protocol::MemoryGauge;
+use rustix::time::ClockId;
 use tokio::time::Instant;
 
 /// How long a closed connection waits for the other side to close, so that its last answer is not lost to a reset:
@@ -287,7 +288,7 @@ impl Progress {
     }
 
     fn enter(&self, stage: Stage) {
-        self.since_ms.store(now_ms(), Relaxed);
+        self.since_ms.store(recent_ms(), Relaxed);
         self.stage.store(stage as u8, Relaxed);
     }
 
@@ -350,21 +351,33 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.since_ms.store(now_ms(), Relaxed);
+        self.0.since_ms.store(recent_ms(), Relaxed);
         self.0.in_flight.fetch_sub(1, Relaxed);
     }
 }
 
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// When the first connection came, by the timers' clock and by the kernel's.
+static START: LazyLock<(Instant, Duration)> =
+    LazyLock::new(|| (Instant::now(), kernel_time(ClockId::Monotonic)));
 
-/// Milliseconds since the first call, plus one: never 0.
+fn kernel_time(clock: ClockId) -> Duration {
+    Duration::try_from(rustix::time::clock_gettime(clock)).unwrap_or_default()
+}
+
+/// Milliseconds since the first connection, plus one: never 0.
 pub(super) fn now_ms() -> u64 {
-    START.elapsed().as_millis() as u64 + 1
+    START.0.elapsed().as_millis() as u64 + 1
+}
+
+/// The same as of the kernel's last tick, a few milliseconds ago at most: what every request can afford to ask.
+fn recent_ms() -> u64 {
+    let since = kernel_time(ClockId::MonotonicCoarse).saturating_sub(START.1);
+    since.as_millis() as u64 + 1
 }
 
 /// The moment of a time given by [`now_ms`], as soon as it has surely passed.
 pub(super) fn instant_of(at_ms: u64) -> Instant {
-    *START + Duration::from_millis(at_ms)
+    START.0 + Duration::from_millis(at_ms)
 }
 
 #[cfg(test)]
