@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -48,6 +49,16 @@ impl fmt::Display for ByteSize {
             Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
             None => write!(f, "{}B", self.0),
         }
+    }
+}
+
+impl FromStr for ByteSize {
+    type Err = &'static str;
+
+    /// Reads what [`fmt::Display`] writes, or a number of bytes.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bytes = || text.parse().ok().map(Self);
+        Self::parse(text).or_else(bytes).ok_or("write a number of bytes, or a size such as 512MiB or 4GiB")
     }
 }
 
