@@ -132,7 +132,7 @@ pub(crate) struct ProfileOptions {
         env = "TOOLRACK_PROFILE",
         hide_env_values = true,
         default_value = "dev",
-        value_name = "PATH|NAME|auto"
+        value_name = "PATH|NAME"
     )]
     pub(crate) profile: String,
     /// Change one value; may be given more than once. Wins over the file and the environment.

@@ -80,11 +80,8 @@ pub(crate) fn lacking(envelope: &HardwarePlan, host: &Hardware) -> Vec<(&'static
     // Of a kernel that does not tell, nothing is known.
     if host.memory_bytes < needed - needed / MEMORY_PART {
         let there = host.memory_bytes >> 20;
-        let text = format!(
-            "{} of memory; here are {there} MiB ({})",
-            ByteSize(needed),
-            host.memory_from
-        );
+        let text =
+            format!("{} of memory; here are {there} MiB ({})", ByteSize(needed), host.memory_from);
         lacking.push(("memory_bytes", text));
     }
     lacking
@@ -178,7 +175,10 @@ mod tests {
     fn a_mismatch_names_the_figure_both_sides_and_the_profile_that_fits() {
         let sources = Sources { profile: "large-8c16g".to_owned(), ..Sources::default() };
         let plan = profile::load(&sources).expect("good").plan;
-        assert_eq!(mismatches(&plan, &Hardware { descriptors: None, ..host(8, 16 * GIB) }), [""; 0]);
+        assert_eq!(
+            mismatches(&plan, &Hardware { descriptors: None, ..host(8, 16 * GIB) }),
+            [""; 0]
+        );
         let said = mismatches(&plan, &host(2, 4 * GIB)).join("\n");
         for part in [
             "hardware.cores: the profile `large-8c16g` is made for 8 cores; here are 2 (processors",

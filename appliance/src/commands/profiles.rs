@@ -30,7 +30,8 @@ fn list() -> ExitCode {
     let width = built_ins().iter().map(|profile| profile.name.len()).max().unwrap_or(0);
     let line = |profile: &BuiltIn| {
         let of_box = candidates.iter().find(|candidate| candidate.name == profile.name);
-        let carries = of_box.map_or_else(String::new, |candidate| format!(" {}", carries(candidate)));
+        let carries =
+            of_box.map_or_else(String::new, |candidate| format!(" {}", carries(candidate)));
         format!("{:<width$} {}{carries}\n", profile.name, profile.description())
     };
     super::say(&built_ins().iter().map(line).collect::<String>())
@@ -45,7 +46,8 @@ fn carries(candidate: &Candidate) -> String {
         ("sessions", envelope.sessions),
         ("open files", envelope.descriptors),
     ];
-    let figures = figures.iter().filter_map(|(what, figure)| Some(format!("{} {what}", (*figure)?)));
+    let figures =
+        figures.iter().filter_map(|(what, figure)| Some(format!("{} {what}", (*figure)?)));
     format!("Up to {}.", figures.collect::<Vec<_>>().join(", "))
 }
 
@@ -100,7 +102,11 @@ fn advice(host: &Hardware, choice: &Choice) -> String {
     writeln!(out, "\nRecommended: {name}, {reason}. {}", carries(profile)).ok();
     let of_memory = ByteSize(profile.envelope.memory_bytes);
     let worst = profile.worst_case_bytes >> 20;
-    writeln!(out, "When everything that it admits is there at once, it takes {worst} MiB of {of_memory}.").ok();
+    writeln!(
+        out,
+        "When everything that it admits is there at once, it takes {worst} MiB of {of_memory}."
+    )
+    .ok();
     let say_lacking = |out: &mut String, of: &Candidate, whose: &str| {
         for (_, text) in envelope::lacking(&of.envelope, host) {
             writeln!(out, "{whose} {text}.").ok();

@@ -84,7 +84,11 @@ pub(crate) fn descriptors_must_hold_the_connections_and_be_there() {
         "listen.more.http.bind=127.0.0.1:0",
         "listen.more.http.connections_max=65",
     ];
-    is_good_and_says(&connections, false, "65 connections and 0 descriptors beside them do not fit");
+    is_good_and_says(
+        &connections,
+        false,
+        "65 connections and 0 descriptors beside them do not fit",
+    );
 }
 
 pub(crate) fn one_client_that_may_call_more_than_is_expected_of_all_is_warned_of() {

@@ -58,7 +58,9 @@ impl FromStr for ByteSize {
     /// Reads what [`fmt::Display`] writes, or a number of bytes.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = || text.parse().ok().map(Self);
-        Self::parse(text).or_else(bytes).ok_or("write a number of bytes, or a size such as 512MiB or 4GiB")
+        Self::parse(text)
+            .or_else(bytes)
+            .ok_or("write a number of bytes, or a size such as 512MiB or 4GiB")
     }
 }
 

@@ -133,7 +133,8 @@ fn compared_with_host(plan: &Plan, options: &ProfileOptions) -> Result<Vec<Strin
         tracing::info!(profile = %plan.name, cores = host.cores, memory_mib, "Profile chosen for this machine.");
     }
     let mismatches = envelope::mismatches(plan, &host);
-    let refuses = plan.hardware.as_ref().is_some_and(|hardware| hardware.mismatch == Mismatch::Refuse);
+    let refuses =
+        plan.hardware.as_ref().is_some_and(|hardware| hardware.mismatch == Mismatch::Refuse);
     if refuses && !mismatches.is_empty() {
         return Err(Failed { code: exit::CONFIG, lines: mismatches });
     }

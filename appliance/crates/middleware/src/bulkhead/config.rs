@@ -37,7 +37,9 @@ impl Config {
         let outside = numbers
             .into_iter()
             .filter(|(_, value, least, most)| !(least..=most).contains(&value))
-            .map(|(key, value, least, most)| (key, format!("{value} is outside of {least} to {most}")));
+            .map(|(key, value, least, most)| {
+                (key, format!("{value} is outside of {least} to {most}"))
+            });
         let (least, most) = (ByteSize::kib(1), ByteSize::mib(1_024));
         let size = self.response_bytes_max;
         let size = (!(least..=most).contains(&size))

@@ -89,7 +89,8 @@ fn expected(plan: &Plan, hardware: &HardwarePlan, findings: &mut Findings<'_>) {
     }
     let one_client = plan.layers.rate_limit.calls_per_sec;
     let is_limited = plan.layers.rate_limit.mode == Mode::Enforce && one_client > 0;
-    if let Some(calls) = hardware.calls_per_sec.filter(|calls| is_limited && *calls < one_client.into())
+    if let Some(calls) =
+        hardware.calls_per_sec.filter(|calls| is_limited && *calls < one_client.into())
     {
         let message = format!(
             "{calls} calls each second are expected of all clients, but one alone may send {one_client}; lower \

@@ -75,11 +75,8 @@ pub const STREAM: Cost = Cost::new(
     "measured: 1,254 B over 1,500 open streams",
 );
 /// The longest message that is no result.
-pub const MESSAGE: Cost = Cost::new(
-    "a message that is no result",
-    ByteSize::kib(64),
-    "counted: plugins are held to it",
-);
+pub const MESSAGE: Cost =
+    Cost::new("a message that is no result", ByteSize::kib(64), "counted: plugins are held to it");
 /// Output that waits for the reader of standard output.
 pub const STDIO: Cost =
     Cost::new("standard input and output", ByteSize::kib(512), "counted: both buffers");

@@ -98,7 +98,8 @@ impl WorstCase {
         let mut out = String::from("Worst case of memory, everything that is admitted at once:\n");
         for term in &self.terms {
             let size = Mebibytes(term.bytes).to_string();
-            let row = format!("  {:<what$}  {size:>12}  {:<how$}  {}", term.what, term.how, term.key);
+            let row =
+                format!("  {:<what$}  {size:>12}  {:<how$}  {}", term.what, term.how, term.key);
             writeln!(out, "{}", row.trim_end()).ok();
         }
         let sum = Mebibytes(self.bytes()).to_string();
@@ -138,7 +139,8 @@ impl WorstCase {
         let of_http1 = http.head_bytes_max.0.saturating_mul(2);
         let stream = http.http2.header_list_bytes_max.0.saturating_add(HTTP2_STREAM.bytes());
         let streams = stream.saturating_mul(http.http2.streams_max.into());
-        let windows = http.http2.connection_window_bytes.0.saturating_add(http.http2.frame_bytes_max.0);
+        let windows =
+            http.http2.connection_window_bytes.0.saturating_add(http.http2.frame_bytes_max.0);
         let each = of_http1.max(streams.saturating_add(windows)).saturating_add(CONNECTION.bytes());
         let key = match plan.layers.connections.mode {
             Mode::Enforce => "layer.connections.connections_max",
@@ -161,7 +163,8 @@ impl WorstCase {
             let hardware = plan.hardware.as_ref().map(|hardware| hardware.memory_bytes);
             let limit = memory.limit_bytes.map(|limit| limit.0).into_iter().chain(hardware).min();
             let usual = limit.map_or(LEDGER_USUAL_MAX.0, |limit| limit / LEDGER_PART);
-            let ledger = memory.ledger_bytes_max.map_or(usual.min(LEDGER_USUAL_MAX.0), |size| size.0);
+            let ledger =
+                memory.ledger_bytes_max.map_or(usual.min(LEDGER_USUAL_MAX.0), |size| size.0);
             self.add("requests", "layer.memory.ledger_bytes_max", 1, ledger);
             return;
         }
@@ -281,7 +284,8 @@ fn request_bytes_max(plan: &Plan) -> u64 {
 
 /// Of one answer: what the layer and the plugins allow.
 fn response_bytes_max(plan: &Plan) -> u64 {
-    let of_plugins = plan.plugins.iter().map(|plugin| plugin.limits.response_bytes_max as u64).max();
+    let of_plugins =
+        plan.plugins.iter().map(|plugin| plugin.limits.response_bytes_max as u64).max();
     let payload = &plan.layers.payload;
     let of_layer = payload.response_bytes_max.0;
     match (payload.mode, of_plugins) {

@@ -103,8 +103,7 @@ fn a_stream_keeps_its_ring_or_its_newest_message_whichever_is_more() {
     let each = |kept: u64| STREAM.bytes() + kept + 32 * SUBSCRIPTION.bytes();
     assert_eq!(streams(&[]), Some(64 * each(MIB)));
     assert_eq!(streams(&["session.replay_bytes_max=2MiB"]), Some(64 * each(2 * MIB)));
-    let small =
-        ["session.replay_bytes_max=1KiB", "layer.payload.response_bytes_max=1KiB"];
+    let small = ["session.replay_bytes_max=1KiB", "layer.payload.response_bytes_max=1KiB"];
     assert_eq!(streams(&small), Some(64 * each(MESSAGE.bytes())));
 }
 
