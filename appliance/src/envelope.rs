@@ -91,14 +91,10 @@ pub(crate) fn lacking(envelope: &HardwarePlan, host: &Hardware) -> Vec<(&'static
 pub(crate) fn mismatches(plan: &Plan, host: &Hardware) -> Vec<String> {
     let Some(envelope) = &plan.hardware else { return Vec::new() };
     let name = &plan.name;
-    let instead = match choose(host) {
-        Ok(choice) if choice.fits && *choice.profile.name != **name => format!(
-            "Use the profile `{}`, which fits here, as it is or by `extends`; or give the process more.",
-            choice.profile.name
-        ),
-        _ => "No built-in profile fits better; give the process more, or lower the numbers of the profile.".to_owned(),
-    };
-    let mut mismatches: Vec<_> = lacking(envelope, host)
+    let lacking = lacking(envelope, host);
+    // Nobody who has enough waits for the other profiles to be read.
+    let instead = if lacking.is_empty() { String::new() } else { instead(name, host) };
+    let mut mismatches: Vec<_> = lacking
         .into_iter()
         .map(|(key, text)| {
             format!("hardware.{key}: the profile `{name}` is made for {text}. {instead}")
@@ -113,6 +109,17 @@ pub(crate) fn mismatches(plan: &Plan, host: &Hardware) -> Vec<String> {
         ));
     }
     mismatches
+}
+
+/// What to do on `host` instead of serving the profile `name`.
+fn instead(name: &str, host: &Hardware) -> String {
+    match choose(host) {
+        Ok(choice) if choice.fits && choice.profile.name != name => format!(
+            "Use the profile `{}`, which fits here, as it is or by `extends`; or give the process more.",
+            choice.profile.name
+        ),
+        _ => "No built-in profile fits better; give the process more, or lower the numbers of the profile.".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -169,6 +176,18 @@ mod tests {
     fn the_largest_has_no_next() {
         let choice = choose(&host(64, 128 * GIB)).expect("good profiles");
         assert!(choice.next.is_none());
+    }
+
+    #[test]
+    fn where_no_profile_fits_a_mismatch_names_none() {
+        let sources = Sources { profile: "edge-1c1g".to_owned(), ..Sources::default() };
+        let plan = profile::load(&sources).expect("good").plan;
+        let said = mismatches(&plan, &host(1, GIB / 2));
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("No built-in profile fits better; give"), "{said:?}");
+        let dev = Sources { profile: "dev".to_owned(), ..Sources::default() };
+        let dev = profile::load(&dev).expect("good").plan;
+        assert_eq!(mismatches(&dev, &host(1, 1)), [""; 0]);
     }
 
     #[test]

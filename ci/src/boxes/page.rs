@@ -47,7 +47,7 @@ What a profile takes when everything that it admits is there at once, and as lar
 `toolrack explain` print it for any profile; one with `[hardware]` that does not fit is refused, with the sum.
 Not in it, because no profile bounds it: what plugins allocate for themselves, and the kernel's buffers of sockets
 (`net.ipv4.tcp_mem`). So the profiles here leave a quarter of the memory. Each plugin adds the buffers that it is lent:
-with the profile's own limits about 5 % of the memory, so four or five fit; more need lower `layer.bulkhead` numbers.
+with the profile's own limits 5 to 8 % of the memory, so four fit; more need lower `layer.bulkhead` numbers.
 
 ";
 

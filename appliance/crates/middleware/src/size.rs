@@ -120,6 +120,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn reads_from_a_command_line_what_a_profile_may_say() {
+        for (text, size) in
+            [("4GiB", ByteSize::mib(4_096)), ("512", ByteSize(512)), ("1 KiB", ByteSize::kib(1))]
+        {
+            assert_eq!(text.parse(), Ok(size));
+        }
+        for wrong in ["", "-1", "4GB", "much"] {
+            assert!(wrong.parse::<ByteSize>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn reads_integers_and_units() {
         assert_eq!(ByteSize::parse("4MiB"), Some(ByteSize::mib(4)));
         assert_eq!(ByteSize::parse("512 KiB"), Some(ByteSize::kib(512)));

@@ -127,15 +127,14 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
 
 /// Compares the host with the box that the profile is made for. Returns warnings.
 fn compared_with_host(plan: &Plan, options: &ProfileOptions) -> Result<Vec<String>, Failed> {
+    let Some(envelope) = &plan.hardware else { return Ok(Vec::new()) };
     let host = Hardware::read();
     if options.profile == AUTO {
         let memory_mib = host.memory_bytes >> 20;
         tracing::info!(profile = %plan.name, cores = host.cores, memory_mib, "Profile chosen for this machine.");
     }
     let mismatches = envelope::mismatches(plan, &host);
-    let refuses =
-        plan.hardware.as_ref().is_some_and(|hardware| hardware.mismatch == Mismatch::Refuse);
-    if refuses && !mismatches.is_empty() {
+    if envelope.mismatch == Mismatch::Refuse && !mismatches.is_empty() {
         return Err(Failed { code: exit::CONFIG, lines: mismatches });
     }
     Ok(mismatches)

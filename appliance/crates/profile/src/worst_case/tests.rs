@@ -17,8 +17,8 @@ fn term(what: &str, name: &str, settings: &[&str]) -> Option<u64> {
 }
 
 #[test]
-fn every_profile_for_a_box_leaves_a_quarter_of_its_memory_and_carries_three_plugins() {
-    let plugins = ["a", "b", "c"].map(|name| format!("plugin.{name}.library=libecho.so"));
+fn every_profile_for_a_box_leaves_a_quarter_of_its_memory_and_carries_four_plugins() {
+    let plugins = ["a", "b", "c", "d"].map(|name| format!("plugin.{name}.library=libecho.so"));
     let plugins: Vec<_> = plugins.iter().map(String::as_str).collect();
     let mut count = 0;
     for profile in built_ins().iter().filter(|profile| profile.is_box) {
