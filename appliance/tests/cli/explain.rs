@@ -110,7 +110,7 @@ fn the_worst_case_of_memory_stands_between_layers_and_values() {
     };
     assert_eq!(row("tasks"), ["tasks", "1.0", "MiB", "1MiB", "tasks.bytes_max"]);
     let connections = row("connections");
-    assert_eq!(connections[3..], ["512", "x", "382KiB", "layer.connections.connections_max"]);
+    assert_eq!(connections[3..], ["512", "x", "428KiB", "layer.connections.connections_max"]);
     assert!(rows.last().expect("a sum").contains("% of hardware.memory_bytes, 1024.0 MiB"));
     assert!(!run(&["explain", "layer.payload"]).stdout.contains("Worst case"));
 }

@@ -197,7 +197,7 @@ pub(crate) const FORMULAS: &[Formula] = &[
     Formula {
         key: "layer.connections.connections_max",
         formula: "512 x M, at most 16,384",
-        why: "a hostile HTTP/2 client makes a connection take 382 KiB: a fifth of the memory; a process with more than 16,384 was never measured",
+        why: "a hostile HTTP/2 client makes a connection take 428 KiB: a fifth of the memory; a process with more than 16,384 was never measured",
         beyond: "503 `connections_exhausted`, closed",
         value: |on| Value::Count(on.connections()),
     },

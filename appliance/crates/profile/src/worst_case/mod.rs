@@ -16,8 +16,8 @@ use middleware::{ByteSize, Mode};
 
 use crate::plan::{HttpPlan, ListenerPlan, Plan, PluginPlan, StdioPlan, TransportPlan};
 use costs::{
-    ALLOCATOR_PART, CALL, CONNECTION, CONTROL, HTTP2_STREAM, LIMIT_KEY, MESSAGE, PLUGIN, PROCESS,
-    SESSION, STDIO, STREAM, SUBSCRIPTION, THREAD,
+    ALLOCATOR_PART, CALL, CONNECTION, CONTROL, HTTP2_CONNECTION, HTTP2_STREAM, LIMIT_KEY, MESSAGE,
+    PLUGIN, PROCESS, SESSION, STDIO, STREAM, SUBSCRIPTION, THREAD,
 };
 
 /// The share of the nearest limit that the ledger takes when the profile says nothing, and its usual most: those of
@@ -136,12 +136,15 @@ impl WorstCase {
 
     fn connections(&mut self, plan: &Plan) {
         let http = &plan.layers.http;
-        let of_http1 = http.head_bytes_max.0.saturating_mul(2);
+        let of_http1 = CONNECTION.bytes().saturating_add(http.head_bytes_max.0.saturating_mul(2));
         let stream = http.http2.header_list_bytes_max.0.saturating_add(HTTP2_STREAM.bytes());
-        let streams = stream.saturating_mul(http.http2.streams_max.into());
-        let windows =
-            http.http2.connection_window_bytes.0.saturating_add(http.http2.frame_bytes_max.0);
-        let each = of_http1.max(streams.saturating_add(windows)).saturating_add(CONNECTION.bytes());
+        let of_http2 = [
+            HTTP2_CONNECTION.bytes(),
+            http.http2.connection_window_bytes.0,
+            http.http2.frame_bytes_max.0,
+            stream.saturating_mul(http.http2.streams_max.into()),
+        ];
+        let each = of_http1.max(of_http2.into_iter().fold(0, u64::saturating_add));
         let key = match plan.layers.connections.mode {
             Mode::Enforce => "layer.connections.connections_max",
             Mode::Shadow | Mode::Off => "listen.NAME.http.connections_max",

@@ -77,7 +77,7 @@ fn calls_are_bounded_by_concurrency_or_by_connections() {
 #[test]
 fn connections_count_as_their_worst_protocol() {
     let connections = |settings: &[&str]| term("connections", "edge-1c1g", settings);
-    let http2 = |streams: u64, window: u64| (14 + 16 + window + streams * (8 + 6)) << 10;
+    let http2 = |streams: u64, window: u64| (28 + 16 + window + streams * (8 + 8)) << 10;
     assert_eq!(connections(&[]), Some(512 * http2(16, 128)));
     let few = ["layer.http.http2.streams_max=1", "layer.http.http2.connection_window_bytes=64KiB"];
     assert_eq!(connections(&few), Some(512 * http2(1, 64)));
