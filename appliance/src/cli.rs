@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use middleware::ByteSize;
 
 use crate::exit;
 
@@ -16,6 +17,7 @@ const RESERVED: [&str; 1] = ["TOOLRACK_PROFILE"];
 const ABOUT_ALL: &str = "\
 Begin with:
   toolrack serve                     serve the built-in profile `dev` on this machine
+  toolrack profiles recommend        see which profile fits this machine
   toolrack profiles show dev         see what it is made of
   toolrack explain                   see every value, and where it came from
 
@@ -57,6 +59,11 @@ Ctrl-C ends it with the figures so far. Load only servers that are yours to load
 const ABOUT_SHOW: &str = "\
 Example:
   toolrack profiles show dev > my.toml";
+
+const ABOUT_RECOMMEND: &str = "\
+Examples:
+  toolrack profiles recommend
+  toolrack profiles recommend --cores 4 --memory 8GiB";
 
 const ABOUT_SCHEMA: &str = "\
 Example:
@@ -118,7 +125,7 @@ pub(crate) enum Command {
 /// Which profile, and what to change in it.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ProfileOptions {
-    /// A profile file, or the name of a built-in profile.
+    /// A profile file, the name of a built-in profile, or `auto`: the largest built-in one that fits this machine.
     #[arg(
         long,
         short,
@@ -203,7 +210,15 @@ pub(crate) enum Profiles {
         name: String,
     },
     /// Look at this machine and say what to begin with.
-    Recommend,
+    #[command(after_help = ABOUT_RECOMMEND)]
+    Recommend {
+        /// Cores of another machine than this one.
+        #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1_024))]
+        cores: Option<u16>,
+        /// Memory of another machine than this one.
+        #[arg(long, value_name = "SIZE")]
+        memory: Option<ByteSize>,
+    },
 }
 
 /// Look at plugins.

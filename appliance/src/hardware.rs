@@ -1,9 +1,10 @@
-//! How many cores and how much memory this process may use: limits of its container come first.
+//! How many cores, how much memory and how many descriptors this process may use: limits of its container come first.
 
 use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use rustix::process::{Resource, getrlimit};
 use rustix::thread::sched_getaffinity;
 use telemetry::kernel::{Version, folders, group_limit, total_bytes};
 
@@ -16,6 +17,8 @@ pub(crate) struct Hardware {
     /// Bytes; 0 when the kernel does not tell.
     pub(crate) memory_bytes: u64,
     pub(crate) memory_from: Limit,
+    /// Files and sockets that it may open once the soft limit is raised; `None`: as many as there are.
+    pub(crate) descriptors: Option<u64>,
 }
 
 /// What limits the use of a resource.
@@ -27,6 +30,8 @@ pub(crate) enum Limit {
     Affinity,
     /// What there is.
     Machine,
+    /// The command line: another machine than this one.
+    Given,
 }
 
 impl fmt::Display for Limit {
@@ -35,6 +40,7 @@ impl fmt::Display for Limit {
             Self::Group => "limit of the control group",
             Self::Affinity => "processors that this process may run on",
             Self::Machine => "memory of the machine",
+            Self::Given => "as given",
         })
     }
 }
@@ -44,10 +50,11 @@ impl Hardware {
     pub(crate) fn read() -> Self {
         // Not `available_parallelism`: it counts quotas in and does not say so.
         let processors = sched_getaffinity(None).map(|set| set.count() as usize);
-        Self::below(Path::new("/"), processors.unwrap_or(1))
+        let descriptors = getrlimit(Resource::Nofile).maximum;
+        Self { descriptors, ..Self::below(Path::new("/"), processors.unwrap_or(1)) }
     }
 
-    /// The same from the files below `root`, for a process that may run on so many processors.
+    /// Cores and memory from the files below `root`, for a process that may run on so many processors.
     fn below(root: &Path, processors: usize) -> Self {
         let (cores, cores_from) = match quota_cores(root) {
             Some(quota) if quota < processors => (quota, Limit::Group),
@@ -58,7 +65,7 @@ impl Hardware {
             Some(limit) if total == 0 || limit < total => (limit, Limit::Group),
             _ => (total, Limit::Machine),
         };
-        Self { cores, cores_from, memory_bytes, memory_from }
+        Self { cores, cores_from, memory_bytes, memory_from, descriptors: None }
     }
 }
 
@@ -121,6 +128,7 @@ mod tests {
             cores_from: Limit::Affinity,
             memory_bytes: 16 * GIB,
             memory_from: Limit::Machine,
+            descriptors: None,
         };
         assert_eq!(read(&[]), expected);
     }
@@ -140,6 +148,7 @@ mod tests {
             cores_from: Limit::Group,
             memory_bytes: 2 * GIB,
             memory_from: Limit::Group,
+            descriptors: None,
         };
         assert_eq!(hardware, expected);
     }

@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod envelope;
 mod exit;
 mod hardware;
 

@@ -2,6 +2,7 @@
 
 mod arrows;
 mod bench;
+mod boxes;
 mod conformance;
 mod dev;
 mod interop;

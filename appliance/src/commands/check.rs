@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use crate::cli::ProfileOptions;
+use crate::envelope::AUTO;
 
 /// Says everything that is wrong with a profile.
 pub(crate) fn run(options: &ProfileOptions) -> ExitCode {
@@ -17,7 +18,10 @@ pub(crate) fn run(options: &ProfileOptions) -> ExitCode {
     let plan = &loaded.plan;
     let listeners = counted(plan.listeners.len(), "listener");
     let plugins = counted(plan.plugins.len(), "plugin");
-    super::say(&format!("profile `{}` is good: {listeners}, {plugins}\n", plan.name))
+    let name = &plan.name;
+    let chosen = if options.profile == AUTO { ", chosen for this machine," } else { "" };
+    let memory = super::memory_table(plan);
+    super::say(&format!("profile `{name}`{chosen} is good: {listeners}, {plugins}\n\n{memory}"))
 }
 
 fn counted(count: usize, what: &str) -> String {

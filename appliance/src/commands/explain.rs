@@ -49,7 +49,8 @@ fn layers(loaded: &Loaded, out: &mut String) {
         let mode = rows.first().map_or("off", |row| row.value.trim_matches('"'));
         writeln!(out, "  {stage:<7} {layer:<12} {mode}").ok();
     }
-    writeln!(out, "\nValues, and where each came from:").ok();
+    writeln!(out, "\n{}", super::memory_table(&loaded.plan)).ok();
+    writeln!(out, "Values, and where each came from:").ok();
 }
 
 fn table(rows: &[Row], out: &mut String) {

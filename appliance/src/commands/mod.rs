@@ -10,11 +10,13 @@ mod serve;
 use std::io::Write;
 use std::process::ExitCode;
 
-use profile::{Loaded, Sources};
+use profile::{Loaded, Plan, Sources, WorstCase};
 use protocol::Revision;
 
 use crate::cli::{self, Cli, Command, ProfileOptions};
+use crate::envelope::{self, AUTO};
 use crate::exit;
+use crate::hardware::Hardware;
 
 /// Runs what was asked.
 pub(crate) fn run(cli: Cli) -> ExitCode {
@@ -34,15 +36,26 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     }
 }
 
-/// Loads the profile that the options name. `Err`: one line for each problem.
+/// Loads the profile that the options name, or the one that fits this machine. `Err`: one line for each problem.
 fn load(options: &ProfileOptions) -> Result<Loaded, Vec<String>> {
+    let profile = if options.profile == AUTO {
+        let choice = envelope::choose(&Hardware::read()).map_err(|error| vec![error])?;
+        choice.profile.name.to_owned()
+    } else {
+        options.profile.clone()
+    };
     let sources = Sources {
-        profile: options.profile.clone(),
+        profile,
         environment: cli::profile_environment(),
         set: options.set.clone(),
         library_search: cli::library_search(),
     };
     profile::load(&sources).map_err(|problems| problems.0.iter().map(ToString::to_string).collect())
+}
+
+/// What a plan takes at most, for people.
+fn memory_table(plan: &Plan) -> String {
+    WorstCase::of(plan).table(plan.hardware.as_ref().map(|hardware| hardware.memory_bytes))
 }
 
 /// Prints to standard output. A reader that has gone away is no failure.

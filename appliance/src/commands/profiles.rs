@@ -1,33 +1,54 @@
 //! `toolrack profiles`.
 
+use std::fmt::Write;
 use std::process::ExitCode;
 
-use profile::plan::LayersPlan;
-use profile::{Sources, built_in, built_ins};
+use middleware::ByteSize;
+use profile::{BuiltIn, built_in, built_ins};
 
 use crate::cli::Profiles;
+use crate::envelope::{self, Candidate, Choice};
 use crate::exit;
-use crate::hardware::Hardware;
-
-/// The built-in profile that a profile of one's own begins with.
-const BASE: &str = "dev";
-
-/// Calls at once for each core: most calls wait for something else most of the time.
-const CALLS_PER_CORE: u64 = 64;
+use crate::hardware::{Hardware, Limit};
 
 /// The profiles that are part of the program.
 pub(crate) fn run(command: &Profiles) -> ExitCode {
     match command {
-        Profiles::List => super::say(&list()),
+        Profiles::List => list(),
         Profiles::Show { name } => show(name),
-        Profiles::Recommend => recommend(),
+        Profiles::Recommend { cores, memory } => {
+            recommend(&elsewhere(Hardware::read(), *cores, *memory))
+        }
     }
 }
 
-fn list() -> String {
-    let line =
-        |profile: &profile::BuiltIn| format!("{:<10} {}\n", profile.name, profile.description());
-    built_ins().iter().map(line).collect()
+fn list() -> ExitCode {
+    let candidates = match envelope::candidates() {
+        Ok(candidates) => candidates,
+        Err(problems) => return broken(&problems.to_string()),
+    };
+    let width = built_ins().iter().map(|profile| profile.name.len()).max().unwrap_or(0);
+    let line = |profile: &BuiltIn| {
+        let of_box = candidates.iter().find(|candidate| candidate.name == profile.name);
+        let carries =
+            of_box.map_or_else(String::new, |candidate| format!(" {}", carries(candidate)));
+        format!("{:<width$} {}{carries}\n", profile.name, profile.description())
+    };
+    super::say(&built_ins().iter().map(line).collect::<String>())
+}
+
+/// The envelope beyond cores and memory.
+fn carries(candidate: &Candidate) -> String {
+    let Candidate { envelope, .. } = candidate;
+    let figures = [
+        ("calls/s", envelope.calls_per_sec),
+        ("connections", envelope.connections),
+        ("sessions", envelope.sessions),
+        ("open files", envelope.descriptors),
+    ];
+    let figures =
+        figures.iter().filter_map(|(what, figure)| Some(format!("{} {what}", (*figure)?)));
+    format!("Up to {}.", figures.collect::<Vec<_>>().join(", "))
 }
 
 fn show(name: &str) -> ExitCode {
@@ -40,74 +61,83 @@ fn show(name: &str) -> ExitCode {
     super::say(profile.text)
 }
 
-fn recommend() -> ExitCode {
-    // As it is in the program: what the environment says belongs to a profile that runs here.
-    let sources = Sources { profile: BASE.to_owned(), ..Sources::default() };
-    match profile::load(&sources) {
-        Ok(loaded) => super::say(&advice(Hardware::read(), &loaded.plan.layers)),
-        Err(problems) => {
-            super::complain(&problems.to_string());
-            ExitCode::from(exit::INTERNAL)
-        }
+/// This machine with what is known of another one.
+fn elsewhere(here: Hardware, cores: Option<u16>, memory: Option<ByteSize>) -> Hardware {
+    let mut host = here;
+    if let Some(cores) = cores {
+        (host.cores, host.cores_from) = (cores.into(), Limit::Given);
+    }
+    if let Some(memory) = memory {
+        (host.memory_bytes, host.memory_from) = (memory.0, Limit::Given);
+    }
+    if cores.is_some() || memory.is_some() {
+        host.descriptors = None;
+    }
+    host
+}
+
+fn recommend(host: &Hardware) -> ExitCode {
+    match envelope::choose(host) {
+        Ok(choice) => super::say(&advice(host, &choice)),
+        Err(error) => broken(&error),
     }
 }
 
-fn advice(hardware: Hardware, layers: &LayersPlan) -> String {
-    let Hardware { cores, cores_from, memory_bytes, memory_from } = hardware;
-    let payload = &layers.payload;
-    let call_bytes = payload.request_bytes_max.bytes() + payload.response_bytes_max.bytes();
-    let by_cores = cores as u64 * CALLS_PER_CORE;
-    let by_memory = memory_bytes / 2 / (call_bytes as u64).max(1);
-    let (calls, reason) = if by_memory < by_cores {
-        let call_mib = call_bytes >> 20;
-        (by_memory.max(1), format!("half of the memory at {call_mib} MiB for each call"))
-    } else {
-        (by_cores, format!("{CALLS_PER_CORE} for each core"))
+/// The program's own profiles are not good.
+fn broken(problem: &str) -> ExitCode {
+    super::complain(problem);
+    ExitCode::from(exit::INTERNAL)
+}
+
+fn advice(host: &Hardware, choice: &Choice) -> String {
+    let Choice { profile, fits, next } = choice;
+    let name = profile.name;
+    let mut out = String::from("What the process may use:\n");
+    writeln!(out, "  cores       {} ({})", host.cores, host.cores_from).ok();
+    writeln!(out, "  memory      {} MiB ({})", host.memory_bytes >> 20, host.memory_from).ok();
+    if let Some(descriptors) = host.descriptors {
+        writeln!(out, "  open files  {descriptors} (RLIMIT_NOFILE)").ok();
+    }
+    let reason = if *fits { "the largest profile that fits" } else { "the smallest profile" };
+    writeln!(out, "\nRecommended: {name}, {reason}. {}", carries(profile)).ok();
+    let of_memory = ByteSize(profile.envelope.memory_bytes);
+    let worst = profile.worst_case_bytes >> 20;
+    writeln!(
+        out,
+        "When everything that it admits is there at once, it takes {worst} MiB of {of_memory}."
+    )
+    .ok();
+    let say_lacking = |out: &mut String, of: &Candidate, whose: &str| {
+        for (_, text) in envelope::lacking(&of.envelope, host) {
+            writeln!(out, "{whose} {text}.").ok();
+        }
     };
-    format!(
-        "\
-What this process may use here:
-  cores    {cores} ({cores_from})
-  memory   {} MiB ({memory_from})
+    if !fits {
+        say_lacking(&mut out, profile, "It is made for");
+    }
+    if let Some(next) = next.as_ref().filter(|_| *fits) {
+        say_lacking(&mut out, next, &format!("The next, {}, is made for", next.name));
+    }
+    let needed = profile.envelope.descriptors.zip(host.descriptors);
+    if let Some((needed, _)) = needed.filter(|(needed, there)| there < needed) {
+        writeln!(out, "It needs {needed} open files: raise `ulimit -Hn`, or LimitNOFILE.").ok();
+    }
+    write!(
+        out,
+        "
+Try it:
+  toolrack serve --profile {name}
 
-This version has no profiles for given hardware. Begin with `{BASE}`, and say in a file of your own
-what differs:
-
+Make it yours, in a file:
   format = 1
-  extends = \"{BASE}\"
+  extends = \"{name}\"
 
-  [layer.concurrency]
-  calls_max = {calls}    # {reason}
+  [plugin.echo]
+  library = \"libecho.so\"
 
 Then: toolrack check --profile FILE
-",
-        memory_bytes >> 20,
+"
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::hardware::Limit;
-
-    fn advised(cores: usize, memory_bytes: u64) -> String {
-        let sources = Sources { profile: BASE.to_owned(), ..Sources::default() };
-        let layers = profile::load(&sources).expect("good").plan.layers;
-        let (cores_from, memory_from) = (Limit::Affinity, Limit::Machine);
-        advice(Hardware { cores, cores_from, memory_bytes, memory_from }, &layers)
-    }
-
-    #[test]
-    fn advice_follows_the_cores_while_there_is_memory() {
-        let said = advised(4, 64 << 30);
-        assert!(said.contains("calls_max = 256    # 64 for each core\n"), "{said}");
-    }
-
-    #[test]
-    fn advice_follows_the_memory_where_it_is_narrower() {
-        let said = advised(4, 1 << 30);
-        let line = "calls_max = 25    # half of the memory at 20 MiB for each call\n";
-        assert!(said.contains(line), "{said}");
-        assert!(advised(1, 0).contains("calls_max = 1 "));
-    }
+    .ok();
+    out
 }

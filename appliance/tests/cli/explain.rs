@@ -99,3 +99,18 @@ fn a_key_that_does_not_exist_is_a_mistake() {
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(64), ""));
     assert!(ended.stderr.contains("there is no such key"), "{}", ended.stderr);
 }
+
+#[test]
+fn the_worst_case_of_memory_stands_between_layers_and_values() {
+    let said = run(&["explain", "--profile", "edge-1c1g", "--set", "tasks.bytes_max=1MiB"]).stdout;
+    let rows = section(&said, "Worst case of memory");
+    let row = |what: &str| {
+        let row = rows.iter().find(|row| row.trim_start().starts_with(what)).expect(what);
+        row.split_whitespace().collect::<Vec<_>>()
+    };
+    assert_eq!(row("tasks"), ["tasks", "1.0", "MiB", "1MiB", "tasks.bytes_max"]);
+    let connections = row("connections");
+    assert_eq!(connections[3..], ["512", "x", "428KiB", "layer.connections.connections_max"]);
+    assert!(rows.last().expect("a sum").contains("% of hardware.memory_bytes, 1024.0 MiB"));
+    assert!(!run(&["explain", "layer.payload"]).stdout.contains("Worst case"));
+}

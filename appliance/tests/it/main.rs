@@ -1,6 +1,7 @@
 //! The real program, real sockets, real plugins.
 
 mod bench;
+mod boxes;
 mod cli;
 mod descriptors;
 mod examples;

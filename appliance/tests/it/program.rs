@@ -60,6 +60,8 @@ pub(crate) struct Program {
     lines: Mutex<Receiver<Value>>,
     pub(crate) address: String,
     pub(crate) control: String,
+    /// What it said before it served.
+    pub(crate) said: Vec<Value>,
 }
 
 /// One HTTP answer.
@@ -113,6 +115,7 @@ impl Program {
             lines: Mutex::new(lines),
             address: String::new(),
             control: String::new(),
+            said: Vec::new(),
         };
         let host = |url: &Value| {
             url.as_str().and_then(|url| url.split('/').nth(2)).unwrap_or_default().to_owned()
@@ -121,9 +124,10 @@ impl Program {
             match line["message"].as_str() {
                 Some("Listening.") => program.address = host(&line["url"]),
                 Some("Control listening.") => program.control = host(&line["url"]),
-                Some(message) => return message.starts_with("Serving"),
-                None => {}
+                Some(message) if message.starts_with("Serving") => return true,
+                Some(_) | None => {}
             }
+            program.said.push(line.clone());
             false
         });
         program

@@ -52,11 +52,18 @@ pub(crate) fn a_call_waits_for_its_turn_for_so_long() {
     queued.until("HTTP/1.1 200");
 }
 
-pub(crate) fn so_many_calls_are_at_work_at_once() {
+/// Serves as [`bounded`], with two bounds that stand elsewhere.
+fn of_table(table: &str, concurrent_calls: u32, queue_calls: u32) -> Program {
+    serve(&[
+        "layer.bulkhead.queue_wait_ms=600000",
+        &format!("{table}.concurrent_calls={concurrent_calls}"),
+        &format!("{table}.queue_calls={queue_calls}"),
+    ])
+}
+
+fn are_at_work_at_once(table: &str) {
     for calls in 1..=2 {
-        let at_once = calls.to_string();
-        let program =
-            bounded(&[("limits.concurrent_calls", &at_once), ("limits.queue_calls", "0")]);
+        let program = of_table(table, calls, 0);
         let _waiting = Connection::waiting(&program);
         let (status, kind) = refusal(&program.call("test_simple_text", &json!({})));
         let expected = if calls == 1 { (429, "plugin_busy") } else { (200, "") };
@@ -64,17 +71,34 @@ pub(crate) fn so_many_calls_are_at_work_at_once() {
     }
 }
 
-pub(crate) fn so_many_calls_wait_besides() {
+fn wait_besides(table: &str) {
     for waiting in 0..=1 {
-        let queue_calls = waiting.to_string();
-        let program =
-            bounded(&[("limits.concurrent_calls", "1"), ("limits.queue_calls", &queue_calls)]);
+        let program = of_table(table, 1, waiting);
         let _waiting = Connection::waiting(&program);
         let _queued: Vec<_> = (0..waiting).map(|_| sent(&program, "test_simple_text")).collect();
         until_metric(&program, &format!("{QUEUED} {waiting}"));
         let refused = program.call("test_simple_text", &json!({}));
         assert_eq!(refusal(&refused), (429, "plugin_busy".to_owned()));
     }
+}
+
+pub(crate) fn so_many_calls_are_at_work_at_once() {
+    are_at_work_at_once("plugin.conformance.limits");
+}
+
+pub(crate) fn so_many_calls_are_at_work_at_once_where_a_plugin_says_nothing() {
+    are_at_work_at_once("layer.bulkhead");
+    let (is_good, said) = check(&["layer.bulkhead.concurrent_calls=0"]);
+    let expected = "layer.bulkhead.concurrent_calls: 0 is outside of 1 to 100000";
+    assert!(!is_good && said.contains(expected), "{said}");
+}
+
+pub(crate) fn so_many_calls_wait_besides() {
+    wait_besides("plugin.conformance.limits");
+}
+
+pub(crate) fn so_many_calls_wait_besides_where_a_plugin_says_nothing() {
+    wait_besides("layer.bulkhead");
 }
 
 pub(crate) fn so_many_calls_of_one_tool_are_at_work_at_once() {

@@ -9,6 +9,7 @@ mod connections;
 mod control;
 mod file;
 mod frames;
+mod hardware;
 mod http;
 mod http2;
 mod layers;
@@ -45,8 +46,23 @@ exercised! {
     "control.bind" => control::bind_says_where_operators_come_in,
     "extends" => file::a_profile_begins_with_the_one_that_it_extends,
     "format" => file::only_its_own_format_is_read,
+    "hardware.calls_per_sec" =>
+        hardware::one_client_that_may_call_more_than_is_expected_of_all_is_warned_of,
+    "hardware.connections" => hardware::connections_that_are_expected_must_be_let_in,
+    "hardware.cores" => hardware::a_host_with_fewer_cores_is_a_mismatch,
+    "hardware.descriptors" => hardware::descriptors_must_hold_the_connections_and_be_there,
+    "hardware.memory_bytes" =>
+        hardware::what_is_admitted_must_fit_into_the_memory_and_the_host,
+    "hardware.mismatch" => hardware::a_mismatch_is_warned_of_or_keeps_it_from_starting,
+    "hardware.sessions" => hardware::sessions_that_are_expected_must_be_let_in,
+    "layer.bulkhead.concurrent_calls" =>
+        bulkhead::so_many_calls_are_at_work_at_once_where_a_plugin_says_nothing,
     "layer.bulkhead.mode" => bulkhead::bulkhead_refuses_counts_or_is_off,
+    "layer.bulkhead.queue_calls" =>
+        bulkhead::so_many_calls_wait_besides_where_a_plugin_says_nothing,
     "layer.bulkhead.queue_wait_ms" => bulkhead::a_call_waits_for_its_turn_for_so_long,
+    "layer.bulkhead.response_bytes_max" =>
+        plugin::a_result_above_the_cap_of_all_plugins_is_an_error,
     "layer.circuit_breaker.calls_min" => circuit_breaker::fewer_calls_are_not_judged,
     "layer.circuit_breaker.failure_percent" => circuit_breaker::a_share_of_failures_opens,
     "layer.circuit_breaker.half_open_ms" =>

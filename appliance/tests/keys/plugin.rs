@@ -57,12 +57,20 @@ pub(crate) fn a_call_ends_at_the_deadline_of_its_plugin() {
     }
 }
 
-pub(crate) fn a_result_above_the_cap_of_its_plugin_is_an_error() {
+fn is_capped_by(table: &str) {
     for (cap, is_error) in [("1KiB", true), ("8KiB", false)] {
-        let program = limited("echo", &[("response_bytes_max", cap)]);
+        let program = serve(&[&format!("{table}.response_bytes_max={cap}")]);
         let answer = echo(&program, &"x".repeat(3_000)).json();
         assert_eq!(text(&answer).len() == 3_000, !is_error, "{answer}");
     }
+}
+
+pub(crate) fn a_result_above_the_cap_of_its_plugin_is_an_error() {
+    is_capped_by("plugin.echo.limits");
+}
+
+pub(crate) fn a_result_above_the_cap_of_all_plugins_is_an_error() {
+    is_capped_by("layer.bulkhead");
 }
 
 pub(crate) fn blocking_calls_share_so_many_threads() {

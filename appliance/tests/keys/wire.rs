@@ -167,7 +167,11 @@ impl Connection {
         let mut bytes = Vec::new();
         let mut chunk = [0; 4096];
         loop {
-            let count = self.0.read(&mut chunk).expect("in time");
+            let count = match self.0.read(&mut chunk) {
+                // A read with a limit does not go on by itself when the process was stopped for a moment.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read.expect("in time"),
+            };
             bytes.extend_from_slice(&chunk[..count]);
             let read = String::from_utf8_lossy(&bytes);
             if read.contains(part) {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -48,6 +49,18 @@ impl fmt::Display for ByteSize {
             Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
             None => write!(f, "{}B", self.0),
         }
+    }
+}
+
+impl FromStr for ByteSize {
+    type Err = &'static str;
+
+    /// Reads what [`fmt::Display`] writes, or a number of bytes.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bytes = || text.parse().ok().map(Self);
+        Self::parse(text)
+            .or_else(bytes)
+            .ok_or("write a number of bytes, or a size such as 512MiB or 4GiB")
     }
 }
 
@@ -105,6 +118,18 @@ impl JsonSchema for ByteSize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_from_a_command_line_what_a_profile_may_say() {
+        for (text, size) in
+            [("4GiB", ByteSize::mib(4_096)), ("512", ByteSize(512)), ("1 KiB", ByteSize::kib(1))]
+        {
+            assert_eq!(text.parse(), Ok(size));
+        }
+        for wrong in ["", "-1", "4GB", "much"] {
+            assert!(wrong.parse::<ByteSize>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn reads_integers_and_units() {

@@ -7,11 +7,31 @@ pub struct BuiltIn {
     pub name: &'static str,
     /// Its text.
     pub text: &'static str,
+    /// Whether it is one of those for a box, which stand in the order of their boxes, the smallest first.
+    pub is_box: bool,
 }
 
-const ALL: [BuiltIn; 2] = [
-    BuiltIn { name: "dev", text: include_str!("../../../../profiles/dev.toml") },
-    BuiltIn { name: "desktop", text: include_str!("../../../../profiles/desktop.toml") },
+macro_rules! built_in {
+    ($name:literal, $is_box:literal) => {
+        BuiltIn {
+            name: $name,
+            text: include_str!(concat!("../../../../profiles/", $name, ".toml")),
+            is_box: $is_box,
+        }
+    };
+}
+
+const ALL: [BuiltIn; 10] = [
+    built_in!("dev", false),
+    built_in!("desktop", false),
+    built_in!("edge-1c1g", true),
+    built_in!("small-2c4g", true),
+    built_in!("medium-4c8g", true),
+    built_in!("large-8c16g", true),
+    built_in!("reference-16c32g", true),
+    built_in!("xlarge-32c64g", true),
+    built_in!("production", false),
+    built_in!("seed", false),
 ];
 
 impl BuiltIn {

@@ -13,6 +13,7 @@ mod profile;
 mod resolve;
 mod schema;
 mod source;
+pub mod worst_case;
 
 pub use built_in::{BuiltIn, built_in, built_ins};
 pub use explain::Row;
@@ -21,3 +22,4 @@ pub use origin::Origin;
 pub use plan::Plan;
 pub use problem::{Place, Problem, Problems};
 pub use schema::{keys, reference, schema};
+pub use worst_case::WorstCase;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use middleware::{
-    bulkhead, circuit_breaker, concurrency, connections, http, memory, origin, payload,
+    Mode, bulkhead, circuit_breaker, concurrency, connections, http, memory, origin, payload,
     pre_auth_limit, rate_limit, timeout,
 };
 use serde::Serialize;
@@ -18,6 +18,8 @@ use serde::Serialize;
 pub struct Plan {
     /// The profile's name: a built-in name, or the file's stem.
     pub name: Arc<str>,
+    /// The box that it is made for; `None`: any.
+    pub hardware: Option<HardwarePlan>,
     /// What clients are told about this server.
     pub server: ServerPlan,
     /// Where clients come in, in the order of their names.
@@ -42,6 +44,38 @@ pub struct Plan {
     pub request_state: RequestStatePlan,
 }
 
+/// The box that a profile is made for, and what is expected of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HardwarePlan {
+    /// Cores that the process may use.
+    pub cores: usize,
+    /// Memory that it may use.
+    pub memory_bytes: u64,
+    /// Files and sockets that it may open.
+    pub descriptors: Option<u64>,
+    /// Calls each second that are expected.
+    pub calls_per_sec: Option<u64>,
+    /// Connections at once that are expected.
+    pub connections: Option<u64>,
+    /// Sessions at once that are expected.
+    pub sessions: Option<u64>,
+    /// What to do on a host that has less.
+    pub mismatch: Mismatch,
+}
+
+/// What to do on a host that has less than a profile is made for.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Mismatch {
+    /// Start, and say so.
+    #[default]
+    Warn,
+    /// Do not start.
+    Refuse,
+}
+
 /// What clients are told about this server.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ServerPlan {
@@ -55,6 +89,23 @@ pub struct ServerPlan {
     pub page_items_max: usize,
     /// How long a modern client may keep a list.
     pub list_ttl: Duration,
+}
+
+impl Plan {
+    /// Connections of clients at once: what the listeners take together, within the `connections` layer's own bound.
+    #[must_use]
+    pub fn connections_max(&self) -> u64 {
+        let of_listeners = self.listeners.iter().map(|listener| match &listener.transport {
+            TransportPlan::Http(http) => http.connections_max as u64,
+            TransportPlan::Stdio(_) => 0,
+        });
+        let of_listeners = of_listeners.fold(0, u64::saturating_add);
+        let layer = &self.layers.connections;
+        match layer.mode {
+            Mode::Enforce => of_listeners.min(layer.connections_max as u64),
+            Mode::Shadow | Mode::Off => of_listeners,
+        }
+    }
 }
 
 /// One way in.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use control::StartError;
 use middleware::Mode;
 use profile::Plan;
-use profile::plan::{LogFormat, SessionPlan};
+use profile::plan::{LogFormat, Mismatch, SessionPlan};
 use runtime::{
     Changes, Generation, NOTICES_MAX, Phase, Switch, Tasks, Vitals, Watches, follow_notices,
 };
@@ -26,7 +26,9 @@ use transport::accept::BindError;
 use transport::session::Sessions;
 
 use crate::cli::ProfileOptions;
+use crate::envelope::{self, AUTO};
 use crate::exit;
+use crate::hardware::Hardware;
 use front::Front;
 use memory::Sampler;
 
@@ -66,10 +68,11 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     };
     telemetry::start_logging(&plan.log.filter, shape, crate::cli::wants_colours())
         .map_err(|error| Failed::new(exit::CONFIG, format!("log.filter: {error}")))?;
+    let mismatches = compared_with_host(&plan, options)?;
     let shortage =
         descriptors::raise_limit(&plan).map_err(|error| Failed::new(exit::CONFIG, error))?;
     let warnings = loaded.warnings.iter().map(ToString::to_string);
-    for warning in warnings.chain(shortage) {
+    for warning in warnings.chain(mismatches).chain(shortage) {
         tracing::warn!("{warning}");
     }
     let registry = Registry::install().map_err(|error| Failed::new(exit::INTERNAL, error))?;
@@ -120,6 +123,21 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
         sampler.stop();
     }
     Ok(code)
+}
+
+/// Compares the host with the box that the profile is made for. Returns warnings.
+fn compared_with_host(plan: &Plan, options: &ProfileOptions) -> Result<Vec<String>, Failed> {
+    let Some(envelope) = &plan.hardware else { return Ok(Vec::new()) };
+    let host = Hardware::read();
+    if options.profile == AUTO {
+        let memory_mib = host.memory_bytes >> 20;
+        tracing::info!(profile = %plan.name, cores = host.cores, memory_mib, "Profile chosen for this machine.");
+    }
+    let mismatches = envelope::mismatches(plan, &host);
+    if envelope.mismatch == Mismatch::Refuse && !mismatches.is_empty() {
+        return Err(Failed { code: exit::CONFIG, lines: mismatches });
+    }
+    Ok(mismatches)
 }
 
 /// The thread that looks at the memory, if anybody asks how much there is.

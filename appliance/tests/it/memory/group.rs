@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A group that dies with its test.
-pub(super) struct Group {
+pub(crate) struct Group {
     folder: PathBuf,
     is_second: bool,
 }
 
 impl Group {
     /// Makes a group with this limit; the reason why there is none.
-    pub(super) fn new(limit_bytes: u64) -> Result<Self, String> {
+    pub(crate) fn new(limit_bytes: u64) -> Result<Self, String> {
         let own = fs::read_to_string("/proc/self/cgroup").map_err(|error| error.to_string())?;
         let is_second = !own.lines().any(|line| line.split(':').nth(1) == Some("memory"));
         let path = own.lines().find_map(|line| {
@@ -25,7 +25,7 @@ impl Group {
         // In a container the path may be that of the host, and the mount is the own group.
         let around = if around.is_dir() { around } else { PathBuf::from(mount) };
         let group = Self {
-            folder: around.join(format!("toolrack-test-{}", std::process::id())),
+            folder: around.join(format!("toolrack-test-{}-{limit_bytes}", std::process::id())),
             is_second,
         };
         let limit = if is_second { "memory.max" } else { "memory.limit_in_bytes" };
@@ -36,7 +36,7 @@ impl Group {
     }
 
     /// The command as one that begins in the group.
-    pub(super) fn command(&self, command: &Command) -> Command {
+    pub(crate) fn command(&self, command: &Command) -> Command {
         let mut inside = Command::new("sh");
         inside
             .args(["-c", "echo $$ > \"$0\" && exec \"$@\""])
@@ -52,7 +52,7 @@ impl Group {
     }
 
     /// How many processes of the group the kernel has killed for want of memory.
-    pub(super) fn kills(&self) -> u64 {
+    pub(crate) fn kills(&self) -> u64 {
         let file = if self.is_second { "memory.events" } else { "memory.oom_control" };
         let text = fs::read_to_string(self.folder.join(file)).expect("the group is there");
         let kills = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
@@ -60,7 +60,7 @@ impl Group {
     }
 
     /// The most bytes that were ever used, files in the cache included; `None` where the kernel does not say.
-    pub(super) fn peak_bytes(&self) -> Option<u64> {
+    pub(crate) fn peak_bytes(&self) -> Option<u64> {
         let file = if self.is_second { "memory.peak" } else { "memory.max_usage_in_bytes" };
         fs::read_to_string(self.folder.join(file)).ok()?.trim().parse().ok()
     }

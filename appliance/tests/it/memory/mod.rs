@@ -1,7 +1,7 @@
 //! Bodies that have no room, and a process that is near its limit.
 
 mod bodies;
-mod group;
+pub(crate) mod group;
 mod levels;
 mod uploads;
 

@@ -12,7 +12,7 @@ use crate::testing::{Inner, call, reply};
 type Kept = Arc<Mutex<Vec<Lease>>>;
 
 fn config(mode: Mode) -> Config {
-    Config { mode, queue_wait_ms: 100 }
+    Config { mode, queue_wait_ms: 100, ..Config::default() }
 }
 
 /// A plugin with two tools, each of which has as many places as `tool`.

@@ -1,5 +1,6 @@
 //! The TOML as an operator writes it. Every comment in here is the documentation of its key.
 
+mod hardware;
 mod listen;
 mod plugin;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::LogFormat;
 
+pub(crate) use hardware::Hardware;
 pub(crate) use listen::{Http, Listen};
 pub(crate) use plugin::{Plugin, PluginLimits, ToolLimits};
 
@@ -31,6 +33,9 @@ pub(crate) struct Profile {
     /// are merged key by key; lists and values replace those of the base. Default: none.
     #[serde(default)]
     pub(crate) extends: Option<String>,
+    /// The box that this profile is made for, compared with the host at start. Absent: any box.
+    #[serde(default)]
+    pub(crate) hardware: Option<Hardware>,
     /// What clients are told about this server.
     #[serde(default)]
     pub(crate) server: Server,

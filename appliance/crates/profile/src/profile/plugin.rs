@@ -44,18 +44,18 @@ pub(crate) enum Isolation {
 pub(crate) struct PluginLimits {
     /// Calls of this plugin at work at once, from 1 to 100000, held by the `bulkhead` layer; of blocking tools, no more
     /// run than there are threads. One tool has half of them, so that the other tools have the other half when it
-    /// hangs; the only tool of a plugin has all. Default: 16.
-    pub(crate) concurrent_calls: u64,
+    /// hangs; the only tool of a plugin has all. Default: `layer.bulkhead.concurrent_calls`.
+    pub(crate) concurrent_calls: Option<u64>,
     /// Calls that wait besides, in their order, from 0 to 100000; one tool has half of these places, too. Beyond them,
-    /// and without the layer at the sum of both: 429. Default: 32.
-    pub(crate) queue_calls: u64,
+    /// and without the layer at the sum of both: 429. Default: `layer.bulkhead.queue_calls`.
+    pub(crate) queue_calls: Option<u64>,
     /// Most threads for blocking tools. Default: 8.
     pub(crate) threads_max: u64,
     /// Milliseconds that one call may take, within the `timeout` layer's own. At the limit: cancelled. Tasks have
     /// `tasks.deadline_ms` instead. Default: 30000.
     pub(crate) deadline_ms: u64,
-    /// Most bytes of one result. At the limit: the plugin is told so. Default: 4 MiB.
-    pub(crate) response_bytes_max: ByteSize,
+    /// Most bytes of one result. At the limit: the plugin is told so. Default: `layer.bulkhead.response_bytes_max`.
+    pub(crate) response_bytes_max: Option<ByteSize>,
     /// Microseconds that a non-blocking tool may hold a thread that serves others; waiting for a core does not count.
     /// At the limit: watched, then counted. Default: 1000.
     pub(crate) overrun_us: u64,
@@ -67,11 +67,11 @@ pub(crate) struct PluginLimits {
 impl Default for PluginLimits {
     fn default() -> Self {
         Self {
-            concurrent_calls: 16,
-            queue_calls: 32,
+            concurrent_calls: None,
+            queue_calls: None,
             threads_max: 8,
             deadline_ms: 30_000,
-            response_bytes_max: ByteSize::mib(4),
+            response_bytes_max: None,
             overrun_us: 1_000,
             overruns_max: 5,
         }

@@ -1,5 +1,6 @@
 //! From the profile as written to the plan: addresses read, ranges checked, absent layers off.
 
+mod hardware;
 mod listeners;
 mod plugins;
 
@@ -84,13 +85,14 @@ pub(crate) fn resolve(
     let layers = layers(profile.layer, &mut findings);
     let plan = Plan {
         name: context.name.as_str().into(),
+        hardware: hardware::hardware(profile.hardware, &mut findings),
         server: server(profile.server, &mut findings),
         listeners: listeners::listeners(profile.listen, &layers, &mut findings),
         control: listeners::control(profile.control, &mut findings),
         session: session(&profile.session, &mut findings),
         tasks: tasks(&profile.tasks, &mut findings),
+        plugins: plugins::plugins(profile.plugin, &layers.bulkhead, &mut findings),
         layers,
-        plugins: plugins::plugins(profile.plugin, &mut findings),
         shutdown: ShutdownPlan {
             notice: findings.time("shutdown.notice_ms", profile.shutdown.notice_ms, 0..=DAY_MS),
             drain: findings.time("shutdown.drain_ms", profile.shutdown.drain_ms, 0..=DAY_MS),
@@ -104,6 +106,7 @@ pub(crate) fn resolve(
         log: LogPlan { filter: profile.log.filter, format: profile.log.format },
         request_state: request_state(profile.request_state, &mut findings),
     };
+    hardware::check(&plan, &mut findings);
     (plan, findings.problems, findings.warnings)
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use middleware::{ByteSize, bulkhead};
 use serde_json::Value;
 
 use super::{Findings, check_name};
@@ -13,6 +14,7 @@ use crate::profile::{Plugin, PluginLimits, ToolLimits};
 
 pub(super) fn plugins(
     plugins: BTreeMap<String, Plugin>,
+    bulkhead: &bulkhead::Config,
     findings: &mut Findings<'_>,
 ) -> Vec<PluginPlan> {
     let mut plans = Vec::new();
@@ -24,7 +26,7 @@ pub(super) fn plugins(
         }
         let mut search: Vec<PathBuf> = findings.context.folder.iter().cloned().collect();
         search.extend(findings.context.library_search.iter().cloned());
-        let limits = limits(&key, &plugin.limits, findings);
+        let limits = limits(&key, &plugin.limits, bulkhead, findings);
         plans.push(PluginPlan {
             name: name.as_str().into(),
             library: plugin.library.into(),
@@ -37,13 +39,26 @@ pub(super) fn plugins(
     plans
 }
 
-fn limits(plugin: &str, limits: &PluginLimits, findings: &mut Findings<'_>) -> PluginLimitsPlan {
+fn limits(
+    plugin: &str,
+    limits: &PluginLimits,
+    bulkhead: &bulkhead::Config,
+    findings: &mut Findings<'_>,
+) -> PluginLimitsPlan {
     let key = |name: &str| format!("{plugin}.limits.{name}");
-    let response = limits.response_bytes_max;
-    findings.number(&key("response_bytes_max"), response.0, 1_024..=1 << 30);
-    let concurrent_calls =
-        findings.number(&key("concurrent_calls"), limits.concurrent_calls, 1..=100_000);
-    let queue_calls = findings.number(&key("queue_calls"), limits.queue_calls, 0..=100_000);
+    let mut number = |name: &str, own: Option<u64>, of_layer: u64, range| match own {
+        Some(own) => findings.number(&key(name), own, range),
+        None => usize::try_from(of_layer).unwrap_or(usize::MAX),
+    };
+    let own = limits.response_bytes_max;
+    let (least, most) = (ByteSize::kib(1).0, ByteSize::mib(1_024).0);
+    let of_layer = bulkhead.response_bytes_max.0;
+    let response_bytes_max =
+        number("response_bytes_max", own.map(|size| size.0), of_layer, least..=most);
+    let (own, of_layer) = (limits.concurrent_calls, bulkhead.concurrent_calls);
+    let concurrent_calls = number("concurrent_calls", own, of_layer, 1..=100_000);
+    let (own, of_layer) = (limits.queue_calls, bulkhead.queue_calls);
+    let queue_calls = number("queue_calls", own, of_layer, 0..=100_000);
     let threads_max = findings.number(&key("threads_max"), limits.threads_max, 1..=1_024);
     let deadline = findings.time(&key("deadline_ms"), limits.deadline_ms, 1..=600_000);
     findings.number(&key("overrun_us"), limits.overrun_us, 1..=1_000_000);
@@ -52,7 +67,7 @@ fn limits(plugin: &str, limits: &PluginLimits, findings: &mut Findings<'_>) -> P
         queue_calls,
         threads_max,
         deadline,
-        response_bytes_max: response.bytes(),
+        response_bytes_max,
         overrun: Duration::from_micros(limits.overrun_us),
         overruns_max: limits.overruns_max,
         // Half, so that a tool that hangs leaves the others the other half.
