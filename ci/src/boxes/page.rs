@@ -76,7 +76,7 @@ pub(super) fn page() -> Result<String, String> {
         "| the allocator | 1/{part} of all | mimalloc's size classes are an eighth apart |"
     )
     .ok();
-    out.push_str("\nMeasured: a release build on Linux 6.18, x86-64; resident memory before and after, rounded up. `cargo ci bench idle` measures it again.\n");
+    out.push_str("\nMeasured: a release build on Linux 6.18, x86-64; resident memory before and after, rounded up. `cargo ci bench idle` measures the process, kept connections and sessions again.\n");
     Ok(out)
 }
 

@@ -1,7 +1,7 @@
 //! What one of each thing takes at most, and where the figure is from.
 //!
-//! *Measured* means: a release build on Linux 6.18 (x86-64, mimalloc), resident memory before and after, as
-//! `cargo ci bench idle` does it; rounded up.
+//! *Measured* means: a release build on Linux 6.18 (x86-64, mimalloc), resident memory before and
+//! after, rounded up. `cargo ci bench idle` measures the process, kept connections and sessions again.
 
 use middleware::ByteSize;
 
