@@ -2,7 +2,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
 
 /// Characters of an id: 256 bits in base64url without padding.
 const LENGTH: usize = 43;
@@ -11,7 +10,7 @@ const LENGTH: usize = 43;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SecretId([u8; LENGTH]);
 
-/// What a session or task is kept under: the SHA-256 of its id. Whoever reads the map learns no id, and how long a
+/// What a session or task is kept under: the BLAKE3 hash of its id. Whoever reads the map learns no id, and how long a
 /// look-up takes tells nothing about the ids that exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IdDigest([u8; 32]);
@@ -34,7 +33,7 @@ impl SecretId {
     /// What it is kept under.
     #[must_use]
     pub fn digest(&self) -> IdDigest {
-        IdDigest(Sha256::digest(self.0).into())
+        IdDigest(blake3::hash(&self.0).into())
     }
 
     /// The id as it stands in a message.
@@ -55,7 +54,7 @@ impl IdDigest {
     /// The digest of what a client sent; `None` for what was never an id.
     #[must_use]
     pub fn of(id: &str) -> Option<Self> {
-        (id.len() == LENGTH).then(|| Self(Sha256::digest(id).into()))
+        (id.len() == LENGTH).then(|| Self(blake3::hash(id.as_bytes()).into()))
     }
 
     /// Which of `count` shards holds it.
