@@ -18,6 +18,16 @@ pub struct WaitArgs {
     ms: u64,
 }
 
+/// How a call ends.
+#[derive(Deserialize, JsonSchema)]
+pub struct FailArgs {
+    /// Whether it fails.
+    fails: bool,
+    /// Milliseconds that it takes.
+    #[serde(default)]
+    ms: u64,
+}
+
 /// How large an answer is.
 #[derive(Deserialize, JsonSchema)]
 pub struct LargeArgs {
@@ -37,10 +47,17 @@ impl Probe {
         Ok("answered")
     }
 
-    /// Fails by a fault of its own.
+    /// Fails by a fault of its own when it is told to, and answers otherwise.
     #[tool(name = "probe_fail", read_only)]
-    async fn fail(&self) -> Result<String> {
-        Err(Error::internal("asked to fail by a self-test"))
+    async fn fail(&self, args: FailArgs) -> Result<&'static str> {
+        if args.ms > 0 {
+            tokio::time::sleep(Duration::from_millis(args.ms)).await;
+        }
+        if args.fails {
+            Err(Error::internal("asked to fail by a self-test"))
+        } else {
+            Ok("answered")
+        }
     }
 
     /// Answers after some time, and leaves when it is cancelled.

@@ -16,5 +16,7 @@ fn each_tool_does_what_it_is_told() {
     assert_eq!(called("probe_answer", "{}"), (DONE, "answered".to_owned()));
     assert_eq!(called("probe_wait", r#"{"ms":1}"#), (DONE, "waited".to_owned()));
     assert_eq!(called("probe_large", r#"{"bytes":3}"#), (DONE, "xxx".to_owned()));
-    assert_eq!(called("probe_fail", "{}").0, INTERNAL);
+    assert_eq!(called("probe_fail", r#"{"fails":true}"#).0, INTERNAL);
+    let well = called("probe_fail", r#"{"fails":false,"ms":1}"#);
+    assert_eq!(well, (DONE, "answered".to_owned()));
 }

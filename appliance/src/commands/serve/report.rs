@@ -44,7 +44,7 @@ impl Shown<'_> {
             vitals: Arc::clone(&endpoint.vitals),
             memory: Arc::clone(endpoint.switch.load().stack().kit().memory.gauge()),
             plugins: Arc::new(move || plugins(&switch)),
-            metrics: Arc::new(move || metrics(&registry, &bounds, &metered)),
+            metrics: Arc::new(move || metrics(registry.render(), &bounds, &metered)),
             plan: Arc::new(move || effective.clone()),
             selftest: tests.map(|tests| Arc::clone(tests) as Arc<dyn SelfTests>),
         };
@@ -65,8 +65,9 @@ fn plugins(switch: &Switch) -> Vec<PluginReport> {
     generation.stack().kit().plugins.iter().map(report).collect()
 }
 
-fn metrics(
-    registry: &Registry,
+/// What was `counted`, with everything that is looked at when somebody asks.
+pub(super) fn metrics(
+    counted: String,
     connections: &[(Arc<str>, Arc<Bound>)],
     endpoint: &Endpoint,
 ) -> String {
@@ -99,7 +100,7 @@ fn metrics(
     samples.set(Metric::UptimeSeconds, &[], format_args!("{uptime:.3}"));
     samples.set(Metric::BuildInfo, &[env!("CARGO_PKG_VERSION")], 1);
     samples.process();
-    let mut out = registry.render();
+    let mut out = counted;
     kit.meter.render(&mut out);
     samples.render(&mut out);
     out

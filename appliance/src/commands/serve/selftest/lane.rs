@@ -5,6 +5,7 @@ use std::sync::Arc;
 use middleware::Mode;
 use plugin_host::Plugin;
 use profile::Plan;
+use protocol::Bound;
 use runtime::Phase;
 use serde_json::{Value, json};
 use stack::Seal;
@@ -14,7 +15,7 @@ use transport::Endpoint;
 
 use super::wishes::LanePlan;
 use crate::commands::serve::front::{Front, Inside};
-use crate::commands::serve::house;
+use crate::commands::serve::{house, report};
 
 /// Listeners, states and streams that no client of the live listeners meets. Everything ends when it is dropped with
 /// the runtime that it was opened in.
@@ -23,6 +24,8 @@ pub(super) struct Lane {
     opened: Value,
     /// What the ladder of memory is measured against.
     memory_bytes: u64,
+    /// Bounds on connections, by the names of their listeners.
+    bounds: Vec<(Arc<str>, Arc<Bound>)>,
     _inside: Inside,
     sweeping: JoinHandle<()>,
 }
@@ -54,11 +57,12 @@ impl Lane {
             .map(|http| json!({ "name": &*http.name, "address": http.address, "path": http.path }))
             .collect();
         let sweeping = tokio::spawn(house::sweep(Arc::clone(&endpoint)));
+        let bounds = front.bounds();
         let inside = front.let_in(&endpoint);
         endpoint.vitals.enter(Phase::Ready);
         let opened = json!({ "listeners": listeners, "changed": changed, "plan": &*plan });
         let memory_bytes = memory_limit(&plan);
-        let lane = Self { endpoint, opened, memory_bytes, _inside: inside, sweeping };
+        let lane = Self { endpoint, opened, memory_bytes, bounds, _inside: inside, sweeping };
         lane.press(0);
         Ok(lane)
     }
@@ -66,6 +70,11 @@ impl Lane {
     /// Where it is, and by which plan.
     pub(super) const fn opened(&self) -> &Value {
         &self.opened
+    }
+
+    /// What it has `counted`, and what it holds: the same text as a scrape of the live appliance.
+    pub(super) fn metrics(&self, counted: String) -> String {
+        report::metrics(counted, &self.bounds, &self.endpoint)
     }
 
     /// Lets it believe that so many percent of the memory are used: the reading that its own sampler would take. The

@@ -266,7 +266,11 @@ async fn serve_orders(
             What::Open(wishes) => return Next::Open(wishes, reply),
             What::End => return Next::Over(Some(reply)),
             What::Press(percent) => json!({ "level": lane.map(|lane| lane.press(percent)) }),
-            What::Look => json!({ "metrics": registry.render() }),
+            What::Look => {
+                let counted = registry.render();
+                let text = lane.map(|lane| lane.metrics(counted));
+                json!({ "metrics": text })
+            }
         };
         reply.send(Told { status: StatusCode::OK, body }).ok();
     }

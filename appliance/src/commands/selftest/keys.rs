@@ -1,0 +1,128 @@
+//! The keys that a report must speak of: those of every layer and listener that is on.
+
+use middleware::Mode;
+
+use super::judge::{Finding, Verdict};
+use super::lane::Lane;
+
+/// What `--layer` may name, in the order of a report.
+pub(super) const GROUPS: [&str; 13] = [
+    "connections",
+    "http",
+    "origin",
+    "pre_auth_limit",
+    "payload",
+    "memory",
+    "rate_limit",
+    "concurrency",
+    "circuit_breaker",
+    "timeout",
+    "bulkhead",
+    "listen",
+    "session",
+];
+
+/// Whether `--layer` may name it.
+pub(super) fn is_group(name: &str) -> bool {
+    GROUPS.contains(&name)
+}
+
+/// Whether a key, or a table of keys, belongs to what `--layer` names. Places of plugins are held by a layer.
+pub(super) fn belongs(key: &str, group: &str) -> bool {
+    let mut parts = key.split('.');
+    match parts.next() {
+        Some("layer") => parts.next() == Some(group),
+        Some("plugin") => group == "bulkhead",
+        first => first == Some(group),
+    }
+}
+
+/// Every key of the lane's layers with its mode, of its listeners, and of the caps that are tried besides. A layer
+/// that is off is spoken of once.
+pub(super) fn turned_on(lane: &Lane, plugins: &[String]) -> Vec<(String, Mode)> {
+    let layers = &lane.plan.layers;
+    let modes = [
+        ("connections", layers.connections.mode),
+        ("http", layers.http.mode),
+        ("origin", layers.origin.mode),
+        ("pre_auth_limit", layers.pre_auth_limit.mode),
+        ("payload", layers.payload.mode),
+        ("memory", layers.memory.mode),
+        ("rate_limit", layers.rate_limit.mode),
+        ("concurrency", layers.concurrency.mode),
+        ("circuit_breaker", layers.circuit_breaker.mode),
+        ("timeout", layers.timeout.mode),
+        ("bulkhead", layers.bulkhead.mode),
+    ];
+    let mut known = Vec::new();
+    for key in profile::keys() {
+        let mut parts = key.split('.');
+        match (parts.next(), parts.next()) {
+            (Some("layer"), Some(layer)) => {
+                // A layer that came later than this list is as one that nothing is known of.
+                let mode = modes.iter().find(|(name, _)| *name == layer).map(|(_, mode)| *mode);
+                if let Some(mode) = mode.filter(|mode| *mode != Mode::Off || key.ends_with(".mode"))
+                {
+                    known.push((key.clone(), mode));
+                }
+            }
+            (Some("listen"), _) if key.contains(".http.") => {
+                let of = |name: &str| (key.replacen("NAME", name, 1), Mode::Enforce);
+                known.extend(lane.listeners.iter().map(|way| of(&way.name)));
+            }
+            (Some("session"), Some("sessions_max" | "streams_max")) => {
+                known.push((key.clone(), Mode::Enforce));
+            }
+            (Some("plugin"), _) if layers.bulkhead.mode != Mode::Off => {
+                let is_tried = ["concurrent_calls", "queue_calls"];
+                if is_tried.iter().any(|of| key == format!("plugin.NAME.limits.{of}")) {
+                    let of = |name: &String| (key.replacen("NAME", name, 1), layers.bulkhead.mode);
+                    known.extend(plugins.iter().map(of));
+                }
+            }
+            _ => {}
+        }
+    }
+    known
+}
+
+/// Adds what the findings do not speak of: the modes, and keys that no check came to. Then sorts them as the layers are.
+pub(super) fn complete(
+    findings: &mut Vec<Finding>,
+    known: &[(String, Mode)],
+    stopped: Option<&str>,
+) {
+    for (key, mode) in known {
+        if findings.iter().any(|finding| finding.key == *key) {
+            continue;
+        }
+        findings.push(match key.strip_suffix("mode").filter(|table| table.ends_with('.')) {
+            Some(table) => of_mode(key, *mode, table, findings),
+            None => {
+                Finding::not_exercised(key, stopped.unwrap_or("a test cannot see what it does"))
+            }
+        });
+    }
+    let place = |finding: &Finding| GROUPS.iter().position(|group| belongs(&finding.key, group));
+    findings.sort_by(|one, other| (place(one), &one.key).cmp(&(place(other), &other.key)));
+}
+
+/// What the findings of a layer say of its mode.
+fn of_mode(key: &str, mode: Mode, table: &str, findings: &[Finding]) -> Finding {
+    let of_layer = || findings.iter().filter(|finding| finding.key.starts_with(table));
+    let refused = of_layer()
+        .filter(|finding| matches!(finding.verdict, Verdict::Exercised | Verdict::ChangedBehaviour))
+        .count();
+    match mode {
+        Mode::Off => Finding::not_exercised(key, "the layer is off"),
+        Mode::Shadow => Finding::not_exercised(key, "the layer only counts what it would refuse"),
+        Mode::Enforce if refused > 0 => Finding {
+            verdict: Verdict::Exercised,
+            expected: "refusals".to_owned(),
+            seen: format!("refusals by {refused} of its keys"),
+            sent: "what its keys bound".to_owned(),
+            ..Finding::not_exercised(key, "")
+        },
+        Mode::Enforce => Finding::not_exercised(key, "none of its keys was exercised"),
+    }
+}
