@@ -23,6 +23,7 @@ pub(super) enum Seen {
 pub(super) struct Refused {
     pub(super) kind: String,
     pub(super) layer: String,
+    pub(super) scope: String,
     pub(super) code: i64,
     pub(super) retry_after_ms: Option<u64>,
     pub(super) has_retry_header: bool,

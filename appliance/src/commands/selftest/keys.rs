@@ -118,8 +118,8 @@ fn of_mode(key: &str, mode: Mode, table: &str, findings: &[Finding]) -> Finding 
         Mode::Shadow => Finding::not_exercised(key, "the layer only counts what it would refuse"),
         Mode::Enforce if refused > 0 => Finding {
             verdict: Verdict::Exercised,
-            expected: "refusals".to_owned(),
-            seen: format!("refusals by {refused} of its keys"),
+            expected: "that its keys are heeded".to_owned(),
+            seen: format!("{refused} of its keys are heeded"),
             sent: "what its keys bound".to_owned(),
             ..Finding::not_exercised(key, "")
         },

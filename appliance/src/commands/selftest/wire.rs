@@ -134,11 +134,6 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::new() })
     }
 
-    /// Where it comes from.
-    pub(super) fn client(&self) -> Option<IpAddr> {
-        self.stream.local_addr().ok().map(|address| address.ip())
-    }
-
     /// Sends; a server that has closed is found out by reading.
     pub(super) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).ok();
@@ -261,6 +256,7 @@ fn seen(bytes: &[u8]) -> Seen {
     let refused = text("refusal").map(|kind| super::judge::Refused {
         kind,
         layer: text("layer").unwrap_or_default(),
+        scope: text("scope").unwrap_or_default(),
         code: message["error"]["code"].as_i64().unwrap_or_default(),
         retry_after_ms: data["retry_after_ms"].as_u64(),
         has_retry_header: answer::header(bytes, "retry-after").is_some(),

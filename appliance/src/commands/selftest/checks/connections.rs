@@ -77,8 +77,9 @@ fn fill(
             return Ok(());
         }
     };
-    let next =
-        |run: &mut Run, number: usize| if number % of_each == 0 { run.client() } else { client };
+    let next = |run: &mut Run, number: usize| {
+        if number.is_multiple_of(of_each) { run.client() } else { client }
+    };
     let last = next(run, most - 1);
     let below = one_more(way, last, &mut held);
     // Of one address it is the same that wants one more; of all it is another.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use middleware::Mode;
+use serde_json::json;
 
 use super::super::judge::{Expected, Refusal, Seen};
 use super::super::lane::Lane;
@@ -61,7 +62,7 @@ fn of_plugin(run: &mut Run, plugin: &str, keys: &[String; 2], is_first: bool) ->
         Err(failed) => return run.attack(attack(&lane, &keys[0], String::new()), None, |_| failed),
     };
     until_used(run, "bulkhead_calls", calls_max - 1)?;
-    let below = run.ask(way, &way.ordinary());
+    let below = run.ask(way, &brief(way));
     // The tool that has fewer of them.
     let tool = if calls_max > of_tool { "probe_hang_beside" } else { "probe_hang" };
     held.extend(hang(run, way, tool, 1).unwrap_or_default());
@@ -70,7 +71,7 @@ fn of_plugin(run: &mut Run, plugin: &str, keys: &[String; 2], is_first: bool) ->
     let begun = Instant::now();
     let mut beyond = Seen::Closed;
     run.attack(attack(&lane, &keys[0], sent), Some(below.clone()), |run| {
-        beyond = run.ask(way, &way.ordinary());
+        beyond = run.ask(way, &brief(way));
         beyond.clone()
     })?;
     let took = begun.elapsed();
@@ -115,7 +116,7 @@ fn queue(run: &mut Run, plugin: &str, key: &str) -> Checked {
     let sent = format!("one call beside {calls_max} at work and {queue_max} that wait");
     let begun = Instant::now();
     run.attack(attack(&lane, key, sent), Some(below), |run| {
-        let seen = run.ask(way, &way.ordinary());
+        let seen = run.ask(way, &brief(way));
         if begun.elapsed() > wait { Seen::Other(format!("{seen}, after a wait")) } else { seen }
     })
 }
@@ -123,6 +124,11 @@ fn queue(run: &mut Run, plugin: &str, key: &str) -> Checked {
 fn attack<'a>(lane: &'a Lane, key: &'a str, sent: String) -> Attack<'a> {
     let mode = lane.plan.layers.bulkhead.mode;
     Attack { lane, key, mode, expected: Expected::Refusal(BUSY), sent }
+}
+
+/// A call that needs a place for a moment. One that does not block needs none.
+fn brief(way: &Way) -> Vec<u8> {
+    way.call("probe_wait", &json!({ "ms": 1 }))
 }
 
 /// So many calls that do not end: of one tool as far as it may, and of another.

@@ -65,10 +65,10 @@ impl LanePlan {
     fn lower_connections(&mut self, most: usize) {
         let layer = &mut self.plan.layers.connections;
         let of_layer = lower(&mut layer.connections_max, most);
-        note(&mut self.changed, "layer.connections.connections_max".to_owned(), of_layer, most);
+        note(&mut self.changed, "layer.connections.connections_max", of_layer, most);
         for (name, http) in http(&mut self.plan.listeners) {
             let from = lower(&mut http.connections_max, most);
-            note(&mut self.changed, format!("listen.{name}.http.connections_max"), from, most);
+            note(&mut self.changed, &format!("listen.{name}.http.connections_max"), from, most);
         }
     }
 
@@ -94,7 +94,7 @@ impl LanePlan {
             "layer.http.http2.ping_ms" => &mut layers.http.http2.ping_ms,
             "layer.timeout.deadline_ms" => {
                 let from = lower(&mut layers.timeout.deadline_ms, ms);
-                note(&mut self.changed, key.to_owned(), from, ms);
+                note(&mut self.changed, key, from, ms);
                 return true;
             }
             "plugin.deadline_ms" => {
@@ -108,7 +108,7 @@ impl LanePlan {
             _ => return self.shorten_of_listeners(key, ms.get()),
         };
         let from = lower(number, ms.get());
-        note(&mut self.changed, key.to_owned(), from, ms.get());
+        note(&mut self.changed, key, from, ms.get());
         true
     }
 
@@ -131,7 +131,7 @@ impl LanePlan {
             };
             let from = lower(deadline, Duration::from_millis(ms));
             let from = from.map(|from| from.as_millis() as u64);
-            note(&mut self.changed, format!("listen.{name}.http.{of}"), from, ms);
+            note(&mut self.changed, &format!("listen.{name}.http.{of}"), from, ms);
         }
         is_known
     }
@@ -142,7 +142,7 @@ fn lower<T: Ord + Copy>(value: &mut T, most: T) -> Option<T> {
     (*value > most).then(|| std::mem::replace(value, most))
 }
 
-fn note<T: serde::Serialize>(changed: &mut Vec<Value>, key: String, from: Option<T>, to: T) {
+fn note<T: serde::Serialize>(changed: &mut Vec<Value>, key: &str, from: Option<T>, to: T) {
     if let Some(from) = from {
         changed.push(json!({ "key": key, "live": from, "lane": to }));
     }
