@@ -254,3 +254,122 @@ impl Trial {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXPECTED: Refusal = Refusal {
+        layer: "concurrency",
+        kind: "overloaded",
+        status: 429,
+        code: -32013,
+        says_when: true,
+    };
+
+    fn refusal(layer: &str, kind: &str) -> Refused {
+        Refused {
+            kind: kind.to_owned(),
+            layer: layer.to_owned(),
+            scope: "process".to_owned(),
+            code: -32013,
+            retry_after_ms: Some(1_000),
+            has_retry_header: true,
+        }
+    }
+
+    fn answer(status: u16, refused: Option<Refused>) -> Seen {
+        Seen::Answer { status, refused }
+    }
+
+    fn as_expected() -> Seen {
+        answer(429, Some(refusal("concurrency", "overloaded")))
+    }
+
+    fn passed() -> Seen {
+        answer(200, None)
+    }
+
+    fn trial(mode: Mode, below: Option<Seen>, beyond: Seen, shadowed: u64) -> Finding {
+        let expected = Expected::Refusal(EXPECTED);
+        let (key, sent) = ("layer.concurrency.calls_max".to_owned(), "calls".to_owned());
+        Trial { key, mode, sent, expected, below, beyond, shadowed }.judge()
+    }
+
+    fn enforced(below: Option<Seen>, beyond: Seen) -> Verdict {
+        trial(Mode::Enforce, below, beyond, 0).verdict
+    }
+
+    #[test]
+    fn both_sides_of_an_edge_are_more_than_one() {
+        assert_eq!(enforced(Some(passed()), as_expected()), Verdict::ChangedBehaviour);
+        assert_eq!(enforced(None, as_expected()), Verdict::Exercised);
+    }
+
+    #[test]
+    fn a_lane_that_lets_everything_pass_misbehaves() {
+        assert_eq!(enforced(Some(passed()), passed()), Verdict::Misbehaved);
+        assert_eq!(enforced(None, Seen::Closed), Verdict::Misbehaved);
+        assert_eq!(enforced(None, Seen::Failed("no answer".to_owned())), Verdict::Misbehaved);
+    }
+
+    #[test]
+    fn a_lane_that_refuses_everything_misbehaves() {
+        assert_eq!(enforced(Some(as_expected()), as_expected()), Verdict::Misbehaved);
+        assert_eq!(enforced(Some(Seen::Closed), as_expected()), Verdict::Misbehaved);
+    }
+
+    #[test]
+    fn every_part_of_a_refusal_counts() {
+        let wrong: [&dyn Fn(&mut Refused); 4] = [
+            &|refused| refused.kind = "rate_limited".to_owned(),
+            &|refused| refused.code = -32010,
+            &|refused| refused.retry_after_ms = None,
+            &|refused| refused.has_retry_header = false,
+        ];
+        for change in wrong {
+            let mut refused = refusal("concurrency", "overloaded");
+            change(&mut refused);
+            assert_eq!(enforced(None, answer(429, Some(refused))), Verdict::Misbehaved);
+        }
+        let refused = refusal("concurrency", "overloaded");
+        assert_eq!(enforced(None, answer(503, Some(refused))), Verdict::Misbehaved);
+    }
+
+    #[test]
+    fn a_layer_that_comes_first_leaves_the_key_unseen() {
+        let other = answer(429, Some(refusal("rate_limit", "rate_limited")));
+        let finding = trial(Mode::Enforce, Some(passed()), other.clone(), 0);
+        assert_eq!(finding.verdict, Verdict::NotExercised);
+        assert!(finding.why.contains("`rate_limit` refuses first"), "{}", finding.why);
+        assert_eq!(enforced(Some(other), as_expected()), Verdict::Exercised, "one side was seen");
+    }
+
+    #[test]
+    fn shadow_counts_and_never_refuses() {
+        let finding = trial(Mode::Shadow, None, passed(), 3);
+        assert_eq!(finding.verdict, Verdict::NotExercised);
+        assert!(finding.why.contains("would have refused 3 times"), "{}", finding.why);
+        let finding = trial(Mode::Shadow, None, as_expected(), 0);
+        assert_eq!(finding.verdict, Verdict::Misbehaved);
+    }
+
+    #[test]
+    fn ends_of_connections_and_words_are_judged_as_well() {
+        let judged = |expected, beyond| {
+            let (key, sent) = ("listen.public.http.head_ms".to_owned(), String::new());
+            let below = Some(passed());
+            let mode = Mode::Enforce;
+            Trial { key, mode, sent, expected, below, beyond, shadowed: 0 }.judge().verdict
+        };
+        assert_eq!(judged(Expected::Closed, Seen::Closed), Verdict::ChangedBehaviour);
+        assert_eq!(judged(Expected::Closed, passed()), Verdict::Misbehaved);
+        let late = Seen::Other("connection closed after 9000 ms".to_owned());
+        assert_eq!(judged(Expected::Closed, late), Verdict::Misbehaved);
+        let words = || Expected::Words("high".to_owned());
+        assert_eq!(judged(words(), Seen::Other("high".to_owned())), Verdict::ChangedBehaviour);
+        assert_eq!(judged(words(), Seen::Other("soft".to_owned())), Verdict::Misbehaved);
+        assert_eq!(judged(Expected::Status(431), answer(431, None)), Verdict::ChangedBehaviour);
+        assert_eq!(judged(Expected::Status(431), answer(404, None)), Verdict::Misbehaved);
+    }
+}

@@ -126,3 +126,54 @@ fn of_mode(key: &str, mode: Mode, table: &str, findings: &[Finding]) -> Finding 
         Mode::Enforce => Finding::not_exercised(key, "none of its keys was exercised"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_layer_of_the_program_is_known() {
+        for key in profile::keys().iter().filter(|key| key.starts_with("layer.")) {
+            let layer = key.split('.').nth(1).unwrap_or_default();
+            assert!(
+                is_group(layer),
+                "`{layer}` is tested by nobody: add it to `GROUPS`, and its checks"
+            );
+        }
+    }
+
+    #[test]
+    fn places_of_plugins_belong_to_the_layer_that_holds_them() {
+        assert!(belongs("plugin.echo.limits.queue_calls", "bulkhead"));
+        assert!(belongs("layer.bulkhead.mode", "bulkhead") && belongs("layer.http.", "http"));
+        assert!(belongs("listen.public.http.head_ms", "listen"));
+        assert!(!belongs("listen.public.http.head_ms", "http"));
+        assert!(!belongs("layer.rate_limit.mode", "pre_auth_limit"));
+    }
+
+    #[test]
+    fn keys_that_nobody_tried_are_told() {
+        let known = [
+            ("layer.origin.mode".to_owned(), Mode::Enforce),
+            ("layer.origin.allowed_hosts".to_owned(), Mode::Enforce),
+            ("layer.origin.allowed_origins".to_owned(), Mode::Enforce),
+            ("layer.memory.mode".to_owned(), Mode::Off),
+        ];
+        let mut findings = vec![Finding {
+            verdict: Verdict::ChangedBehaviour,
+            ..Finding::not_exercised("layer.origin.allowed_hosts", "")
+        }];
+        complete(&mut findings, &known, Some("out of time"));
+        let told: Vec<_> = findings
+            .iter()
+            .map(|finding| (&*finding.key, finding.verdict, &*finding.why))
+            .collect();
+        let expected = [
+            ("layer.origin.allowed_hosts", Verdict::ChangedBehaviour, ""),
+            ("layer.origin.allowed_origins", Verdict::NotExercised, "out of time"),
+            ("layer.origin.mode", Verdict::Exercised, ""),
+            ("layer.memory.mode", Verdict::NotExercised, "the layer is off"),
+        ];
+        assert_eq!(told, expected);
+    }
+}

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use middleware::{Mode, rate_limit};
+use serde_json::json;
 
 use super::super::judge::{Expected, Refusal, Seen};
 use super::super::lane::Lane;
@@ -94,8 +95,12 @@ pub(in super::super) fn rate(run: &mut Run) -> Checked {
         }
         let lane = run.open(&[])?;
         let Some(way) = lane.way() else { return Ok(()) };
-        let is_session = bucket.scope == Some("session");
-        let request = if is_session { way.initialize() } else { way.ordinary() };
+        let request = match bucket.scope {
+            Some("session") => way.initialize(),
+            // A call that no limit of a tool counts.
+            Some("client") => way.request("tools/list", json!({})),
+            _ => way.ordinary(),
+        };
         Spending { lane: &lane, way, bucket, request }.spend(run)?;
     }
     Ok(())
@@ -178,8 +183,11 @@ impl Spending<'_> {
     /// Whether it is this bucket that is empty.
     fn is_ours(&self, seen: &Seen) -> bool {
         seen.refused().is_some_and(|refused| {
-            let scope = self.bucket.scope.unwrap_or_default();
-            refused.layer == self.bucket.layer && refused.scope.starts_with(scope)
+            let is_scope = self.bucket.scope.is_none_or(|scope| match scope.strip_suffix(':') {
+                Some(_) => refused.scope.starts_with(scope),
+                None => refused.scope == scope,
+            });
+            refused.layer == self.bucket.layer && is_scope
         })
     }
 
