@@ -15,12 +15,13 @@ const ALL_LAYERS: &str =
     "[layer.pre_auth_limit]\n[layer.rate_limit]\n[layer.circuit_breaker]\n[layer.bulkhead]\n";
 
 /// What is small enough for a test to reach.
-const SMALL: [&str; 6] = [
+const SMALL: [&str; 7] = [
     "session.sessions_max=20",
     "session.streams_max=5",
     "listen.public.http.connections_max=300",
     "layer.http.http2.requests_max=50",
     "layer.rate_limit.tool_calls_per_sec=5",
+    "layer.rate_limit.tool_burst_calls=500",
     "layer.rate_limit.client_tool_calls_per_sec=5",
 ];
 

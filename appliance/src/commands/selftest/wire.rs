@@ -154,6 +154,14 @@ impl Connection {
         }
     }
 
+    /// The answer, if one has come.
+    pub(super) fn answer_there_is(&mut self) -> Option<Seen> {
+        self.stream.set_nonblocking(true).ok()?;
+        let is_there = self.stream.peek(&mut [0]).is_ok_and(|count| count > 0);
+        self.stream.set_nonblocking(false).ok()?;
+        is_there.then(|| self.answer())
+    }
+
     /// The answer's bytes; `None`: the connection was closed instead.
     fn whole_answer(&mut self) -> Result<Option<Vec<u8>>, String> {
         let mut parser = Parser::default();

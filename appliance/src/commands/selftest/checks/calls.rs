@@ -6,13 +6,16 @@ use middleware::Mode;
 use serde_json::json;
 
 use super::super::judge::{Expected, Refusal, Seen};
-use super::super::run::{Attack, Checked, Run};
+use super::super::run::{Attack, Checked, Run, Stopped};
 use super::super::wire::{Connection, Way};
 
 /// What deadlines of calls are shortened to.
 const DEADLINE_MS: &str = "400";
 /// How much later than its deadline an answer may come: a machine may be busy.
 const LATE_MAX: Duration = Duration::from_secs(2);
+
+/// Longest that calls may take to arrive.
+const FULL_MAX: Duration = Duration::from_secs(2);
 
 /// A refusal of a call that took too long.
 const TIMED_OUT: Refusal =
@@ -73,23 +76,17 @@ pub(in super::super) fn concurrency(run: &mut Run) -> Checked {
         run.skip(key, format!("{most} calls need as many connections; a lane has {room} at most"));
         return Ok(());
     }
-    let mut held = match hang(run, way, "probe_hang", most - 1) {
-        Ok(held) => held,
-        Err(failed) => {
-            run.skip(key, format!("{most} calls did not begin: {failed}"));
-            return Ok(());
-        }
-    };
-    until_used(run, "concurrency_calls", most - 1)?;
-    let below = run.ask(way, &way.ordinary());
-    match hang(run, way, "probe_hang", 1) {
-        Ok(more) => held.extend(more),
-        Err(failed) => {
-            run.skip(key, format!("{most} calls did not begin: {failed}"));
-            return Ok(());
-        }
+    let mut held = hang(run, way, "probe_hang", most - 1);
+    if let Some(why) = not_full(run, &mut held, "concurrency_calls", most - 1)? {
+        run.skip(key, why);
+        return Ok(());
     }
-    until_used(run, "concurrency_calls", most)?;
+    let below = run.ask(way, &way.ordinary());
+    held.extend(hang(run, way, "probe_hang", 1));
+    if let Some(why) = not_full(run, &mut held, "concurrency_calls", most)? {
+        run.skip(key, why);
+        return Ok(());
+    }
     let attack = Attack {
         lane: &lane,
         key,
@@ -108,25 +105,29 @@ pub(in super::super) fn concurrency(run: &mut Run) -> Checked {
     Ok(())
 }
 
-/// Calls that do not end, each from an address of its own.
-pub(super) fn hang(
-    run: &mut Run,
-    way: &Way,
-    tool: &str,
-    count: usize,
-) -> Result<Vec<Connection>, Seen> {
+/// Calls that do not end, each from an address of its own. Those that cannot connect are missing.
+pub(super) fn hang(run: &mut Run, way: &Way, tool: &str, count: usize) -> Vec<Connection> {
     let request = way.call(tool, &json!({}));
-    (0..count)
-        .map(|_| {
-            let mut connection = run.connect(way)?;
-            connection.send(&request);
-            Ok(connection)
-        })
-        .collect()
+    let begin = |_| {
+        let mut connection = run.connect(way).ok()?;
+        connection.send(&request);
+        Some(connection)
+    };
+    (0..count).filter_map(begin).collect()
 }
 
-/// Waits until so many of a bound are in use; a check that goes on earlier would blame the layer.
-pub(super) fn until_used(run: &Run, bound: &str, count: usize) -> Checked {
+/// Waits until calls use so much of a bound. Why they do not: a check that went on would blame the wrong layer.
+pub(super) fn not_full(
+    run: &Run,
+    held: &mut [Connection],
+    bound: &str,
+    count: usize,
+) -> Result<Option<String>, Stopped> {
     let series = format!("toolrack_bound_used{{bound=\"{bound}\"");
-    run.reaches(&series, count as u64, LATE_MAX).map(drop)
+    if run.reaches(&series, count as u64, FULL_MAX)? {
+        return Ok(None);
+    }
+    let refused = held.iter_mut().rev().find_map(|connection| connection.answer_there_is());
+    let why = refused.map_or_else(|| "nobody says why".to_owned(), |seen| seen.to_string());
+    Ok(Some(format!("{count} calls could not be held at once: {why}")))
 }

@@ -65,13 +65,17 @@ pub(in super::super) fn check(run: &mut Run) -> Checked {
     slow(run, &config)
 }
 
-/// Calls in a row, each by a client of its own; the last of them.
+/// Calls in a row, each by a client of its own: the first that was refused, or the last.
 fn calls(run: &mut Run, way: &Way, fails: bool, count: u32) -> Seen {
     let request = call(way, fails, 0);
-    (0..count)
-        .map(|_| run.ask(way, &request))
-        .last()
-        .unwrap_or(Seen::Other("nothing sent".to_owned()))
+    let mut last = Seen::Other("nothing sent".to_owned());
+    for _ in 0..count {
+        last = run.ask(way, &request);
+        if last.refused().is_some() {
+            break;
+        }
+    }
+    last
 }
 
 fn attack<'a>(lane: &'a Lane, key: &'a str, sent: String) -> Attack<'a> {
@@ -87,10 +91,13 @@ fn failures(run: &mut Run, config: &Config) -> Checked {
     let judged = |run: &mut Run, well: u32, failing: u32| -> Result<(Lane, Seen), Stopped> {
         let lane = run.open(&[])?;
         let way = lane.way().cloned().ok_or_else(|| Stopped("no listener".to_owned()))?;
-        calls(run, &way, false, well);
-        calls(run, &way, true, failing);
-        let seen = run.ask(&way, &call(&way, false, 0));
-        Ok((lane, seen))
+        let mut last = Seen::Closed;
+        for (fails, count) in [(false, well), (true, failing), (false, 1)] {
+            if count > 0 && last.refused().is_none() {
+                last = calls(run, &way, fails, count);
+            }
+        }
+        Ok((lane, last))
     };
     let (_, below) = judged(run, well + 1, failing - 1)?;
     let (lane, beyond) = judged(run, well, failing)?;

@@ -9,7 +9,7 @@ use super::super::judge::{Expected, Refusal, Seen};
 use super::super::lane::Lane;
 use super::super::run::{Attack, Checked, Run};
 use super::super::wire::{Connection, Way};
-use super::calls::{hang, in_time, until_used};
+use super::calls::{hang, in_time, not_full};
 
 /// Plugins that are stood in for; the layer is the same for all.
 const PLUGINS_MAX: usize = 8;
@@ -57,16 +57,19 @@ fn of_plugin(run: &mut Run, plugin: &str, keys: &[String; 2], is_first: bool) ->
         return Ok(());
     }
     let of_tool = places.each_tool.concurrent_calls;
-    let mut held = match fill(run, way, calls_max - 1, of_tool) {
-        Ok(held) => held,
-        Err(failed) => return run.attack(attack(&lane, &keys[0], String::new()), None, |_| failed),
-    };
-    until_used(run, "bulkhead_calls", calls_max - 1)?;
+    let mut held = fill(run, way, calls_max - 1, of_tool);
+    if let Some(why) = not_full(run, &mut held, "bulkhead_calls", calls_max - 1)? {
+        keys.iter().for_each(|key| run.skip(key, &*why));
+        return Ok(());
+    }
     let below = run.ask(way, &brief(way));
     // The tool that has fewer of them.
     let tool = if calls_max > of_tool { "probe_hang_beside" } else { "probe_hang" };
-    held.extend(hang(run, way, tool, 1).unwrap_or_default());
-    until_used(run, "bulkhead_calls", calls_max)?;
+    held.extend(hang(run, way, tool, 1));
+    if let Some(why) = not_full(run, &mut held, "bulkhead_calls", calls_max)? {
+        keys.iter().for_each(|key| run.skip(key, &*why));
+        return Ok(());
+    }
     let sent = format!("one call beside {} and beside {calls_max} that do not end", calls_max - 1);
     let begun = Instant::now();
     let mut beyond = Seen::Closed;
@@ -103,13 +106,16 @@ fn queue(run: &mut Run, plugin: &str, key: &str) -> Checked {
     let (calls_max, queue_max) = (places.concurrent_calls, places.queue_calls);
     let (of_tool, waits_of_tool) =
         (places.each_tool.concurrent_calls, places.each_tool.queue_calls);
-    let held = fill(run, way, calls_max, of_tool);
-    until_used(run, "bulkhead_calls", calls_max)?;
-    let queued = fill(run, way, queue_max, waits_of_tool);
+    let mut held = fill(run, way, calls_max, of_tool);
+    if let Some(why) = not_full(run, &mut held, "bulkhead_calls", calls_max)? {
+        run.skip(key, why);
+        return Ok(());
+    }
+    held.extend(fill(run, way, queue_max, waits_of_tool));
     let series = "toolrack_bound_used{bound=\"bulkhead_queue\"";
     let is_full = run.reaches(series, queue_max as u64, wait / 2)?;
     let below = is_full.then(|| Seen::Other(format!("{queue_max} calls wait")));
-    let Some(below) = below.filter(|_| held.is_ok() && queued.is_ok()) else {
+    let Some(below) = below else {
         run.skip(key, format!("the queue of {queue_max} was not full within half of its wait"));
         return Ok(());
     };
@@ -132,9 +138,9 @@ fn brief(way: &Way) -> Vec<u8> {
 }
 
 /// So many calls that do not end: of one tool as far as it may, and of another.
-fn fill(run: &mut Run, way: &Way, count: usize, of_tool: usize) -> Result<Vec<Connection>, Seen> {
+fn fill(run: &mut Run, way: &Way, count: usize, of_tool: usize) -> Vec<Connection> {
     let first = count.min(of_tool);
-    let mut held = hang(run, way, "probe_hang", first)?;
-    held.extend(hang(run, way, "probe_hang_beside", count - first)?);
-    Ok(held)
+    let mut held = hang(run, way, "probe_hang", first);
+    held.extend(hang(run, way, "probe_hang_beside", count - first));
+    held
 }
