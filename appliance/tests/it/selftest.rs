@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::time::Instant;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -13,6 +13,9 @@ use crate::program::{PATIENCE, Program, plugins, profile, run, toolrack};
 /// The layers that the usual profile leaves out.
 const ALL_LAYERS: &str =
     "[layer.pre_auth_limit]\n[layer.rate_limit]\n[layer.circuit_breaker]\n[layer.bulkhead]\n";
+
+/// Between two calls beside a test.
+const BESIDE_EVERY: Duration = Duration::from_millis(300);
 
 /// What is small enough for a test to reach.
 const SMALL: [&str; 7] = [
@@ -97,28 +100,29 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 #[test]
 fn every_key_gets_a_verdict_and_clients_notice_nothing() {
     let program = serve(&SMALL);
-    let (is_over, calls) = (AtomicBool::new(false), AtomicU32::new(0));
-    let (report, code) = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let begun = Instant::now();
-            while !is_over.load(Relaxed) {
+    let (over, is_over) = channel::<()>();
+    let (report, calls, code) = std::thread::scope(|scope| {
+        let program = &program;
+        let beside = scope.spawn(move || {
+            // Slower than any limit of its own, whatever else the machine does.
+            let mut calls = 0;
+            while is_over.recv_timeout(BESIDE_EVERY) == Err(RecvTimeoutError::Timeout) {
                 let answer = program.call("echo", &json!({ "text": "beside" }));
                 assert_eq!(answer.status, 200, "{answer:?}");
-                let count = calls.fetch_add(1, Relaxed) + 1;
-                // Slower than any limit of its own.
-                until("its turn", || begun.elapsed().as_millis() > u128::from(count) * 400);
+                calls += 1;
             }
+            calls
         });
-        let tested = report(&program, &[]);
-        is_over.store(true, Relaxed);
-        tested
+        let (report, code) = report(&program, &[]);
+        drop(over);
+        (report, beside.join().expect("clients notice nothing"), code)
     });
     assert_eq!(keys(&report, "misbehaved"), BTreeSet::new(), "{report:#}");
     assert_eq!(
         (code, &report["behaved"], &report["stopped"]),
         (Some(0), &json!(true), &Value::Null)
     );
-    assert!(calls.load(Relaxed) > 2, "clients were served beside");
+    assert!(calls > 2, "clients were served beside");
     let known = profile::keys();
     for key in known.iter().filter(|key| key.starts_with("layer.")) {
         finding(&report, key);
@@ -159,7 +163,7 @@ fn every_key_gets_a_verdict_and_clients_notice_nothing() {
     let refused: Vec<_> = refused.filter(|line| !line.ends_with(" 0")).collect();
     assert_eq!(refused, [""; 0], "what a lane refuses is counted apart");
     let series = "toolrack_connections_accepted_total{listener=\"public\"}";
-    let accepted = format!("{series} {}", calls.load(Relaxed));
+    let accepted = format!("{series} {}", calls);
     assert!(metrics.lines().any(|line| line == accepted), "{accepted}");
 }
 

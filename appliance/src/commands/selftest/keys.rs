@@ -5,26 +5,19 @@ use middleware::Mode;
 use super::judge::{Finding, Verdict};
 use super::lane::Lane;
 
-/// What `--layer` may name, in the order of a report.
-pub(super) const GROUPS: [&str; 13] = [
-    "connections",
-    "http",
-    "origin",
-    "pre_auth_limit",
-    "payload",
-    "memory",
-    "rate_limit",
-    "concurrency",
-    "circuit_breaker",
-    "timeout",
-    "bulkhead",
-    "listen",
-    "session",
-];
+/// Tables beside the layers that are tried.
+const BESIDE: [&str; 2] = ["listen", "session"];
 
-/// Whether `--layer` may name it.
-pub(super) fn is_group(name: &str) -> bool {
-    GROUPS.contains(&name)
+/// What `--layer` may name, in the order of a report: the layers as a request meets them.
+pub(super) fn groups() -> Vec<&'static str> {
+    let mut groups = Vec::new();
+    for group in stack::ORDER.iter().map(|(layer, _)| *layer).chain(BESIDE) {
+        // A layer with two halves stands twice.
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    groups
 }
 
 /// Whether a key, or a table of keys, belongs to what `--layer` names. Places of plugins are held by a layer.
@@ -40,29 +33,13 @@ pub(super) fn belongs(key: &str, group: &str) -> bool {
 /// Every key of the lane's layers with its mode, of its listeners, and of the caps that are tried besides. A layer
 /// that is off is spoken of once.
 pub(super) fn turned_on(lane: &Lane, plugins: &[String]) -> Vec<(String, Mode)> {
-    let layers = &lane.plan.layers;
-    let modes = [
-        ("connections", layers.connections.mode),
-        ("http", layers.http.mode),
-        ("origin", layers.origin.mode),
-        ("pre_auth_limit", layers.pre_auth_limit.mode),
-        ("payload", layers.payload.mode),
-        ("memory", layers.memory.mode),
-        ("rate_limit", layers.rate_limit.mode),
-        ("concurrency", layers.concurrency.mode),
-        ("circuit_breaker", layers.circuit_breaker.mode),
-        ("timeout", layers.timeout.mode),
-        ("bulkhead", layers.bulkhead.mode),
-    ];
     let mut known = Vec::new();
     for key in profile::keys() {
         let mut parts = key.split('.');
         match (parts.next(), parts.next()) {
             (Some("layer"), Some(layer)) => {
-                // A layer that came later than this list is as one that nothing is known of.
-                let mode = modes.iter().find(|(name, _)| *name == layer).map(|(_, mode)| *mode);
-                if let Some(mode) = mode.filter(|mode| *mode != Mode::Off || key.ends_with(".mode"))
-                {
+                let mode = lane.mode(layer);
+                if mode != Mode::Off || key.ends_with(".mode") {
                     known.push((key.clone(), mode));
                 }
             }
@@ -73,10 +50,10 @@ pub(super) fn turned_on(lane: &Lane, plugins: &[String]) -> Vec<(String, Mode)> 
             (Some("session"), Some("sessions_max" | "streams_max")) => {
                 known.push((key.clone(), Mode::Enforce));
             }
-            (Some("plugin"), _) if layers.bulkhead.mode != Mode::Off => {
+            (Some("plugin"), _) if lane.mode("bulkhead") != Mode::Off => {
                 let is_tried = ["concurrent_calls", "queue_calls"];
                 if is_tried.iter().any(|of| key == format!("plugin.NAME.limits.{of}")) {
-                    let of = |name: &String| (key.replacen("NAME", name, 1), layers.bulkhead.mode);
+                    let of = |name: &String| (key.replacen("NAME", name, 1), lane.mode("bulkhead"));
                     known.extend(plugins.iter().map(of));
                 }
             }
@@ -103,7 +80,8 @@ pub(super) fn complete(
             }
         });
     }
-    let place = |finding: &Finding| GROUPS.iter().position(|group| belongs(&finding.key, group));
+    let groups = groups();
+    let place = |finding: &Finding| groups.iter().position(|group| belongs(&finding.key, group));
     findings.sort_by(|one, other| (place(one), &one.key).cmp(&(place(other), &other.key)));
 }
 
@@ -132,14 +110,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_layer_of_the_program_is_known() {
+    fn every_layer_of_the_program_can_be_asked_for() {
+        let groups = groups();
         for key in profile::keys().iter().filter(|key| key.starts_with("layer.")) {
-            let layer = key.split('.').nth(1).unwrap_or_default();
-            assert!(
-                is_group(layer),
-                "`{layer}` is tested by nobody: add it to `GROUPS`, and its checks"
-            );
+            assert!(groups.iter().any(|group| belongs(key, group)), "{key}");
         }
+        assert!(groups.starts_with(&["connections", "http"]) && groups.ends_with(&BESIDE));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The lane as a test sees it: opened, pressed, looked at, and ended through the control listener.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use middleware::{
-    bulkhead, circuit_breaker, concurrency, connections, http, memory, origin, payload,
+    Mode, bulkhead, circuit_breaker, concurrency, connections, http, memory, origin, payload,
     pre_auth_limit, rate_limit, timeout,
 };
 use serde::Deserialize;
@@ -58,6 +59,9 @@ pub(super) struct Lane {
     /// What is not as in the live plan.
     changed: Vec<Changed>,
     pub(super) plan: LanePlan,
+    /// Of every layer of the appliance, also of those that this version knows no attack on.
+    #[serde(skip)]
+    modes: BTreeMap<String, Mode>,
 }
 
 /// A key that the lane has another value of.
@@ -186,7 +190,13 @@ impl Test {
     /// That the test is over, or what is wrong with a wish.
     pub(super) fn open(&self, wishes: &[(&str, &str)]) -> Result<Lane, String> {
         let query: Vec<_> = wishes.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        read(self.ask("PUT", &format!("/lane?{}", query.join("&")))?)
+        let body = self.ask("PUT", &format!("/lane?{}", query.join("&")))?;
+        let modes = body["plan"]["layers"].as_object().into_iter().flatten();
+        let modes = modes.filter_map(|(layer, config)| {
+            Some((layer.clone(), Mode::deserialize(&config["mode"]).ok()?))
+        });
+        let modes = modes.collect();
+        Ok(Lane { modes, ..read(body)? })
     }
 
     /// Lets the lane believe that so many percent of the memory are used; the level that it is at.
@@ -247,6 +257,11 @@ impl Lane {
     /// The way in that checks of layers take.
     pub(super) fn way(&self) -> Option<&Way> {
         self.listeners.first()
+    }
+
+    /// What a layer does.
+    pub(super) fn mode(&self, layer: &str) -> Mode {
+        self.modes.get(layer).copied().unwrap_or(Mode::Off)
     }
 
     /// Bounds of a listener.

@@ -30,8 +30,10 @@ pub(crate) fn run(options: &SelftestOptions) -> ExitCode {
         Ok(control) => control,
         Err(why) => return failed(exit::USAGE, &why),
     };
-    if let Some(unknown) = options.layer.iter().find(|layer| !keys::is_group(layer)) {
-        let known = keys::GROUPS.join(", ");
+    if let Some(unknown) =
+        options.layer.iter().find(|layer| !keys::groups().contains(&layer.as_str()))
+    {
+        let known = keys::groups().join(", ");
         return failed(
             exit::USAGE,
             &format!("--layer {unknown}: no such layer; choose of {known}"),
