@@ -103,7 +103,8 @@ mod tests {
         let lane = LaneRegistry::new();
         lane.within(|| RefusalCounter::new("origin", RefusalKind::OriginForbidden))
             .count(&refusal, false);
-        assert_eq!(registry.render(), out, "a lane counts apart");
+        let still = "layer=\"origin\",kind=\"origin_forbidden\",mode=\"enforce\"} 2\n";
+        assert!(registry.render().contains(still), "a lane counts apart");
         let one = "layer=\"origin\",kind=\"origin_forbidden\",mode=\"enforce\"} 1\n";
         assert!(lane.render().contains(one), "{}", lane.render());
     }
