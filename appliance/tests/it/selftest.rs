@@ -113,7 +113,7 @@ fn every_key_gets_a_verdict_and_clients_notice_nothing() {
             }
             calls
         });
-        let (report, code) = report(&program, &[]);
+        let (report, code) = report(program, &[]);
         drop(over);
         (report, beside.join().expect("clients notice nothing"), code)
     });
