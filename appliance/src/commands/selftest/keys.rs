@@ -76,7 +76,7 @@ pub(super) fn complete(
         findings.push(match key.strip_suffix("mode").filter(|table| table.ends_with('.')) {
             Some(table) => of_mode(key, *mode, table, findings),
             None => {
-                Finding::not_exercised(key, stopped.unwrap_or("a test cannot see what it does"))
+                Finding::not_exercised(key, stopped.unwrap_or("no attack of this version tries it"))
             }
         });
     }

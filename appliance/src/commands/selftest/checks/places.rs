@@ -27,6 +27,10 @@ pub(in super::super) fn check(run: &mut Run) -> Checked {
     if config.mode == Mode::Off {
         return Ok(());
     }
+    for name in ["concurrent_calls", "queue_calls"] {
+        let why = "what each plugin makes of it is tried as `plugin.NAME.limits`";
+        run.skip(format!("layer.bulkhead.{name}"), why);
+    }
     let plugins = run.test.begun.plugins.clone();
     if plugins.is_empty() {
         run.skip("layer.bulkhead.queue_wait_ms", "there is no plugin whose places it could hold");
