@@ -25,7 +25,7 @@ Every key of a profile can also be set by an environment variable, with two unde
 tables: TOOLRACK_LAYER__TIMEOUT__DEADLINE_MS=5000.
 
 Exit codes:
-  0 as asked   64 wrong command line   70 internal fault   75 not now, for example a port in use
+  0 as asked   1 a self-test saw a protection fail   64 wrong command line   70 internal fault   75 not now, for example a port in use
   78 something is wrong with the profile or with what it names";
 
 const ABOUT_SERVE: &str = "\
@@ -55,6 +55,16 @@ Examples:
 
 Without --calls-per-sec it first finds the highest rate at which 99 % of the calls are accepted.
 Ctrl-C ends it with the figures so far. Load only servers that are yours to load.";
+
+const ABOUT_SELFTEST: &str = "\
+Examples:
+  toolrack selftest
+  toolrack selftest --control unix:/run/toolrack/control --json
+  toolrack selftest --layer rate_limit --layer concurrency
+
+Run it on the machine of the appliance, after every deployment. Clients do not notice: the lane has
+listeners, states and a plugin of its own, and ends within a minute. Exit code 1 says that a
+protection did not do what the profile says, 75 that there was no test, or not to its end.";
 
 const ABOUT_SHOW: &str = "\
 Example:
@@ -109,6 +119,9 @@ pub(crate) enum Command {
     /// Load an appliance with 1, 2, 5 and 10 times what it carries, and write a receipt.
     #[command(after_help = ABOUT_BENCH)]
     Bench(BenchOptions),
+    /// Attack the protections of an appliance that serves, in a lane beside its clients, and report key by key.
+    #[command(after_help = ABOUT_SELFTEST)]
+    Selftest(SelftestOptions),
     /// The profiles that are part of the program.
     #[command(subcommand)]
     Profiles(Profiles),
@@ -187,6 +200,20 @@ pub(crate) struct BenchOptions {
     /// The folder for receipt.json and receipt.html.
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     pub(crate) out: PathBuf,
+}
+
+/// Which appliance to test, and how to report.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SelftestOptions {
+    /// The control listener of the appliance: a URL, or the path of its Unix socket.
+    #[arg(long, value_name = "URL|PATH", default_value = "http://127.0.0.1:9090")]
+    pub(crate) control: String,
+    /// Report as JSON instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Only this layer, or `listen` or `session`; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) layer: Vec<String>,
 }
 
 /// How clients of the load speak.

@@ -2,6 +2,8 @@
 
 /// Everything went as asked.
 pub(crate) const OK: u8 = 0;
+/// A self-test saw a protection that does not do what the profile says.
+pub(crate) const MISBEHAVED: u8 = 1;
 /// The command line is wrong.
 pub(crate) const USAGE: u8 = 64;
 /// A fault of ours.

@@ -43,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("filesystem", &["plugin-sdk"]),
     ("conformance", &["plugin-sdk"]),
     ("misbehave", &["plugin-sdk"]),
+    ("probe", &["plugin-sdk"]),
     ("ci", &["load", "profile", "telemetry"]),
 ];
 

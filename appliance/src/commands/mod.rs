@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod plugin;
 mod profiles;
+mod selftest;
 mod serve;
 
 use std::io::Write;
@@ -25,6 +26,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Check(options) => check::run(&options),
         Command::Explain { options, key } => explain::run(&options, key.as_deref()),
         Command::Bench(options) => bench::run(&options),
+        Command::Selftest(options) => selftest::run(&options),
         Command::Profiles(command) => profiles::run(&command),
         Command::Schema => say(&profile::schema()),
         Command::Plugin(command) => plugin::run(&command),

@@ -10,6 +10,7 @@ mod limits;
 mod memory;
 mod misbehave;
 mod program;
+mod selftest;
 mod sick;
 mod stdio;
 mod tasks;

@@ -192,6 +192,11 @@ impl Program {
         exchange(&self.control, &format!("GET {path} HTTP/1.1\r\nHost: {}\r\n", self.control), "")
     }
 
+    /// Sends a request of any kind to the control listener.
+    pub(crate) fn request_control(&self, head: &str) -> Answer {
+        exchange(&self.control, head, "")
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();

@@ -28,3 +28,14 @@ pub(crate) fn other_hosts_come_in_only_when_allowed() {
     let (is_good, said) = check(&["control.bind=0.0.0.0:1", "control.allow_remote=true"]);
     assert!(is_good && said.starts_with("warning: "), "{said}");
 }
+
+pub(crate) fn a_test_is_begun_only_where_it_may() {
+    for (setting, status) in [("control.selftest=false", 403), ("control.selftest=true", 201)] {
+        let program = serve(&[setting]);
+        let head = format!("POST /admin/selftest HTTP/1.1\r\nHost: {}\r\n", program.control);
+        assert_eq!(program.request_control(&head).status, status);
+    }
+    let remote = ["control.bind=0.0.0.0:1", "control.allow_remote=true", "control.selftest=true"];
+    let (is_good, said) = check(&remote);
+    assert!(!is_good && said.contains("control.selftest"), "{said}");
+}

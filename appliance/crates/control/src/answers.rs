@@ -14,6 +14,8 @@ use protocol::{MemoryGauge, MemoryLevel};
 use runtime::{Phase, Vitals};
 use serde_json::json;
 
+use crate::selftest::SelfTests;
+
 /// Metrics older than this are rendered anew: scrapers that come more often share them.
 const METRICS_AGE_MAX: Duration = Duration::from_secs(1);
 /// Most bytes of metrics. A hundred times what a busy appliance shows: more means that the labels
@@ -44,6 +46,8 @@ pub struct Sources {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The effective plan with the origin of each value, as JSON.
     pub plan: Arc<dyn Fn() -> Bytes + Send + Sync>,
+    /// Who runs self-tests; `None`: nobody may.
+    pub selftest: Option<Arc<dyn SelfTests>>,
 }
 
 /// Answers requests. Stays on the control thread.
@@ -72,9 +76,8 @@ impl Answers {
     }
 
     pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        if self.checks_host && !names_this_machine(request) {
-            let message = "This host name is not served here; use localhost.\n";
-            return text(StatusCode::FORBIDDEN, message);
+        if let Some(refused) = self.refused_host(request) {
+            return refused;
         }
         if request.method() != Method::GET {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Only GET.\n");
@@ -90,6 +93,18 @@ impl Answers {
             "/" => text(StatusCode::OK, INDEX),
             _ => text(StatusCode::NOT_FOUND, INDEX),
         }
+    }
+
+    /// The answer to a request that names another host, where names are checked.
+    pub(crate) fn refused_host<B>(&self, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
+        let message = "This host name is not served here; use localhost.\n";
+        let is_refused = self.checks_host && !names_this_machine(request);
+        is_refused.then(|| text(StatusCode::FORBIDDEN, message))
+    }
+
+    /// Who runs self-tests.
+    pub(crate) fn selftest(&self) -> Option<&Arc<dyn SelfTests>> {
+        self.sources.selftest.as_ref()
     }
 
     fn is_beating(&self) -> bool {

@@ -59,7 +59,8 @@ where
         .layer(CatchPanicLayer::new())
         .service_fn(move |request: http::Request<hyper::body::Incoming>| {
             at_head.head_ended();
-            std::future::ready(Ok::<_, std::convert::Infallible>(answers.answer(&request)))
+            let answers = Rc::clone(&answers);
+            async move { Ok::<_, std::convert::Infallible>(answers.respond(&request).await) }
         });
     let stream = Paced { stream, pace: Rc::clone(&pace) };
     let connection = http1::Builder::new()

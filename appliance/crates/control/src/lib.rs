@@ -7,10 +7,12 @@ mod answers;
 mod connection;
 mod listener;
 mod reserve;
+mod selftest;
 #[cfg(test)]
 mod tests;
 mod thread;
 
 pub use answers::{PluginReport, Sources};
 pub use listener::{ControlAddress, StartError};
+pub use selftest::{Ask, SelfTests, Telling, Told};
 pub use thread::{Control, start};

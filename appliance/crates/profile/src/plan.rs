@@ -168,6 +168,8 @@ pub struct StdioPlan {
 pub struct ControlPlan {
     /// Where it listens.
     pub bind: ControlBind,
+    /// Whether self-tests may be begun; never where other hosts reach it.
+    pub selftest: bool,
 }
 
 /// Where the control listener is.

@@ -13,5 +13,5 @@ pub use calls::{CallMeter, Measured};
 pub use logging::{LogShape, start_logging};
 pub use metric::{Kind, Metric, reference};
 pub use refusals::RefusalCounter;
-pub use registry::Registry;
+pub use registry::{LaneRegistry, Registry};
 pub use samples::Samples;

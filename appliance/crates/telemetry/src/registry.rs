@@ -1,7 +1,9 @@
 //! The recorder behind the `metrics` macros.
 
-use metrics::{KeyName, with_recorder};
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use metrics::{KeyName, Recorder, with_local_recorder, with_recorder};
+use metrics_exporter_prometheus::{
+    BuildError, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
 
 use crate::metric::{Kind, Metric};
 
@@ -15,16 +17,7 @@ impl Registry {
     /// When there is one already.
     pub fn install() -> Result<Self, BuildError> {
         let handle = PrometheusBuilder::new().install_recorder()?;
-        with_recorder(|recorder| {
-            for metric in Metric::ALL {
-                let (name, help) = (KeyName::from_const_str(metric.name()), metric.help().into());
-                match metric.kind() {
-                    Kind::Counter => recorder.describe_counter(name, None, help),
-                    Kind::Gauge => recorder.describe_gauge(name, None, help),
-                    Kind::Histogram => recorder.describe_histogram(name, None, help),
-                }
-            }
-        });
+        with_recorder(describe);
         Ok(Self(handle))
     }
 
@@ -34,6 +27,49 @@ impl Registry {
     pub fn render(&self) -> String {
         self.0.run_upkeep();
         self.0.render()
+    }
+}
+
+/// Metrics of their own, beside the process's: of what one thread makes.
+pub struct LaneRegistry(PrometheusRecorder);
+
+impl LaneRegistry {
+    /// Nothing counted yet. No thread and no listener.
+    #[must_use]
+    pub fn new() -> Self {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        describe(&recorder);
+        Self(recorder)
+    }
+
+    /// Runs `work`, whose counters are those of this registry: the ones that it makes on this thread, wherever they
+    /// count later.
+    pub fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        with_local_recorder(&self.0, work)
+    }
+
+    /// Everything that was counted in it, in the Prometheus text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.0.handle().render()
+    }
+}
+
+impl Default for LaneRegistry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Says what every metric means.
+fn describe(recorder: &dyn Recorder) {
+    for metric in Metric::ALL {
+        let (name, help) = (KeyName::from_const_str(metric.name()), metric.help().into());
+        match metric.kind() {
+            Kind::Counter => recorder.describe_counter(name, None, help),
+            Kind::Gauge => recorder.describe_gauge(name, None, help),
+            Kind::Histogram => recorder.describe_histogram(name, None, help),
+        }
     }
 }
 
@@ -63,5 +99,13 @@ mod tests {
             );
         }
         assert!(Registry::install().is_err(), "a second recorder would split the counts");
+        // In the same test: the process has one recorder.
+        let lane = LaneRegistry::new();
+        lane.within(|| RefusalCounter::new("origin", RefusalKind::OriginForbidden))
+            .count(&refusal, false);
+        let still = "layer=\"origin\",kind=\"origin_forbidden\",mode=\"enforce\"} 2\n";
+        assert!(registry.render().contains(still), "a lane counts apart");
+        let one = "layer=\"origin\",kind=\"origin_forbidden\",mode=\"enforce\"} 1\n";
+        assert!(lane.render().contains(one), "{}", lane.render());
     }
 }

@@ -20,17 +20,23 @@ use super::stop::Signals;
 use crate::exit;
 
 /// Every way in, open.
-pub(super) struct Front {
+pub(crate) struct Front {
     http: Vec<Http>,
     stdio: Option<StdioPlan>,
-    signals: Signals,
+}
+
+/// Everybody who is being served. Dropping it closes the listeners and cuts their connections.
+pub(crate) struct Inside {
+    listeners: JoinSet<usize>,
+    client: JoinSet<()>,
+    handle: DrainHandle,
 }
 
 /// One HTTP listener.
-pub(super) struct Http {
-    pub(super) name: Arc<str>,
-    pub(super) path: String,
-    pub(super) address: SocketAddr,
+pub(crate) struct Http {
+    pub(crate) name: Arc<str>,
+    pub(crate) path: String,
+    pub(crate) address: SocketAddr,
     listener: Listener,
     endpoint: Arc<HttpEndpoint>,
 }
@@ -45,7 +51,7 @@ enum End {
 
 impl Front {
     /// Opens every listener of the plan; nobody is let in yet.
-    pub(super) fn open(plan: &Plan, endpoint: &Arc<Endpoint>) -> Result<Self, BindError> {
+    pub(crate) fn open(plan: &Plan, endpoint: &Arc<Endpoint>) -> Result<Self, BindError> {
         let generation = endpoint.switch.load();
         let kit = generation.stack().kit();
         let guards = Guards {
@@ -73,11 +79,11 @@ impl Front {
                 }
             }
         }
-        Ok(Self { http, stdio, signals: Signals::new() })
+        Ok(Self { http, stdio })
     }
 
     /// The HTTP listeners.
-    pub(super) fn http(&self) -> &[Http] {
+    pub(crate) fn http(&self) -> &[Http] {
         &self.http
     }
 
@@ -92,22 +98,32 @@ impl Front {
         self.http.iter().map(named).collect()
     }
 
-    /// Serves until a signal, or until the one client on stdio leaves. Returns the exit code.
-    pub(super) async fn serve(self, plan: &Plan, endpoint: &Arc<Endpoint>) -> u8 {
-        let Self { http, stdio, mut signals } = self;
+    /// Lets clients in, on tasks of their own.
+    pub(crate) fn let_in(self, endpoint: &Arc<Endpoint>) -> Inside {
         let (handle, draining) = drain();
-        let is_alone = http.is_empty();
         let mut listeners = JoinSet::new();
-        for listener in http {
+        for listener in self.http {
             listeners.spawn(serve_http(listener, draining.clone()));
         }
         let mut client = JoinSet::new();
-        if let Some(stdio) = stdio {
+        if let Some(stdio) = self.stdio {
             client.spawn(serve_stdio(Arc::clone(endpoint), stdio));
         }
+        Inside { listeners, client, handle }
+    }
+
+    /// Serves until a signal, or until the one client on stdio leaves. Returns the exit code.
+    pub(super) async fn serve(
+        self,
+        plan: &Plan,
+        endpoint: &Arc<Endpoint>,
+        mut signals: Signals,
+    ) -> u8 {
+        let is_alone = self.http.is_empty();
+        let mut inside = self.let_in(endpoint);
         let has_left = async {
             // Nobody was there, or there are other ways in: no reason to end.
-            if client.join_next().await.is_none() || !is_alone {
+            if inside.client.join_next().await.is_none() || !is_alone {
                 std::future::pending::<()>().await;
             }
         };
@@ -117,7 +133,7 @@ impl Front {
         };
         match end {
             End::Alone => exit::OK,
-            End::Asked => wind_down(plan, endpoint, &handle, listeners, client, signals).await,
+            End::Asked => wind_down(plan, endpoint, inside, signals).await,
         }
     }
 }
@@ -159,11 +175,10 @@ async fn give_notice(notice: Duration, endpoint: &Endpoint, signals: &mut Signal
 async fn wind_down(
     plan: &Plan,
     endpoint: &Arc<Endpoint>,
-    handle: &DrainHandle,
-    mut listeners: JoinSet<usize>,
-    mut client: JoinSet<()>,
+    inside: Inside,
     mut signals: Signals,
 ) -> u8 {
+    let Inside { mut listeners, mut client, handle } = inside;
     give_notice(plan.shutdown.notice, endpoint, &mut signals).await;
     endpoint.vitals.enter(Phase::Draining);
     tracing::info!(

@@ -2,28 +2,25 @@
 
 mod descriptors;
 mod front;
+mod house;
 mod key;
 mod memory;
 mod report;
+mod selftest;
 mod stop;
 
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use control::StartError;
 use middleware::Mode;
 use profile::Plan;
-use profile::plan::{LogFormat, Mismatch, SessionPlan};
-use runtime::{
-    Changes, Generation, NOTICES_MAX, Phase, Switch, Tasks, Vitals, Watches, follow_notices,
-};
-use stack::{Kit, PLUGIN_GRACE};
-use telemetry::{CallMeter, LogShape, Registry};
-use transport::Endpoint;
+use profile::plan::{LogFormat, Mismatch};
+use runtime::{NOTICES_MAX, Phase, Switch, follow_notices};
+use stack::PLUGIN_GRACE;
+use telemetry::{LogShape, Registry};
 use transport::accept::BindError;
-use transport::session::Sessions;
 
 use crate::cli::ProfileOptions;
 use crate::envelope::{self, AUTO};
@@ -31,6 +28,7 @@ use crate::exit;
 use crate::hardware::Hardware;
 use front::Front;
 use memory::Sampler;
+use stop::Signals;
 
 /// Why serving did not begin: what to print, and with which code to end.
 pub(crate) struct Failed {
@@ -76,45 +74,40 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
         tracing::warn!("{warning}");
     }
     let registry = Registry::install().map_err(|error| Failed::new(exit::INTERNAL, error))?;
-    let vitals = Arc::new(Vitals::new());
     let (notice_sink, notices) = tokio::sync::mpsc::channel(NOTICES_MAX);
     let switch = first_generation(&plan, &notice_sink)?;
     let sampler = sampler(&plan, &switch).map_err(|error| Failed::new(exit::INTERNAL, error))?;
-    vitals.set_generation(1);
     let runtime = data_plane(&plan).map_err(|error| Failed::new(exit::INTERNAL, error))?;
-    let changes = Changes::new();
-    let endpoint = Arc::new(Endpoint {
-        switch: Arc::clone(&switch),
-        sessions: Sessions::new(&plan.session),
-        tasks: Tasks::new(&plan.tasks),
-        changes: changes.clone(),
-        watches: Watches::new(),
-        vitals: Arc::clone(&vitals),
-        ending: tokio::sync::watch::Sender::new(false),
-    });
+    let endpoint = house::endpoint(Arc::clone(&switch));
+    let vitals = Arc::clone(&endpoint.vitals);
+    let tests = selftest::Tests::of(&plan, &switch);
     let code = runtime.block_on(async {
         let front = Front::open(&plan, &endpoint).map_err(|error| {
             let code = later_or_never(matches!(error, BindError::AddressInUse { .. }));
             Failed::new(code, error)
         })?;
-        let control = report::start_control(&plan, &loaded, registry, &front, &endpoint).map_err(
-            |error| {
-                let code = later_or_never(matches!(error, StartError::InUse(_)));
-                Failed::new(code, error)
-            },
-        )?;
+        let signals = Signals::new();
+        let control = report::Shown { registry, endpoint: &endpoint, tests: tests.as_ref() };
+        let control = control.start(&plan, &loaded, &front).map_err(|error| {
+            let code = later_or_never(matches!(error, StartError::InUse(_)));
+            Failed::new(code, error)
+        })?;
         report::say_what_is_served(&plan, &switch, &front, control.as_ref());
+        let changes = endpoint.changes.clone();
         tokio::spawn(follow_notices(notices, Arc::clone(&switch), changes, Arc::clone(&vitals)));
-        tokio::spawn(beat(Arc::clone(&vitals)));
-        tokio::spawn(sweep(Arc::clone(&endpoint)));
+        tokio::spawn(house::beat(Arc::clone(&vitals)));
+        tokio::spawn(house::sweep(Arc::clone(&endpoint)));
         vitals.enter(Phase::Ready);
-        let code = front.serve(&plan, &endpoint).await;
+        let code = front.serve(&plan, &endpoint, signals).await;
         endpoint.tasks.end_all();
         if let Some(control) = control {
             control.stop();
         }
         Ok(code)
     })?;
+    if let Some(tests) = tests {
+        tests.stop();
+    }
     let generation = switch.load();
     let grace = PLUGIN_GRACE.min(plan.shutdown.drain);
     stack::stop_plugins(&generation.stack().kit().plugins, grace);
@@ -163,10 +156,8 @@ fn first_generation(
         code: exit::CONFIG,
         lines: errors.iter().map(ToString::to_string).collect(),
     })?;
-    let kit = Kit::new(plan, plugins, seal, Arc::new(CallMeter::new()));
-    let stack =
-        stack::build(plan, &kit).map_err(|error| Failed { code: exit::CONFIG, lines: error.0 })?;
-    Ok(Arc::new(Switch::new(Generation::new(1, Arc::clone(plan), stack))))
+    house::first_generation(plan, plugins, seal)
+        .map_err(|error| Failed { code: exit::CONFIG, lines: error.0 })
 }
 
 /// The threads that serve. A single one needs no scheduler that could share work with others.
@@ -181,46 +172,4 @@ fn data_plane(plan: &Plan) -> std::io::Result<tokio::runtime::Runtime> {
         }
     };
     builder.thread_name("serve").enable_all().build()
-}
-
-/// Shows the control plane that the data plane runs.
-async fn beat(vitals: Arc<Vitals>) {
-    let mut interval = tokio::time::interval(Vitals::BEAT);
-    loop {
-        interval.tick().await;
-        vitals.beat();
-    }
-}
-
-/// How often sessions are looked through: a fraction of what they are promised, and no more often than their clock goes
-/// on.
-fn sweep_period(plan: &SessionPlan) -> Duration {
-    let shortest = plan.idle.min(plan.replay);
-    (shortest / 4).clamp(Duration::from_secs(1), Duration::from_secs(10))
-}
-
-/// Ends idle sessions, forgets expired tasks and what layers need not know any more, and leaves tools alone whose calls
-/// do not end.
-async fn sweep(endpoint: Arc<Endpoint>) {
-    let mut interval = tokio::time::interval(Duration::from_secs(1));
-    let mut next_sweep = None;
-    loop {
-        let now = interval.tick().await;
-        endpoint.sessions.tick();
-        let generation = endpoint.switch.load();
-        generation.stack().kit().sweep();
-        generation.stack().kit().quarantine_stuck();
-        if next_sweep.is_some_and(|next_sweep| now < next_sweep) {
-            continue;
-        }
-        next_sweep = Some(now + sweep_period(&endpoint.switch.load().plan().session));
-        let ended = endpoint.sessions.sweep();
-        if ended > 0 {
-            tracing::debug!(ended, "Idle sessions ended.");
-        }
-        let expired = endpoint.tasks.sweep();
-        if expired > 0 {
-            tracing::debug!(expired, "Expired tasks forgotten.");
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use control::{Control, PluginReport, Sources, StartError};
+use control::{Control, PluginReport, SelfTests, Sources, StartError};
 use middleware::bulkhead::PlaceReport;
 use middleware::circuit_breaker::{CircuitReport, Phase};
 use middleware::memory::State;
@@ -15,30 +15,41 @@ use telemetry::{Metric, Registry, Samples};
 use transport::Endpoint;
 
 use super::front::Front;
+use super::selftest::Tests;
 
-/// Starts the control listener, if the plan has one.
-pub(super) fn start_control(
-    plan: &Plan,
-    loaded: &Loaded,
-    registry: Registry,
-    front: &Front,
-    endpoint: &Arc<Endpoint>,
-) -> Result<Option<Control>, StartError> {
-    let Some(plan) = &plan.control else {
-        return Ok(None);
-    };
-    let effective = Bytes::from(loaded.to_json());
-    let switch = Arc::clone(&endpoint.switch);
-    let bounds = front.bounds();
-    let metered = Arc::clone(endpoint);
-    let sources = Sources {
-        vitals: Arc::clone(&endpoint.vitals),
-        memory: Arc::clone(endpoint.switch.load().stack().kit().memory.gauge()),
-        plugins: Arc::new(move || plugins(&switch)),
-        metrics: Arc::new(move || metrics(&registry, &bounds, &metered)),
-        plan: Arc::new(move || effective.clone()),
-    };
-    control::start(plan, sources).map(Some)
+/// What the control listener shows.
+pub(super) struct Shown<'a> {
+    pub(super) registry: Registry,
+    pub(super) endpoint: &'a Arc<Endpoint>,
+    pub(super) tests: Option<&'a Arc<Tests>>,
+}
+
+impl Shown<'_> {
+    /// Starts the control listener, if the plan has one.
+    pub(super) fn start(
+        self,
+        plan: &Plan,
+        loaded: &Loaded,
+        front: &Front,
+    ) -> Result<Option<Control>, StartError> {
+        let Some(plan) = &plan.control else {
+            return Ok(None);
+        };
+        let Self { registry, endpoint, tests } = self;
+        let effective = Bytes::from(loaded.to_json());
+        let switch = Arc::clone(&endpoint.switch);
+        let bounds = front.bounds();
+        let metered = Arc::clone(endpoint);
+        let sources = Sources {
+            vitals: Arc::clone(&endpoint.vitals),
+            memory: Arc::clone(endpoint.switch.load().stack().kit().memory.gauge()),
+            plugins: Arc::new(move || plugins(&switch)),
+            metrics: Arc::new(move || metrics(registry.render(), &bounds, &metered)),
+            plan: Arc::new(move || effective.clone()),
+            selftest: tests.map(|tests| Arc::clone(tests) as Arc<dyn SelfTests>),
+        };
+        control::start(plan, sources).map(Some)
+    }
 }
 
 fn plugins(switch: &Switch) -> Vec<PluginReport> {
@@ -54,8 +65,9 @@ fn plugins(switch: &Switch) -> Vec<PluginReport> {
     generation.stack().kit().plugins.iter().map(report).collect()
 }
 
-fn metrics(
-    registry: &Registry,
+/// What was `counted`, with everything that is looked at when somebody asks.
+pub(super) fn metrics(
+    counted: String,
     connections: &[(Arc<str>, Arc<Bound>)],
     endpoint: &Endpoint,
 ) -> String {
@@ -88,7 +100,7 @@ fn metrics(
     samples.set(Metric::UptimeSeconds, &[], format_args!("{uptime:.3}"));
     samples.set(Metric::BuildInfo, &[env!("CARGO_PKG_VERSION")], 1);
     samples.process();
-    let mut out = registry.render();
+    let mut out = counted;
     kit.meter.render(&mut out);
     samples.render(&mut out);
     out

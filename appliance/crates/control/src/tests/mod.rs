@@ -2,6 +2,7 @@
 
 mod answers;
 mod connections;
+mod selftest;
 mod start;
 
 use std::io::{Read, Write};
@@ -42,6 +43,7 @@ fn sources() -> Sources {
         plugins: Arc::new(|| vec![plugin("echo", true)]),
         metrics: Arc::new(|| "some_total 1\n".to_owned()),
         plan: Arc::new(|| Bytes::from_static(b"{\"profile\":\"dev\"}")),
+        selftest: None,
     }
 }
 
@@ -51,7 +53,7 @@ fn plugin(name: &str, is_ready: bool) -> PluginReport {
 }
 
 fn loopback() -> ControlPlan {
-    ControlPlan { bind: ControlBind::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))) }
+    ControlPlan { bind: ControlBind::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))), selftest: true }
 }
 
 /// A control listener on a free port.

@@ -110,6 +110,12 @@ pub(crate) struct Control {
     /// Default: false.
     #[serde(default)]
     pub(crate) allow_remote: bool,
+    /// Whether `toolrack selftest` may open a lane beside the listeners, with states, counts and a plugin of its own,
+    /// and attack the protections in it. On a loopback address or a Unix socket only: it is the one thing here that
+    /// makes the process work. Default: true there, since whoever gets that far is on this machine, and a lane is
+    /// bounded and harms nobody; false elsewhere.
+    #[serde(default)]
+    pub(crate) selftest: Option<bool>,
 }
 
 /// Bounds of sessions and streams.

@@ -148,12 +148,18 @@ pub(super) fn control(
     control: Option<Control>,
     findings: &mut Findings<'_>,
 ) -> Option<ControlPlan> {
-    let Control { bind, allow_remote } = control?;
+    let Control { bind, allow_remote, selftest } = control?;
     if let Some(path) = bind.strip_prefix("unix:") {
-        return Some(ControlPlan { bind: ControlBind::Unix(PathBuf::from(path)) });
+        let bind = ControlBind::Unix(PathBuf::from(path));
+        return Some(ControlPlan { bind, selftest: selftest.unwrap_or(true) });
     }
     let address = address("control.bind", &bind, findings)?;
-    if !address.ip().is_loopback() {
+    let is_local = address.ip().is_loopback();
+    if !is_local {
+        if selftest == Some(true) {
+            let message = "other hosts reach this address, from which nobody may make the process work; remove the key, or choose a loopback address or unix:/path as control.bind";
+            findings.problem("control.selftest", message);
+        }
         if allow_remote {
             findings.warning(
                 "control.bind",
@@ -164,5 +170,6 @@ pub(super) fn control(
             findings.problem("control.bind", message);
         }
     }
-    Some(ControlPlan { bind: ControlBind::Tcp(address) })
+    let selftest = selftest.unwrap_or(is_local) && is_local;
+    Some(ControlPlan { bind: ControlBind::Tcp(address), selftest })
 }

@@ -1,0 +1,133 @@
+//! `layer.timeout` and `layer.concurrency`: calls that take too long, and too many of them.
+
+use std::time::{Duration, Instant};
+
+use middleware::Mode;
+use serde_json::json;
+
+use super::super::judge::{Expected, Refusal, Seen};
+use super::super::run::{Attack, Checked, Run, Stopped};
+use super::super::wire::{Connection, Way};
+
+/// What deadlines of calls are shortened to.
+const DEADLINE_MS: &str = "400";
+/// How much later than its deadline an answer may come: a machine may be busy.
+const LATE_MAX: Duration = Duration::from_secs(2);
+
+/// Longest that calls may take to arrive.
+const FULL_MAX: Duration = Duration::from_secs(2);
+
+/// A refusal of a call that took too long.
+const TIMED_OUT: Refusal =
+    Refusal { layer: "timeout", kind: "timed_out", status: 200, code: -32019, says_when: false };
+
+/// `layer.timeout`.
+pub(in super::super) fn timeout(run: &mut Run) -> Checked {
+    let lane = run.open(&[("layer.timeout.deadline_ms", DEADLINE_MS)])?;
+    let config = lane.plan.layers.timeout.clone();
+    let Some(way) = lane.way() else { return Ok(()) };
+    if config.mode == Mode::Off {
+        return Ok(());
+    }
+    let deadline = Duration::from_millis(config.deadline_ms.get());
+    let wait = |time: Duration| way.call("probe_wait", &json!({ "ms": time.as_millis() as u64 }));
+    let below = run.ask(way, &wait(deadline / 4));
+    // Shadow: a call that only takes longer than it should.
+    let (what, beyond) = match config.mode {
+        Mode::Enforce => ("one that hangs", way.call("probe_hang", &json!({}))),
+        Mode::Shadow | Mode::Off => ("one that takes longer", wait(deadline + deadline / 2)),
+    };
+    let attack = Attack {
+        lane: &lane,
+        key: "layer.timeout.deadline_ms",
+        mode: config.mode,
+        expected: Expected::Refusal(TIMED_OUT),
+        sent: format!("a call that takes a quarter of its deadline, and {what}"),
+    };
+    run.attack(attack, Some(below), |run| {
+        let begun = Instant::now();
+        let seen = run.ask(way, &beyond);
+        in_time(seen, begun.elapsed(), deadline)
+    })
+}
+
+/// What was seen, or that it came at another time than at its deadline.
+pub(super) fn in_time(seen: Seen, took: Duration, deadline: Duration) -> Seen {
+    // A clock that counts whole milliseconds may end one early.
+    let is_early = took + Duration::from_millis(2) < deadline;
+    if is_early || took > deadline + LATE_MAX {
+        return Seen::Other(format!("{seen} after {} ms", took.as_millis()));
+    }
+    seen
+}
+
+/// `layer.concurrency`: as many calls as it has permits, and one more.
+pub(in super::super) fn concurrency(run: &mut Run) -> Checked {
+    let lane = run.open(&[])?;
+    let config = lane.plan.layers.concurrency.clone();
+    let Some(way) = lane.way() else { return Ok(()) };
+    if config.mode == Mode::Off {
+        return Ok(());
+    }
+    let key = "layer.concurrency.calls_max";
+    let most = config.calls_max.get();
+    if most + 2 > run.test.begun.connections_max {
+        let room = run.test.begun.connections_max;
+        run.skip(key, format!("{most} calls need as many connections; a lane has {room} at most"));
+        return Ok(());
+    }
+    let mut held = hang(run, way, "probe_hang", most - 1);
+    if let Some(why) = not_full(run, &mut held, "concurrency_calls", most - 1)? {
+        run.skip(key, why);
+        return Ok(());
+    }
+    let below = run.ask(way, &way.ordinary());
+    held.extend(hang(run, way, "probe_hang", 1));
+    if let Some(why) = not_full(run, &mut held, "concurrency_calls", most)? {
+        run.skip(key, why);
+        return Ok(());
+    }
+    let attack = Attack {
+        lane: &lane,
+        key,
+        mode: config.mode,
+        expected: Expected::Refusal(Refusal {
+            layer: "concurrency",
+            kind: "overloaded",
+            status: 429,
+            code: -32013,
+            says_when: true,
+        }),
+        sent: format!("one call beside {} and beside {most} that do not end", most - 1),
+    };
+    run.attack(attack, Some(below), |run| run.ask(way, &way.ordinary()))?;
+    drop(held);
+    Ok(())
+}
+
+/// Calls that do not end, each from an address of its own. Those that cannot connect are missing.
+pub(super) fn hang(run: &mut Run, way: &Way, tool: &str, count: usize) -> Vec<Connection> {
+    let request = way.call(tool, &json!({}));
+    let begin = |_| {
+        let mut connection = run.connect(way).ok()?;
+        connection.send(&request);
+        Some(connection)
+    };
+    (0..count).filter_map(begin).collect()
+}
+
+/// Waits until calls use so much of a bound. Why they do not: a check that went on would blame the wrong layer.
+pub(super) fn not_full(
+    run: &Run,
+    held: &mut [Connection],
+    bound: &str,
+    count: usize,
+) -> Result<Option<String>, Stopped> {
+    let series = format!("toolrack_bound_used{{bound=\"{bound}\"");
+    if run.reaches(&series, count as u64, FULL_MAX)? {
+        return Ok(None);
+    }
+    let refused = held.iter_mut().rev().find_map(|connection| connection.answer_there_is());
+    let why = refused.map_or_else(|| "nobody says why".to_owned(), |seen| seen.to_string());
+    Ok(Some(format!("{count} calls could not be held at once: {why}")))
+}

@@ -1,0 +1,51 @@
+//! The attacks, one file for each kind. Each opens lanes of its own and notes a finding for every key that it tries.
+
+mod calls;
+mod circuit;
+mod connections;
+mod edge;
+mod frames;
+mod http2;
+mod limits;
+mod memory;
+mod places;
+mod sessions;
+mod waiting;
+
+use super::run::{Checked, Run};
+
+/// A group of checks: the tables whose keys it tries, and how.
+pub(super) struct Group {
+    /// What its keys begin with.
+    pub(super) tables: &'static [&'static str],
+    /// Whether it needs the plugin that stands in for others.
+    pub(super) needs_probe: bool,
+    pub(super) check: fn(&mut Run) -> Checked,
+}
+
+const fn group(
+    tables: &'static [&'static str],
+    needs_probe: bool,
+    check: fn(&mut Run) -> Checked,
+) -> Group {
+    Group { tables, needs_probe, check }
+}
+
+/// Every group, the quick ones first: what there is no time for is told.
+pub(super) const GROUPS: &[Group] = &[
+    group(&["layer.origin."], false, edge::origin),
+    group(&["layer.http."], false, edge::heads),
+    group(&["layer.http.http2."], false, http2::check),
+    group(&["layer.payload."], true, edge::payload),
+    group(&["layer.memory."], true, memory::check),
+    group(&["layer.pre_auth_limit."], false, limits::pre_auth),
+    group(&["layer.rate_limit."], true, limits::rate),
+    group(&["layer.timeout."], true, calls::timeout),
+    group(&["layer.circuit_breaker."], true, circuit::check),
+    group(&["layer.concurrency."], true, calls::concurrency),
+    group(&["layer.bulkhead.", "plugin."], true, places::check),
+    group(&["layer.connections."], false, connections::layer),
+    group(&["listen."], true, connections::listeners),
+    group(&["listen."], true, waiting::check),
+    group(&["session."], true, sessions::check),
+];

@@ -1,0 +1,81 @@
+//! `session`: how many sessions and streams there may be.
+
+use middleware::Mode;
+
+use super::super::judge::{Expected, Refusal, Seen};
+use super::super::run::{Attack, Checked, Run};
+use super::super::wire::Connection;
+
+/// Most sessions that a test begins.
+const SESSIONS_MAX: usize = 2_000;
+
+const EXHAUSTED: Refusal = Refusal {
+    layer: "session",
+    kind: "sessions_exhausted",
+    status: 429,
+    code: -32014,
+    says_when: true,
+};
+
+/// Both caps.
+pub(in super::super) fn check(run: &mut Run) -> Checked {
+    sessions(run)?;
+    streams(run)
+}
+
+fn sessions(run: &mut Run) -> Checked {
+    let lane = run.open(&[])?;
+    let Some(way) = lane.way() else { return Ok(()) };
+    let (key, most) = ("session.sessions_max", lane.plan.session.sessions_max);
+    if most > SESSIONS_MAX {
+        run.skip(
+            key,
+            format!("{most} sessions are too many for a test, which begins {SESSIONS_MAX} at most"),
+        );
+        return Ok(());
+    }
+    let request = way.initialize();
+    let below = (0..most).map(|_| run.ask(way, &request)).last();
+    let attack = Attack {
+        lane: &lane,
+        key,
+        mode: Mode::Enforce,
+        expected: Expected::Refusal(EXHAUSTED),
+        sent: format!("session {most} and session {}", most + 1),
+    };
+    run.attack(attack, below, |run| run.ask(way, &request))
+}
+
+fn streams(run: &mut Run) -> Checked {
+    let lane = run.open(&[])?;
+    let Some(way) = lane.way() else { return Ok(()) };
+    let (key, most) = ("session.streams_max", lane.plan.session.streams_max);
+    if most + 2 > run.test.begun.connections_max {
+        let room = run.test.begun.connections_max;
+        run.skip(
+            key,
+            format!("{most} streams need as many connections; a lane has {room} at most"),
+        );
+        return Ok(());
+    }
+    let request = way.request("subscriptions/listen", serde_json::json!({ "notifications": {} }));
+    let mut held: Vec<Connection> = Vec::new();
+    let mut listen = |run: &mut Run| match run.connect(way) {
+        Ok(mut connection) => {
+            connection.send(&request);
+            let seen = connection.head();
+            held.push(connection);
+            seen
+        }
+        Err(failed) => failed,
+    };
+    let below = (0..most).map(|_| listen(run)).last();
+    let attack = Attack {
+        lane: &lane,
+        key,
+        mode: Mode::Enforce,
+        expected: Expected::Refusal(EXHAUSTED),
+        sent: format!("stream {most} and stream {}", most + 1),
+    };
+    run.attack(attack, below, |run| -> Seen { listen(run) })
+}

@@ -1,0 +1,84 @@
+//! The control listener of the appliance that is tested, over TCP or a Unix socket.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use load::answer;
+use load::target::Target;
+use serde_json::Value;
+
+/// How long an answer may take: the first one loads a plugin.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where it is.
+#[derive(Clone, Debug)]
+pub(super) enum Control {
+    Tcp(Target),
+    Unix(PathBuf),
+}
+
+impl Control {
+    /// Reads `http://HOST:PORT`, `unix:/path` or a path.
+    ///
+    /// # Errors
+    /// What is wrong with it, and how to mend it.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let path = text.strip_prefix("unix:").or_else(|| text.starts_with('/').then_some(text));
+        match path {
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => Target::resolve(text).map(Self::Tcp),
+        }
+    }
+
+    /// Asks once, on a connection of its own. The status and the message.
+    ///
+    /// # Errors
+    /// Why no answer came.
+    pub(super) fn ask(&self, method: &str, path: &str) -> Result<(u16, Value), String> {
+        let host = match self {
+            Self::Tcp(target) => &*target.authority,
+            Self::Unix(_) => "localhost",
+        };
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        let exchanged = match self {
+            Self::Tcp(target) => {
+                TcpStream::connect_timeout(&target.address, PATIENCE).and_then(|stream| {
+                    stream.set_read_timeout(Some(PATIENCE))?;
+                    exchange(stream, &request)
+                })
+            }
+            Self::Unix(path) => UnixStream::connect(path).and_then(|stream| {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                exchange(stream, &request)
+            }),
+        };
+        let bytes = exchanged.map_err(|error| format!("the control listener {self}: {error}"))?;
+        let text = || String::from_utf8_lossy(&bytes).into_owned();
+        let status = bytes.get(9..12).and_then(|status| str::from_utf8(status).ok()?.parse().ok());
+        let status =
+            status.ok_or_else(|| format!("the control listener {self} said: {}", text()))?;
+        let body = answer::body(&bytes)?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+    }
+}
+
+impl std::fmt::Display for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(target) => write!(f, "http://{}", target.authority),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+fn exchange(mut stream: impl Read + Write, request: &str) -> std::io::Result<Vec<u8>> {
+    stream.write_all(request.as_bytes())?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,106 @@
+//! `toolrack selftest`: proves the protections of an appliance that serves, in a lane beside its clients.
+//!
+//! The appliance opens the lane: listeners of its own on loopback, by the plan that it serves, with states, counts and
+//! a plugin that nobody else meets. The attacks come from here, over real connections, and every key of a protection
+//! that the plan turns on gets a verdict.
+
+mod checks;
+mod control;
+mod judge;
+mod keys;
+mod lane;
+mod report;
+mod run;
+mod wire;
+
+use std::process::ExitCode;
+
+use crate::cli::SelftestOptions;
+use crate::exit;
+use checks::{GROUPS, Group};
+use control::Control;
+use judge::Verdict;
+use lane::{Refused, Test};
+use report::Report;
+use run::{Run, Stopped};
+
+/// Tests, reports, and says by its code whether everything behaved.
+pub(crate) fn run(options: &SelftestOptions) -> ExitCode {
+    let control = match Control::parse(&options.control) {
+        Ok(control) => control,
+        Err(why) => return failed(exit::USAGE, &why),
+    };
+    if let Some(unknown) =
+        options.layer.iter().find(|layer| !keys::groups().contains(&layer.as_str()))
+    {
+        let known = keys::groups().join(", ");
+        return failed(
+            exit::USAGE,
+            &format!("--layer {unknown}: no such layer; choose of {known}"),
+        );
+    }
+    let test = match Test::begin(control) {
+        Ok(test) => test,
+        Err(Refused::Busy(why)) => return failed(exit::TEMPORARY, &why),
+        Err(Refused::Other(why)) => return failed(exit::TEMPORARY, &why),
+    };
+    let report = attack(test, &options.layer);
+    let text = if options.json { report.to_json() } else { report.to_table() };
+    super::say(&text);
+    ExitCode::from(report.code())
+}
+
+fn failed(code: u8, why: &str) -> ExitCode {
+    super::complain(why);
+    ExitCode::from(code)
+}
+
+/// Runs every group that is wanted, and completes the findings.
+fn attack(test: Test, wanted: &[String]) -> Report {
+    let begun = test.begun.clone();
+    let mut run = Run::new(test);
+    let known = run.open(&[]).map(|lane| keys::turned_on(&lane, &begun.plugins));
+    let (known, mut stopped) = match known {
+        Ok(known) => (known, None),
+        Err(Stopped(why)) => (Vec::new(), Some(why)),
+    };
+    let is_wanted =
+        |table: &str| wanted.is_empty() || wanted.iter().any(|layer| keys::belongs(table, layer));
+    for Group { tables, needs_probe, check } in GROUPS {
+        if stopped.is_some() || !tables.iter().any(|table| is_wanted(table)) {
+            continue;
+        }
+        if let Some(why) = begun.probe_missing.as_ref().filter(|_| *needs_probe) {
+            let of_group =
+                known.iter().filter(|(key, _)| tables.iter().any(|table| key.starts_with(table)));
+            let missing = of_group.map(|(key, _)| key.clone()).collect::<Vec<_>>();
+            missing
+                .into_iter()
+                .for_each(|key| run.skip(key, format!("the probe is missing: {why}")));
+            continue;
+        }
+        if let Err(Stopped(why)) = check(&mut run) {
+            stopped = Some(why);
+        }
+    }
+    let mut findings = std::mem::take(&mut run.findings);
+    findings.retain(|finding| is_wanted(&finding.key));
+    let known: Vec<_> = known.into_iter().filter(|(key, _)| is_wanted(key)).collect();
+    keys::complete(&mut findings, &known, stopped.as_deref());
+    Report::new(&begun, findings, stopped)
+}
+
+impl Report {
+    /// What the program ends with.
+    fn code(&self) -> u8 {
+        let has_misbehaved =
+            self.findings().iter().any(|finding| finding.verdict == Verdict::Misbehaved);
+        if has_misbehaved {
+            exit::MISBEHAVED
+        } else if self.stopped().is_some() {
+            exit::TEMPORARY
+        } else {
+            exit::OK
+        }
+    }
+}

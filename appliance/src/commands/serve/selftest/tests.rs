@@ -1,0 +1,90 @@
+use middleware::Mode;
+use profile::Sources;
+use profile::plan::TransportPlan;
+use serde_json::json;
+
+use super::wishes::{LanePlan, PROBE_CALLS_MAX};
+use super::*;
+
+/// The plan of the profile `dev` with one value changed.
+fn live(setting: &str) -> Plan {
+    let sources = Sources {
+        profile: "dev".to_owned(),
+        environment: Vec::new(),
+        set: vec![setting.to_owned()],
+        library_search: Vec::new(),
+    };
+    profile::load(&sources).unwrap_or_else(|problems| panic!("{:?}", problems.0)).plan
+}
+
+fn wishes(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn a_lane_is_the_live_plan_on_ports_and_with_a_plugin_of_its_own() {
+    let live = live("layer.concurrency.mode=shadow");
+    let LanePlan { mut plan, changed } = LanePlan::new(&live, &[], 20_000, true).expect("a plan");
+    assert!(changed.is_empty(), "{changed:?}");
+    assert_eq!(plan.layers, live.layers);
+    assert_eq!(plan.layers.concurrency.mode, Mode::Shadow);
+    assert_eq!(plan.control, None);
+    let names: Vec<_> = plan.plugins.iter().map(|plugin| &*plugin.name).collect();
+    assert_eq!(names, ["probe"], "no tool of the operator is ever called");
+    let TransportPlan::Http(http) = &mut plan.listeners[0].transport else { panic!("HTTP") };
+    assert_eq!(http.bind, ([127, 0, 0, 1], 0).into());
+    http.bind = ([127, 0, 0, 1], 8080).into();
+    assert_eq!(plan.listeners, live.listeners);
+}
+
+#[test]
+fn deadlines_are_shortened_and_never_stretched() {
+    let live = live("layer.timeout.deadline_ms=900");
+    let wanted = wishes(&[("layer.timeout.deadline_ms", "400"), ("listen.http.head_ms", "60000")]);
+    let lane = LanePlan::new(&live, &wanted, 20_000, true).expect("a plan");
+    assert_eq!(lane.plan.layers.timeout.deadline_ms.get(), 400);
+    assert_eq!(lane.plan.listeners[0].transport, {
+        let TransportPlan::Http(mut http) = live.listeners[0].transport.clone() else {
+            panic!("HTTP")
+        };
+        http.bind = ([127, 0, 0, 1], 0).into();
+        TransportPlan::Http(http)
+    });
+    let key = "layer.timeout.deadline_ms";
+    assert_eq!(lane.changed, [json!({ "key": key, "live": 900, "lane": 400 })]);
+}
+
+#[test]
+fn connections_are_lowered_to_what_there_is_room_for() {
+    let lane =
+        LanePlan::new(&live("layer.timeout.deadline_ms=900"), &[], 64, true).expect("a plan");
+    let keys: Vec<_> = lane.changed.iter().map(|changed| changed["key"].clone()).collect();
+    assert_eq!(keys, ["layer.connections.connections_max", "listen.public.http.connections_max"]);
+    assert_eq!(lane.plan.layers.connections.connections_max, 64);
+}
+
+#[test]
+fn the_probe_has_the_places_of_whom_it_stands_in_for() {
+    let live = live("plugin.time.limits.concurrent_calls=7");
+    let calls = |wanted: &[(&str, &str)]| {
+        LanePlan::new(&live, &wishes(wanted), 64, true)
+            .map(|lane| lane.plan.plugins[0].limits.concurrent_calls)
+    };
+    assert_eq!(calls(&[]), Ok(PROBE_CALLS_MAX));
+    assert_eq!(calls(&[("like", "time")]), Ok(7));
+    assert_eq!(calls(&[("like", "none")]), Err("there is no plugin `none`".to_owned()));
+}
+
+#[test]
+fn wishes_that_nobody_knows_are_refused() {
+    let live = live("layer.timeout.deadline_ms=900");
+    for (key, value) in [
+        ("layer.timeout.deadline_ms", "0"),
+        ("layer.timeout.deadline_ms", "soon"),
+        ("layer.concurrency.calls_max", "1"),
+        ("listen.http.connections_max", "1"),
+        ("layer.origin.mode", "1"),
+    ] {
+        assert!(LanePlan::new(&live, &wishes(&[(key, value)]), 64, true).is_err(), "{key}={value}");
+    }
+}
