@@ -247,10 +247,12 @@ fn address(line: &str) -> Option<String> {
 
 impl Log {
     fn hear(&self, line: &str) {
-        if line.contains(" panicked at ") {
-            // The plugin that does wrong panics when it is asked to; the place of a panic names its source.
-            let count = if line.contains(" plugins/") { &self.plugin_panics } else { &self.panics };
-            count.fetch_add(1, Relaxed);
+        // Plugins send theirs to the log, with the place in their source; the program's own go to standard error as
+        // they are.
+        if line.contains("panic at ") {
+            self.plugin_panics.fetch_add(1, Relaxed);
+        } else if line.contains(" panicked at ") {
+            self.panics.fetch_add(1, Relaxed);
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.len() == LINES_MAX {
@@ -267,7 +269,7 @@ mod tests {
     #[test]
     fn panics_of_plugins_are_counted_apart() {
         let log = Log::default();
-        log.hear("thread 'worker' (7) panicked at plugins/misbehave/src/lib.rs:9:5:");
+        log.hear("{\"message\":\"panic at plugins/misbehave/src/lib.rs:9:5: asked\"}");
         log.hear("thread 'main' (1) panicked at appliance/src/main.rs:1:1:");
         log.hear("{\"message\":\"Listening.\"}");
         assert_eq!((log.panics.load(Relaxed), log.plugin_panics.load(Relaxed)), (1, 1));

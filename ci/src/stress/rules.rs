@@ -1,6 +1,6 @@
 //! What holds in every scenario: the process lives, nobody panics, health answers, and nothing stays behind.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use load::health::Prober;
 
@@ -95,6 +95,7 @@ fn clean(
         (before.descriptors + SLACK, before.threads + SLACK + rules.threads);
     let resident_max = before.resident_bytes as f64 * 1.1 + rules.mebibytes as f64 * MIB;
     let mut left = Vec::new();
+    let begun = Instant::now();
     wait::until(CLEAN, || {
         left = match appliance.metrics() {
             Ok(metrics) => metrics
@@ -111,6 +112,7 @@ fn clean(
         });
         left.is_empty() && fits
     });
+    findings.show("until clean", begun.elapsed().as_secs_f64() * 1e3, "ms");
     if !left.is_empty() {
         findings.note(format!("held after the load: {}", left.join(", ")));
     }

@@ -1,13 +1,20 @@
 //! What a scenario is, and the stage on which it plays.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::appliance::{Appliance, Setup};
 use super::findings::Findings;
 use super::rules::{Rules, Watch};
+use super::wait;
 
 /// Calls before the first look at what the program holds, so that what is made once is not counted as left behind.
 const WARM_UP_CALLS: usize = 20;
+/// How long memory may take to settle after that.
+const SETTLES: Duration = Duration::from_secs(3);
+/// Looks between two that are compared.
+const LOOKS: u32 = 15;
 /// Connections that make them.
 const WARM_UP_CONNECTIONS: usize = 16;
 
@@ -87,5 +94,19 @@ fn warm_up(appliance: &Appliance) -> Result<(), String> {
         }
     }
     drop(clients);
-    appliance.ask_control("/metrics").map(drop)
+    // What the start needed is given back a little later; growth is measured from after that.
+    let mut before = appliance.footprint()?.resident_bytes;
+    let mut looks = 0;
+    wait::until(SETTLES, || {
+        looks += 1;
+        if looks % LOOKS != 0 {
+            return false;
+        }
+        appliance.ask_control("/metrics").ok();
+        let now = appliance.footprint().map_or(0, |now| now.resident_bytes);
+        let is_calm = now.abs_diff(before) < before / 50;
+        before = now;
+        is_calm
+    });
+    Ok(())
 }

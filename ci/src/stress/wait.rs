@@ -12,10 +12,11 @@ pub(crate) fn until(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool
         if is_so() {
             return true;
         }
-        if begun.elapsed() >= patience {
+        let left = patience.saturating_sub(begun.elapsed());
+        if left.is_zero() {
             return false;
         }
-        std::thread::park_timeout(LOOK_EVERY);
+        std::thread::park_timeout(left.min(LOOK_EVERY));
     }
 }
 

@@ -139,7 +139,12 @@ fn use_all(target: &Target, held: &mut [Client], hold: Duration) -> (u64, u64) {
 
 fn aborts(stage: &mut Stage<'_>) -> Result<(), String> {
     let (count, seed) = (stage.pick(2_000, 200_000), stage.seed);
-    let setup = Setup::of(&["listen.public.http.head_ms=5000", "layer.circuit_breaker.mode=off"]);
+    let setup = Setup::of(&[
+        "listen.public.http.head_ms=5000",
+        "layer.circuit_breaker.mode=off",
+        "session.replay_ms=1000",
+        "session.streams_max=100",
+    ]);
     let rules = Rules { mebibytes: 96, ..Rules::USUAL }.with_threads(8).keeping(&["\"sessions\""]);
     stage.with(&setup, rules, |appliance, findings| {
         let session = Client::connect(appliance.target())?.open_session()?;
@@ -152,6 +157,14 @@ fn aborts(stage: &mut Stage<'_>) -> Result<(), String> {
             Ok(())
         })?;
         findings.show("connections that ended anyhow", count as f64, "");
+        let newcomer = Client::connect(appliance.target())?.open_session()?;
+        let mut peer = Peer::connect(appliance.target(), None)?;
+        peer.send(&listen(appliance.target(), &newcomer));
+        let mut head = [0; 12];
+        peer.read_exact(&mut head, PATIENCE);
+        let is_served = &head == b"HTTP/1.1 200";
+        findings.exactly("a stream beside those that were left", is_served.into(), 1);
+        drop(peer);
         let port = appliance.target().address.port();
         let mut waiting = 0;
         wait::until(Duration::from_secs(5), || {
@@ -183,14 +196,7 @@ fn abort(
         4 => (echo(target), 1.0),
         5 => (tool("wait", json!({ "ms": 200 })), 1.0),
         6 => (tool("large", json!({ "bytes": 300_000 })), 1.0),
-        7 => {
-            let head = format!(
-                "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n\
-                 Mcp-Session-Id: {session}\r\nMCP-Protocol-Version: 2025-11-25\r\n\r\n",
-                target.path, target.authority
-            );
-            (head.into_bytes(), 1.0)
-        }
+        7 => (listen(target, session), 1.0),
         _ => (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), chance.f64()),
     };
     let sent = (request.len() as f64 * share) as usize;
@@ -209,6 +215,16 @@ fn abort(
         _ => peer.reset(),
     }
     Ok(())
+}
+
+/// Asks for the stream of a session.
+fn listen(target: &Target, session: &str) -> Vec<u8> {
+    let head = format!(
+        "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n\
+         Mcp-Session-Id: {session}\r\nMCP-Protocol-Version: 2025-11-25\r\n\r\n",
+        target.path, target.authority
+    );
+    head.into_bytes()
 }
 
 /// How many connections of a port wait for the program to close them.

@@ -76,7 +76,7 @@ fn uploads(stage: &mut Stage<'_>) -> Result<(), String> {
         stage.findings.note(format!("no control group ({reason}): held by the layer's own limit"));
     }
     setup.group = group.as_ref().ok();
-    let (threads, time) = stage.pick((12, Duration::from_secs(4)), (64, Duration::from_secs(60)));
+    let (threads, time) = stage.pick((8, Duration::from_secs(4)), (64, Duration::from_secs(60)));
     let rules = Rules { may_be_unready: true, mebibytes: 128, ..Rules::USUAL };
     stage.with(&setup, rules, |appliance, findings| {
         edges(appliance, findings)?;
@@ -179,7 +179,7 @@ fn storm(
 }
 
 fn retention(stage: &mut Stage<'_>) -> Result<(), String> {
-    let count = stage.pick(120, 10_000);
+    let count = stage.pick(40, 10_000);
     let setup = Setup::of(&["layer.payload.request_bytes_max=5MiB", "session.sessions_max=20000"]);
     let rules = Rules { mebibytes: 64, ..Rules::USUAL }.keeping(&["\"sessions\""]);
     stage.with(&setup, rules, |appliance, findings| {

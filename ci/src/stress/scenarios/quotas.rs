@@ -195,7 +195,7 @@ fn quota(stage: &mut Stage<'_>) -> Result<(), String> {
 }
 
 fn keys(stage: &mut Stage<'_>) -> Result<(), String> {
-    let clients = stage.pick(20_000_u32, 1_000_000);
+    let clients = stage.pick(6_000_u32, 1_000_000);
     let setup = Setup::of(&[
         TRUST,
         "layer.rate_limit.calls_per_sec=1",
