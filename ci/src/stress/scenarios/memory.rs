@@ -179,7 +179,7 @@ fn storm(
 }
 
 fn retention(stage: &mut Stage<'_>) -> Result<(), String> {
-    let count = stage.pick(40, 10_000);
+    let count = stage.pick(24, 10_000);
     let setup = Setup::of(&["layer.payload.request_bytes_max=5MiB", "session.sessions_max=20000"]);
     let rules = Rules { mebibytes: 64, ..Rules::USUAL }.keeping(&["\"sessions\""]);
     stage.with(&setup, rules, |appliance, findings| {

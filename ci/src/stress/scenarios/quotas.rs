@@ -109,7 +109,9 @@ fn maps(stage: &mut Stage<'_>) -> Result<(), String> {
             u64::from(cap * 10),
         );
         let peak = appliance.metric("toolrack_bound_peak{bound=\"rate_limit_client_keys\"}")?;
-        findings.exactly("most clients that were counted apart", peak as u64, u64::from(cap));
+        findings.at_most("most clients that were counted apart", peak, cap.into());
+        // On a machine so slow that buckets are full again before the map is, it never is.
+        findings.measure("how full their map was", peak / f64::from(cap), Side::AtLeast, 1.0, "");
         let mut client = Client::connect(target)?;
         let (mut opened, mut refused) = (0, 0);
         for _ in 0..cap * 10 {

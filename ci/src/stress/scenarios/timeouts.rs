@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use load::{Pace, Tally};
+use load::Tally;
 use serde_json::json;
 
 use crate::stress::appliance::{Appliance, Setup};
@@ -33,9 +33,11 @@ pub(super) const LEAKS: Scenario = Scenario {
 
 fn storm(stage: &mut Stage<'_>) -> Result<(), String> {
     let (calls, waves, deadline_ms) = stage.pick((620, 2, 1_000), (6_200, 5, 2_000));
-    let deadline = format!("plugin.misbehave.limits.deadline_ms={deadline_ms}");
+    // Each calls once: whoever has its answer comes too late to call again.
+    let deadline = Duration::from_millis(deadline_ms);
+    let setting = format!("plugin.misbehave.limits.deadline_ms={deadline_ms}");
     let setup = Setup::of(&[
-        &deadline,
+        &setting,
         "plugin.misbehave.limits.concurrent_calls=8000",
         "plugin.misbehave.tool.never.concurrent_calls=8000",
         "layer.circuit_breaker.mode=off",
@@ -46,9 +48,7 @@ fn storm(stage: &mut Stage<'_>) -> Result<(), String> {
         let alone = neighbours.offer(appliance, BESIDE_PER_SEC, Duration::from_secs(2))?;
         let never = Clients::calling("never", json!({}), calls);
         let (beside, storms) = neighbours.beside(appliance, BESIDE_PER_SEC, || {
-            (0..waves)
-                .map(|_| never.run(appliance, Pace::Closed, Duration::from_millis(1)))
-                .collect::<Result<Vec<_>, _>>()
+            (0..waves).map(|_| never.press(appliance, deadline / 2)).collect::<Result<Vec<_>, _>>()
         })?;
         let storms = storms?;
         let timed_out = storms.iter().map(|tally| refusals(tally, "timed_out")).sum();
@@ -57,7 +57,7 @@ fn storm(stage: &mut Stage<'_>) -> Result<(), String> {
             timed_out,
             (calls * waves) as u64,
         );
-        judge(findings, &storms, f64::from(deadline_ms));
+        judge(findings, &storms, deadline_ms as f64);
         beside_the_storm(findings, &alone, &beside);
         Ok(())
     })
@@ -116,11 +116,8 @@ fn leaks(stage: &mut Stage<'_>) -> Result<(), String> {
 
 /// The plugin whose calls timed out answers others.
 fn still_serves(appliance: &Appliance) -> Result<(), String> {
-    let tally = Clients::calling("large", json!({ "bytes": 3 }), 1).run(
-        appliance,
-        Pace::Closed,
-        Duration::from_millis(1),
-    )?;
+    let tally = Clients::calling("large", json!({ "bytes": 3 }), 1)
+        .press(appliance, Duration::from_millis(200))?;
     if tally.accepted == 0 && refusals(&tally, "timed_out") == 0 {
         return Err(format!("the plugin does not answer any more: {tally:?}"));
     }
