@@ -79,6 +79,9 @@ pub(crate) fn run(arguments: &Arguments) -> crate::Outcome {
         }
         return Ok(());
     }
+    if cfg!(debug_assertions) && !arguments.debug {
+        return run::optimized("cargo ci stress");
+    }
     let folder = if arguments.debug { "target/debug" } else { build()? };
     load::process::raise_descriptors()?;
     let length = if arguments.long { Length::Long } else { Length::Short };

@@ -77,6 +77,8 @@ impl Watch {
         findings.show("health probes", health.probes as f64, "");
         let goal_ms = if self.rules.is_stopped { 5_000.0 } else { 5.0 };
         findings.time_ms("health p99", health.p99_us / 1e3, goal_ms, 10_000.0);
+        findings.show("slowest health probe", health.max_us / 1e3, "ms");
+        findings.show("the prober's own lateness, p99", health.wake_p99_us / 1e3, "ms");
         if has_ended {
             return Err(format!("its last words:\n{}", appliance.last_words().join("\n")));
         }
