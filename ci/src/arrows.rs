@@ -44,7 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("conformance", &["plugin-sdk"]),
     ("misbehave", &["plugin-sdk"]),
     ("probe", &["plugin-sdk"]),
-    ("ci", &["load", "profile", "telemetry"]),
+    ("ci", &["load", "profile", "protocol", "telemetry"]),
 ];
 
 /// Crates that may contain unsafe code.

@@ -9,6 +9,7 @@ mod interop;
 mod run;
 mod schemas;
 mod server;
+mod stress;
 mod test;
 mod tidy;
 
@@ -50,6 +51,8 @@ enum Task {
     Interop,
     /// Measure the appliance beside its peers; not part of the tests.
     Bench(bench::Arguments),
+    /// Hostile and heavy load on the real program, its figures held against their goals.
+    Stress(stress::Arguments),
 }
 
 /// What a task ends with: a sentence that says what is wrong and how to mend it.
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Task::Conformance => conformance::run(),
         Task::Interop => interop::run(),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Stress(arguments) => stress::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::Outcome;
 use crate::run;
-use crate::{arrows, conformance, interop, schemas, tidy};
+use crate::{arrows, conformance, interop, schemas, stress, tidy};
 
 type Step = (&'static str, fn() -> Outcome);
 
@@ -26,6 +26,7 @@ const STEPS: &[Step] = &[
     ("tests", || run::must("cargo", &["test", "--workspace"])),
     ("conformance", conformance::run),
     ("interop", interop::run),
+    ("stress", stress::check),
 ];
 
 /// The example is a workspace of its own, as the plugins of other people are.

@@ -113,7 +113,7 @@ impl Settings {
 /// Builds everybody, measures, and reports.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     if cfg!(debug_assertions) {
-        return run_optimized();
+        return run::optimized("cargo ci bench");
     }
     let chosen = contestants::choose(&arguments.only)?;
     let settings = Settings::from(arguments)?;
@@ -141,14 +141,6 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         return Err(format!("{missed} goals are missed; the table above names them"));
     }
     Ok(())
-}
-
-/// Starts over as an optimized build: the generator must be faster than what it measures.
-fn run_optimized() -> Outcome {
-    let mut cargo =
-        run::program("cargo", &["run", "--quiet", "--release", "--package", "ci", "--"]);
-    cargo.args(std::env::args_os().skip(1));
-    run::finish(cargo, "cargo ci bench")
 }
 
 fn measure(

@@ -1,6 +1,7 @@
 //! Throughput and latency: interleaved rounds, in each of which everybody is measured once.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -166,6 +167,7 @@ impl Case {
             },
             connections: settings.connections,
             addresses: 1,
+            first_address: Ipv4Addr::LOCALHOST,
             calls_per_connection: None,
         };
         let run = |load: &mut Load<'_>, time| {

@@ -8,7 +8,7 @@ mod rubbish;
 mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use plugin_sdk::prelude::*;
 
@@ -54,6 +54,13 @@ pub struct PanicArgs {
 /// How long a tool holds its thread.
 #[derive(Deserialize, JsonSchema)]
 pub struct BlockArgs {
+    /// Milliseconds.
+    ms: u64,
+}
+
+/// How long a tool takes.
+#[derive(Deserialize, JsonSchema)]
+pub struct TimeArgs {
     /// Milliseconds.
     ms: u64,
 }
@@ -169,6 +176,23 @@ impl Misbehave {
     #[tool]
     async fn block_loop(&self, args: BlockArgs) -> Result<&'static str> {
         hold_thread(args.ms);
+        Ok("done")
+    }
+
+    /// Takes its time and no core: for loads whose capacity must be known.
+    #[tool]
+    async fn wait(&self, args: TimeArgs) -> Result<&'static str> {
+        tokio::time::sleep(Duration::from_millis(args.ms)).await;
+        Ok("done")
+    }
+
+    /// Takes a core for a while, and does nothing with it.
+    #[tool]
+    fn spin(&self, args: TimeArgs) -> Result<&'static str> {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(args.ms) {
+            std::hint::spin_loop();
+        }
         Ok("done")
     }
 

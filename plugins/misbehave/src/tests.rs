@@ -30,7 +30,7 @@ fn floods_and_blocks_end_with_an_answer() {
         let arguments = format!(r#"{{"what":"{what}","count":1000}}"#);
         ended(&harness.call_tool("flood", &arguments), DONE, "done");
     }
-    for tool in ["block", "block_loop"] {
+    for tool in ["block", "block_loop", "wait", "spin"] {
         ended(&harness.call_tool(tool, r#"{"ms":1}"#), DONE, "done");
     }
 }

@@ -44,7 +44,10 @@ impl Client {
     }
 
     /// Connects from the address `source`, or any.
-    pub(crate) fn connect_from(target: &Target, source: Option<IpAddr>) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub fn connect_from(target: &Target, source: Option<IpAddr>) -> Result<Self, String> {
         let connect = || {
             let socket = target.socket(source)?;
             socket.connect_timeout(&target.address.into(), PATIENCE)?;
@@ -60,7 +63,8 @@ impl Client {
     }
 
     /// Gives the connection away.
-    pub(crate) fn into_stream(self) -> TcpStream {
+    #[must_use]
+    pub fn into_stream(self) -> TcpStream {
         self.stream
     }
 

@@ -45,8 +45,11 @@ pub struct Workload<'a> {
     pub expected: Expected<'a>,
     /// Connections, each with one call under way at most.
     pub connections: usize,
-    /// Addresses that they come from, 127.0.0.1 onwards. 1: whatever the kernel takes, as is every other target's.
+    /// Addresses that they come from, `first_address` onwards. 1 from 127.0.0.1: whatever the kernel takes, as is every
+    /// other target's.
     pub addresses: usize,
+    /// The first of those, of 127.0.0.0/8: loads that run beside each other are different clients by it.
+    pub first_address: Ipv4Addr,
     /// One call in so many is the last on its connection.
     pub calls_per_connection: Option<u64>,
 }
@@ -97,7 +100,7 @@ impl<'a> Load<'a> {
             .map_err(|error| error.to_string())?;
         let mut lines = Vec::with_capacity(workload.connections);
         for index in 0..workload.connections {
-            let source = source(target, workload.addresses, index);
+            let source = source(target, &workload, index);
             let line = Line::open(target, workload, source, Token(index), poll.registry())
                 .map_err(|error| format!("connection {}: {error}", index + 1))?;
             lines.push(line);
@@ -323,10 +326,12 @@ impl Run {
 }
 
 /// The address of one of the clients.
-fn source(target: &Target, addresses: usize, index: usize) -> Option<IpAddr> {
-    let number = u32::try_from(index % addresses.max(1)).ok()?;
-    let first = u32::from(Ipv4Addr::LOCALHOST);
-    (addresses > 1 && target.is_loopback()).then(|| Ipv4Addr::from(first + number).into())
+fn source(target: &Target, workload: &Workload<'_>, index: usize) -> Option<IpAddr> {
+    let number = u32::try_from(index % workload.addresses.max(1)).ok()?;
+    let first = workload.first_address;
+    let is_chosen = workload.addresses > 1 || first != Ipv4Addr::LOCALHOST;
+    (is_chosen && target.is_loopback())
+        .then(|| Ipv4Addr::from(u32::from(first).saturating_add(number)).into())
 }
 
 #[cfg(test)]

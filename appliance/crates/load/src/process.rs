@@ -29,6 +29,16 @@ pub fn descriptors(pid: u32) -> Result<u64, String> {
     Ok(folder.count() as u64)
 }
 
+/// Threads.
+///
+/// # Errors
+/// The folder that could not be read.
+pub fn threads(pid: u32) -> Result<u64, String> {
+    let path = format!("/proc/{pid}/task");
+    let folder = fs::read_dir(&path).map_err(|error| format!("{path}: {error}"))?;
+    Ok(folder.count() as u64)
+}
+
 /// Processor time of this process, in user and kernel.
 ///
 /// # Errors
@@ -149,6 +159,7 @@ mod tests {
         let pid = std::process::id();
         assert!(resident_bytes(pid).unwrap() > 100_000);
         assert!(descriptors(pid).unwrap() >= 3);
+        assert!(threads(pid).unwrap() >= 1);
         assert!(own_processor_time().is_ok());
     }
 }

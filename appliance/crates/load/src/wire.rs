@@ -60,7 +60,12 @@ pub fn text(bytes: usize) -> String {
 
 /// A POST to the endpoint, with further header lines.
 fn post(target: &Target, lines: &[(&str, &str)], body: &Value) -> Vec<u8> {
-    let body = body.to_string();
+    post_text(target, lines, &body.to_string())
+}
+
+/// A POST of any text to the endpoint, with further header lines.
+#[must_use]
+pub fn post_text(target: &Target, lines: &[(&str, &str)], body: &str) -> Vec<u8> {
     let mut head = format!(
         "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
          Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n",
@@ -72,7 +77,7 @@ fn post(target: &Target, lines: &[(&str, &str)], body: &Value) -> Vec<u8> {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("\r\n");
-    head.push_str(&body);
+    head.push_str(body);
     head.into_bytes()
 }
 

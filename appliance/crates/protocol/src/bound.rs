@@ -31,12 +31,15 @@ impl Bound {
     /// Takes one place, or counts a refusal.
     #[must_use]
     pub fn try_take(self: &Arc<Self>) -> Option<Permit> {
-        if self.used.fetch_add(1, Relaxed) >= self.limit.load(Relaxed) {
+        let before = self.used.fetch_add(1, Relaxed);
+        if before >= self.limit.load(Relaxed) {
             self.used.fetch_sub(1, Relaxed);
             self.refused.fetch_add(1, Relaxed);
             return None;
         }
-        Some(self.permit())
+        // What is used now may count others that are about to be refused.
+        self.note_peak(before + 1);
+        Some(Permit(Arc::clone(self)))
     }
 
     /// Takes one place even above the limit. `within` tells whether the limit would have allowed it:
@@ -244,6 +247,18 @@ mod tests {
         drop(first);
         assert!(bound.try_take().is_some());
         assert_eq!((bound.used(), bound.peak(), bound.refused()), (1, 2, 1));
+    }
+
+    #[test]
+    fn peak_never_counts_those_who_are_refused() {
+        let bound = Bound::new("test", 2);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..20_000).for_each(|_| drop(bound.try_take())));
+            }
+        });
+        assert!(bound.peak() <= 2, "{}", bound.peak());
+        assert_eq!(bound.used(), 0);
     }
 
     #[test]

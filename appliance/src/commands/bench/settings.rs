@@ -80,6 +80,7 @@ impl Settings {
             expected: self.text.as_deref().map_or(Expected::Result, Expected::Echo),
             connections,
             addresses: self.addresses.min(connections),
+            first_address: std::net::Ipv4Addr::LOCALHOST,
             calls_per_connection: (percent > 0.0).then(|| (100.0 / percent).round() as u64),
         }
     }

@@ -51,6 +51,7 @@ fn run(target: &Target, pace: Pace, change: impl FnOnce(&mut Workload<'_>)) -> T
         expected: Expected::Result,
         connections: 50,
         addresses: 1,
+        first_address: Ipv4Addr::LOCALHOST,
         calls_per_connection: None,
     };
     change(&mut workload);
@@ -106,6 +107,7 @@ fn calls_without_a_free_connection_are_counted() {
         expected: Expected::Result,
         connections: 2,
         addresses: 2,
+        first_address: Ipv4Addr::LOCALHOST,
         calls_per_connection: None,
     };
     let mut load = Load::open(&target, workload).unwrap();
@@ -160,6 +162,7 @@ fn watcher_ends_a_run_that_has_much_to_do() {
         expected: Expected::Echo("hi"),
         connections: 1,
         addresses: 2,
+        first_address: Ipv4Addr::LOCALHOST,
         calls_per_connection: None,
     };
     let mut load = Load::open(&target, workload).unwrap();
@@ -181,6 +184,7 @@ fn nobody_there_is_said_at_once() {
         expected: Expected::Result,
         connections: 1,
         addresses: 1,
+        first_address: Ipv4Addr::LOCALHOST,
         calls_per_connection: None,
     };
     let error = Load::open(&target, workload).err().unwrap();

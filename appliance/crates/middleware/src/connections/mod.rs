@@ -93,16 +93,29 @@ impl State {
         if mode == Mode::Off {
             return Ok(Pass::default());
         }
-        let (permit, is_within) = self.0.bound.take_anyway();
-        if !is_within {
-            mode.judge(exhausted(settings.connections_max), &self.0.exhausted)?;
-        }
+        let permit = self.place(mode, settings.connections_max)?;
         let (place, count) = self.0.addresses.enter(remote.into());
         if count > settings.per_address_max {
             let refusal = address_exhausted(settings.per_address_max);
             mode.judge(refusal, &self.0.address_exhausted)?;
         }
-        Ok(Pass { _permit: Some(permit), _place: Some(place) })
+        Ok(Pass { _permit: permit, _place: Some(place) })
+    }
+
+    /// A place among the connections of the process. One that is refused was never in it, not even in its peak.
+    fn place(&self, mode: Mode, connections_max: usize) -> Result<Option<Permit>, Refusal> {
+        let judge = || mode.judge(exhausted(connections_max), &self.0.exhausted);
+        if mode == Mode::Enforce {
+            return match self.0.bound.try_take() {
+                Some(permit) => Ok(Some(permit)),
+                None => judge().map(|()| None),
+            };
+        }
+        let (permit, is_within) = self.0.bound.take_anyway();
+        if !is_within {
+            judge()?;
+        }
+        Ok(Some(permit))
     }
 }
 

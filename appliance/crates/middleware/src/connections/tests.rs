@@ -19,6 +19,7 @@ fn refuses_above_the_bound_of_the_process_and_admits_again_after_an_end() {
     let refusal = state.admit(v4(3)).expect_err("full");
     assert_eq!((refusal.kind, &*refusal.scope), (RefusalKind::ConnectionsExhausted, "process"));
     assert_eq!((refusal.limit, state.bound().used()), (Some(2), 2));
+    assert_eq!((state.bound().peak(), state.bound().refused()), (2, 1));
     drop(first);
     assert!(state.admit(v4(3)).is_ok());
 }

@@ -106,12 +106,14 @@ impl Shared {
         self.finished.lock().push_back(stream);
     }
 
-    /// Makes room for one more stream while finished ones hold it: the oldest leaves first.
+    /// Makes room for one more stream while finished or left ones hold it: the oldest leaves first.
     pub(super) fn make_room(&self) {
         while self.streams.used() >= self.streams.limit() {
             let oldest = self.finished.lock().pop_front();
             match oldest {
-                Some(oldest) => oldest.upgrade().into_iter().for_each(|stream| stream.forget()),
+                Some(oldest) => {
+                    oldest.upgrade().into_iter().for_each(|stream| stream.yield_place())
+                }
                 None => return,
             }
         }

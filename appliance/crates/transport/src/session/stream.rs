@@ -85,6 +85,8 @@ struct State {
     /// The reader is to leave after this message, and to come back after so many milliseconds.
     detach: Option<(u64, u32)>,
     is_over: bool,
+    /// Whether [`Shared::make_room`] knows of it.
+    is_noted: bool,
     /// When the stream was last finished or left, in the seconds of [`Shared::now_secs`].
     left_secs: u32,
 }
@@ -111,6 +113,7 @@ impl Stream {
             waker: None,
             detach: None,
             is_over: false,
+            is_noted: false,
             left_secs: shared.now_secs(),
         };
         Arc::new(Self {
@@ -244,8 +247,24 @@ impl Stream {
     pub(super) fn has_expired(&self) -> bool {
         let state = self.state.lock();
         let left_for_secs = self.shared.now_secs().saturating_sub(state.left_secs);
-        let is_left = state.is_over || (self.kind == StreamKind::Standalone && !state.is_attached);
-        is_left && left_for_secs > self.shared.replay_secs()
+        self.is_left(&state) && left_for_secs > self.shared.replay_secs()
+    }
+
+    /// Whether nobody reads it, and nothing comes any more that somebody waits for.
+    fn is_left(&self, state: &State) -> bool {
+        state.is_over || (self.kind == StreamKind::Standalone && !state.is_attached)
+    }
+
+    /// Makes room for others, unless its client has come back meanwhile.
+    pub(super) fn yield_place(&self) {
+        let is_left = {
+            let mut state = self.state.lock();
+            state.is_noted = false;
+            self.is_left(&state)
+        };
+        if is_left {
+            self.forget();
+        }
     }
 
     /// Takes the stream out of its session: nobody can come back to it.
@@ -352,6 +371,14 @@ impl Drop for StreamReader {
             state.is_attached = false;
             state.detach = None;
             state.left_secs = self.stream.shared.now_secs();
+            // Kept for a client that comes back, but not at the price of those who are here. Once is enough, however
+            // often it comes and goes.
+            let is_new = self.stream.is_left(&state) && !state.is_over && !state.is_noted;
+            state.is_noted |= is_new;
+            drop(state);
+            if is_new {
+                self.stream.shared.finished(Arc::downgrade(&self.stream));
+            }
         }
     }
 }

@@ -417,6 +417,26 @@ fn finished_streams_are_kept_for_a_while_and_leave_early_for_others() {
 }
 
 #[test]
+fn streams_that_their_clients_left_make_room_unless_they_came_back() {
+    let sessions = Sessions::new(&SessionPlan { streams_max: 2, ..plan() });
+    let (_, session) = session_of(&sessions);
+    let open = || session.open_stream(StreamKind::Standalone);
+    let [first, second] = [(); 2].map(|()| open().unwrap());
+    let mut readers = [&first, &second].map(|stream| stream.reader(None));
+    for _ in 0..3 {
+        readers = [&first, &second].map(|stream| stream.reader(None));
+    }
+    assert_eq!(open().err().unwrap().kind, RefusalKind::SessionsExhausted);
+    drop(readers);
+    let _reader = session.resume("1_0").unwrap();
+    drop((first, second));
+    let third = open().unwrap();
+    assert!(session.resume("2_0").is_none() && session.resume("1_0").is_some());
+    let _third = third.reader(None);
+    assert!(open().is_err(), "both are read");
+}
+
+#[test]
 fn a_call_that_still_runs_keeps_its_stream_and_a_standalone_one_needs_a_reader() {
     let sessions = Sessions::new(&plan());
     let (_, session) = session_of(&sessions);

@@ -1,0 +1,203 @@
+//! Slow peers: those that say nothing, a head or a body a byte at a time, and those that never read.
+//!
+//! The attacks of slowhttptest (`-H`, `-B`, `-X`) and the silent one, each from many connections at once; and
+//! slowhttptest itself where it is installed.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use load::Target;
+use load::wire::{self, Era, Tool};
+use serde_json::json;
+
+use crate::stress::appliance::{Appliance, Setup};
+use crate::stress::clients::{Clients, success};
+use crate::stress::figure::Side;
+use crate::stress::peer::{Peer, head_of_call};
+use crate::stress::rules::Rules;
+use crate::stress::scenario::{Scenario, Stage};
+use crate::stress::wait;
+
+/// Calls a second of those who mean well.
+const HONEST_PER_SEC: f64 = 100.0;
+/// The deadline of every step that a peer can be slow at.
+const DEADLINE_MS: u64 = 2_000;
+/// How long attackers may stay before the scenario gives up on them.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Connections that were closed because nobody read.
+const STALLED: &str =
+    "toolrack_connections_closed_total{listener=\"public\",reason=\"write_stall\"}";
+/// From one byte of an attacker to the next.
+const BYTE_EVERY: Duration = Duration::from_millis(250);
+
+/// All slow peers at once.
+pub(super) const SLOW: Scenario = Scenario {
+    name: "slow-peers",
+    title: "thousands of peers that are silent, or slow in head, body or reading",
+    left: "slow TLS handshakes, once there is TLS",
+    play: slow,
+};
+
+/// The tool that others use for it.
+pub(super) const HTTPTEST: Scenario = Scenario {
+    name: "slowhttptest",
+    title: "slowhttptest -H, -B and -X, where it is installed",
+    left: "",
+    play: httptest,
+};
+
+/// How a peer is slow.
+#[derive(Clone, Copy)]
+enum Slowness {
+    Silent,
+    Head,
+    Body,
+    Reading,
+}
+
+impl Slowness {
+    const ALL: [Self; 4] = [Self::Silent, Self::Head, Self::Body, Self::Reading];
+
+    /// Begins.
+    fn open(self, target: &Target) -> Result<Peer, String> {
+        let mut peer = Peer::connect(target, None)?;
+        // A server that takes no more bytes must not hold up the other attackers.
+        peer.set_write_patience(Duration::from_millis(1));
+        match self {
+            Self::Silent => {}
+            Self::Head => drop(peer.send(b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\n")),
+            Self::Body => drop(peer.send(&head_of_call(target, "Content-Length: 100000"))),
+            Self::Reading => {
+                peer.narrow();
+                let tool =
+                    Tool { name: "large".to_owned(), arguments: json!({ "bytes": 4_000_000 }) };
+                peer.send(&wire::call(target, Era::Modern, None, &tool, false));
+            }
+        }
+        Ok(peer)
+    }
+
+    /// Whether it was thrown out; otherwise it goes on in its own way. Of those that never read, only the server knows.
+    fn is_out(self, peer: &mut Peer) -> bool {
+        match self {
+            Self::Reading => false,
+            Self::Silent => peer.is_gone(),
+            Self::Head => !peer.send(b"X") || peer.is_gone(),
+            Self::Body => !peer.send(b" ") || peer.is_gone(),
+        }
+    }
+}
+
+fn setup() -> Setup<'static> {
+    let settings = [
+        format!("listen.public.http.first_byte_ms={DEADLINE_MS}"),
+        format!("listen.public.http.head_ms={DEADLINE_MS}"),
+        format!("listen.public.http.body_ms={DEADLINE_MS}"),
+        format!("listen.public.http.write_ms={DEADLINE_MS}"),
+        "plugin.misbehave.limits.concurrent_calls=64".to_owned(),
+        "plugin.misbehave.limits.queue_calls=4000".to_owned(),
+        "plugin.misbehave.tool.large.concurrent_calls=4".to_owned(),
+        "plugin.misbehave.tool.large.queue_calls=4000".to_owned(),
+        "layer.bulkhead.queue_wait_ms=60000".to_owned(),
+        "layer.circuit_breaker.mode=off".to_owned(),
+    ];
+    Setup { settings: settings.into(), ..Setup::default() }
+}
+
+fn slow(stage: &mut Stage<'_>) -> Result<(), String> {
+    let (each, readers) = stage.pick((100, 20), (1_250, 250));
+    // Answers of 3 MB that nobody read.
+    let rules = Rules { mebibytes: 256, ..Rules::USUAL }.with_threads(8);
+    stage.with(&setup(), rules, |appliance, findings| {
+        let before = appliance.footprint()?.resident_bytes;
+        let honest = Clients::echo(8);
+        let (calm, attacked) =
+            honest.beside(appliance, HONEST_PER_SEC, || attack(appliance, each, readers))?;
+        let (count, left, took, resident) = attacked?;
+        findings.see(&calm);
+        findings.at_least("success of those who mean well", success(&calm), 0.999);
+        findings.show("attackers", count as f64, "");
+        findings.exactly("attackers that were not thrown out", left, 0);
+        // Of those that never read, the server's figures tell a second later.
+        let took_ms = took.as_secs_f64() * 1e3;
+        findings.time_ms("until all were", took_ms, DEADLINE_MS as f64 + 2_000.0, 60_000.0);
+        let each = resident.saturating_sub(before) as f64 / 1024.0 / count as f64;
+        findings.measure(
+            "memory of an attacker, unread answers included",
+            each,
+            Side::AtMost,
+            24.0,
+            "KiB",
+        );
+        Ok(())
+    })
+}
+
+/// Opens all, keeps them slow until they are gone; how many there were, how many are left, how long it took from the
+/// last to come, and the memory meanwhile.
+fn attack(
+    appliance: &Appliance,
+    each: usize,
+    readers: usize,
+) -> Result<(usize, u64, Duration, u64), String> {
+    let mut peers = Vec::new();
+    for kind in Slowness::ALL {
+        let count = if matches!(kind, Slowness::Reading) { readers } else { each };
+        for _ in 0..count {
+            peers.push((kind, kind.open(appliance.target())?));
+        }
+    }
+    let (count, begun) = (peers.len(), Instant::now());
+    let resident = appliance.footprint()?.resident_bytes;
+    let (mut cut, mut looked) = (0, Instant::now());
+    while peers.len() > cut && begun.elapsed() < PATIENCE {
+        wait::pass(BYTE_EVERY);
+        peers.retain_mut(|(kind, peer)| !kind.is_out(peer));
+        // The metrics are a second old at most.
+        if looked.elapsed() > Duration::from_secs(1) {
+            looked = Instant::now();
+            cut = appliance.metric(STALLED)? as usize;
+        }
+    }
+    Ok((count, peers.len().abs_diff(cut) as u64, begun.elapsed(), resident))
+}
+
+fn httptest(stage: &mut Stage<'_>) -> Result<(), String> {
+    let secs = stage.pick("4", "60");
+    let connections = stage.pick("200", "2000");
+    let mut known = Command::new("slowhttptest");
+    known.arg("-h").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if known.status().is_err() {
+        stage.findings.note("slowhttptest is not installed: `slow-peers` has its attacks");
+        return Ok(());
+    }
+    let rules = Rules { mebibytes: 96, ..Rules::USUAL }.with_threads(8);
+    stage.with(&setup(), rules, |appliance, findings| {
+        let url = format!("http://{}/mcp", appliance.target().authority);
+        let honest = Clients::echo(8);
+        for attack in ["-H", "-B", "-X"] {
+            let (calm, ran) = honest.beside(appliance, HONEST_PER_SEC, || {
+                let mut command = Command::new("slowhttptest");
+                command.args([
+                    attack,
+                    "-c",
+                    connections,
+                    "-r",
+                    "200",
+                    "-i",
+                    "1",
+                    "-l",
+                    secs,
+                    "-u",
+                    &url,
+                ]);
+                command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()
+            })?;
+            let ran = ran.map_err(|error| format!("slowhttptest: {error}"))?;
+            findings.note(format!("slowhttptest {attack}: {ran}"));
+            findings.see(&calm);
+            findings.at_least(&format!("success beside {attack}"), success(&calm), 0.999);
+        }
+        Ok(())
+    })
+}
