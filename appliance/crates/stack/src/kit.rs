@@ -74,7 +74,7 @@ impl Kit {
     /// What the layers hold at the moment, for metrics.
     pub fn bounds(&self) -> impl Iterator<Item = &Arc<Bound>> {
         let keys = self.pre_auth_limit.bounds().into_iter().chain(self.rate_limit.bounds());
-        keys.chain([self.connections.bound(), self.memory.ledger(), self.concurrency.bound()])
+        keys.chain([self.connections.bound(), self.memory.ledger()])
     }
 
     /// Forgets a part of what layers need not know any more. To be called once a second.

@@ -1,10 +1,21 @@
 use std::num::NonZeroUsize;
 
 use super::*;
-use crate::testing::{Inner, call, reply};
+use crate::testing::{Inner, call, call_of_tool, reply};
 
 fn config(mode: Mode, calls_max: usize) -> Config {
-    Config { mode, calls_max: NonZeroUsize::new(calls_max).expect("not zero") }
+    Config {
+        mode,
+        calls_max: NonZeroUsize::new(calls_max).expect("not zero"),
+        control_share_percent: 0,
+        read_share_percent: 0,
+        work_share_percent: 0,
+        adaptive: false,
+    }
+}
+
+fn refused(state: &State) -> u64 {
+    state.readings().map(|(_, reading)| reading.refused).next().expect("the whole")
 }
 
 async fn answer(_: Call) -> Result<Reply, Refusal> {
@@ -51,7 +62,7 @@ async fn shadow_mode_counts_and_lets_pass() {
     let service = ConcurrencyLayer::new(&config, state.clone()).layer(Inner::new(answer));
     let _first = (&service).call(call()).await.expect("free");
     let _second = (&service).call(call()).await.expect("only counted");
-    assert_eq!((state.bound().used(), state.bound().refused()), (2, 1));
+    assert_eq!((state.bound().used(), refused(&state)), (2, 1));
 }
 
 #[tokio::test]
@@ -67,9 +78,59 @@ async fn off_takes_no_permit() {
 #[test]
 fn follows_a_lowered_bound_without_taking_permits_away() {
     let state = State::new(&config(Mode::Enforce, 2));
-    let first = state.bound().try_take().expect("free");
+    let first = state.bound().try_take(Class::Work).expect("free");
     state.follow(&config(Mode::Enforce, 1));
-    assert!(state.bound().try_take().is_none());
+    assert!(state.bound().try_take(Class::Work).is_none());
     drop(first);
-    assert!(state.bound().try_take().is_some());
+    assert!(state.bound().try_take(Class::Work).is_some());
+}
+
+#[tokio::test]
+async fn a_class_is_refused_when_others_are_guaranteed_the_rest() {
+    let config = Config { read_share_percent: 50, ..config(Mode::Enforce, 4) };
+    let state = State::new(&config);
+    let service = ConcurrencyLayer::new(&config, state.clone()).layer(Inner::new(answer));
+    let tool = || call_of_tool("x");
+    let _work = [(&service).call(tool()).await, (&service).call(tool()).await].map(Result::unwrap);
+    let refusal = (&service).call(tool()).await.expect_err("the rest is for reads");
+    assert_eq!((&*refusal.scope, refusal.limit), ("work", Some(2)));
+    let _read = state.bound().try_take(Class::Read).expect("guaranteed");
+}
+
+#[tokio::test]
+async fn a_call_that_brings_its_permit_needs_no_other() {
+    let config = config(Mode::Enforce, 1);
+    let state = State::new(&config);
+    let service = ConcurrencyLayer::new(&config, state.clone()).layer(Inner::new(answer));
+    let mut call = call();
+    call.permit = state.bound().try_take(Class::Work);
+    let reply = (&service).call(call).await.expect("it has a permit");
+    assert_eq!(state.bound().used(), 1);
+    drop(reply);
+    assert_eq!(state.bound().used(), 0);
+}
+
+#[tokio::test]
+async fn only_answered_work_moves_an_adaptive_limit() {
+    let config = Config { adaptive: true, ..config(Mode::Enforce, 64) };
+    for (is_work, is_answered) in [(true, true), (true, false), (false, true)] {
+        let state = State::new(&config);
+        let layer = ConcurrencyLayer::new(&config, state.clone());
+        let answer = move |_| async move {
+            let fault = Outcome::Failed(protocol::Fault::internal("no"));
+            Ok(if is_answered { reply(1) } else { fault.into() })
+        };
+        let service = layer.layer(Inner::new(answer));
+        let made = if is_work { call_of_tool("x") } else { call() };
+        drop((&service).call(made).await.expect("free"));
+        assert_eq!(state.gradient.has_noted(), is_work && is_answered);
+    }
+}
+
+#[test]
+fn shares_beyond_the_whole_and_bounds_beyond_the_most_are_problems() {
+    let sum = Config { work_share_percent: 76, ..Config::default() };
+    assert_eq!(sum.problems()[0].0, "work_share_percent");
+    assert_eq!(config(Mode::Enforce, (1 << 20) + 1).problems()[0].0, "calls_max");
+    assert!(Config { work_share_percent: 75, ..Config::default() }.problems().is_empty());
 }

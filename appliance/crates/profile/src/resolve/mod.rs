@@ -218,6 +218,7 @@ fn layers(layers: Layers, findings: &mut Findings<'_>) -> LayersPlan {
         ("payload", plan.payload.problems()),
         ("memory", plan.memory.problems()),
         ("rate_limit", plan.rate_limit.problems()),
+        ("concurrency", plan.concurrency.problems()),
         ("circuit_breaker", plan.circuit_breaker.problems()),
         ("timeout", plan.timeout.problems()),
         ("bulkhead", plan.bulkhead.problems()),
