@@ -153,6 +153,14 @@ pub struct Concurrency<S> {
     inner: S,
 }
 
+#[cfg(test)]
+impl<S> Concurrency<S> {
+    /// What it guards.
+    pub(crate) const fn inner(&self) -> &S {
+        &self.inner
+    }
+}
+
 impl<'s, S> Service<Call> for &'s Concurrency<S>
 where
     &'s S: Service<Call, Response = Reply, Error = Refusal>,
