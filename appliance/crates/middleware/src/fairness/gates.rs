@@ -118,9 +118,9 @@ fn sixteen_elephants_hardly_ever_starve_a_mouse() {
         // Other clients have other hands, as the same ones have under another salt.
         let number = salt * 17;
         let mouse = Sender::new(number, CAPACITY_PER_SEC / 17 / 2);
-        let elephants = (1..=16).map(|other| Sender::new(number + other, 500));
+        let elephants = (1..=16).map(|other| Sender::new(number + other, 180));
         let all: Vec<_> = elephants.chain([Rc::clone(&mouse)]).collect();
-        run(&all, Duration::from_secs(1));
+        run(&all, Duration::from_millis(750));
         mouse.success() < 0.95
     };
     let starved = (0..100).filter(|salt| is_starved(*salt)).count();

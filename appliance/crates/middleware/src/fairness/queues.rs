@@ -1,10 +1,11 @@
 //! The queues of one class: who waits where, and whose turn it is. Plain data: no clock, no lock, no waking.
 //!
-//! Each client has a hand of eight queues out of 128, dealt by its key, and waits in the shortest of them: a few greedy
-//! clients fill some of the queues, and hardly ever the whole hand of another. (Shuffle sharding as in the API Priority
+//! Each client has a hand of eight queues out of 128, dealt by its key, and waits in one of them that nobody else fills:
+//! a few greedy clients fill some of the queues, and hardly ever the whole hand of another. (Shuffle sharding as in the API Priority
 //! and Fairness of Kubernetes: four greedy clients hold all queues of another with a chance of 3.4 in a million.) Turns
 //! go round the queues that are not empty, by deficit round robin (Shreedhar and Varghese, 1995): a queue whose calls
-//! are large gets fewer turns.
+//! are large gets fewer turns. A queue in which nobody waited for a whole round comes first, once: who calls seldom
+//! waits for nobody's backlog (FQ-CoDel, RFC 8290, section 4.2).
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -49,13 +50,17 @@ struct Queue<T> {
     deficit: u32,
     /// Since when it is not empty.
     busy_since: Option<Instant>,
+    /// Whether it stands in one of the two lists of turns; empty ones do until their turn.
+    is_listed: bool,
 }
 
 /// The queues of one class.
 #[derive(Debug)]
 pub(super) struct Queues<T> {
     queues: Box<[Queue<T>]>,
-    /// The queues that are not empty, in the order of their turns.
+    /// Queues that had not been listed when somebody came: they come before all others, once.
+    fresh: VecDeque<usize>,
+    /// The others that are listed, in the order of their turns.
     turns: VecDeque<usize>,
     count: usize,
     next_ticket: u64,
@@ -64,9 +69,11 @@ pub(super) struct Queues<T> {
 impl<T> Queues<T> {
     /// Nobody waits.
     pub(super) fn new() -> Self {
-        let queue = || Queue { entries: VecDeque::new(), deficit: 0, busy_since: None };
+        let queue =
+            || Queue { entries: VecDeque::new(), deficit: 0, busy_since: None, is_listed: false };
         Self {
             queues: (0..QUEUES).map(|_| queue()).collect(),
+            fresh: VecDeque::new(),
             turns: VecDeque::new(),
             count: 0,
             next_ticket: 0,
@@ -78,21 +85,31 @@ impl<T> Queues<T> {
         self.count
     }
 
-    /// The shortest queue of a client's hand, and its length.
-    pub(super) fn shortest(&self, key: u64) -> (usize, usize) {
-        let of = |queue: usize| (queue, self.queues[queue].entries.len());
-        let hand = deal(key).map(of);
-        hand.into_iter().min_by_key(|(_, length)| *length).expect("a hand is not empty")
+    /// The queue of a client's hand in which it is best to wait, and its length. While its own newest call is the last
+    /// of a queue, that one: whoever sends much gets the turns of one queue and fills one, not eight. Otherwise one that
+    /// does not stand, then the shortest, then one that would be fresh.
+    pub(super) fn best(&self, key: u64, now: Instant) -> (usize, usize) {
+        let rank = |queue: &usize| {
+            let Queue { entries, is_listed, .. } = &self.queues[*queue];
+            (self.stands(*queue, now), entries.len(), *is_listed)
+        };
+        let hand = deal(key);
+        let is_own = |queue: &&usize| {
+            let entries = &self.queues[**queue].entries;
+            entries.len() < LENGTH && entries.back().is_some_and(|last| last.key == key)
+        };
+        let best = hand.iter().find(is_own).or_else(|| hand.iter().min_by_key(|queue| rank(queue)));
+        let best = *best.expect("a hand is not empty");
+        (best, self.queues[best].entries.len())
     }
 
-    /// Takes the newest entry out of the longest queue, if that is longer than `length`.
-    pub(super) fn evict(&mut self, length: usize) -> Option<Entry<T>> {
-        let lengths = self.turns.iter().map(|queue| (self.queues[*queue].entries.len(), *queue));
-        let (longest, queue) = lengths.max()?;
-        if longest <= length {
-            return None;
-        }
-        let entry = self.queues[queue].entries.pop_back()?;
+    /// Takes the newest entry out of the longest queue for one of another client, if that queue is longer than `length`.
+    pub(super) fn evict(&mut self, length: usize, key: u64) -> Option<Entry<T>> {
+        let listed = self.fresh.iter().chain(&self.turns);
+        let (longest, queue) =
+            listed.map(|queue| (self.queues[*queue].entries.len(), *queue)).max()?;
+        let entries = &mut self.queues[queue].entries;
+        let entry = entries.pop_back_if(|last| longest > length && last.key != key)?;
         self.left(queue);
         Some(entry)
     }
@@ -106,13 +123,14 @@ impl<T> Queues<T> {
         item: T,
         now: Instant,
     ) -> Result<Spot, T> {
-        let Queue { entries, deficit, busy_since } = &mut self.queues[queue];
+        let Queue { entries, deficit, busy_since, is_listed } = &mut self.queues[queue];
         if entries.len() >= LENGTH {
             return Err(item);
         }
-        if entries.is_empty() {
-            self.turns.push_back(queue);
+        if !*is_listed {
+            *is_listed = true;
             *deficit = QUANTUM;
+            self.fresh.push_back(queue);
         }
         busy_since.get_or_insert(now);
         let ticket = self.next_ticket;
@@ -131,16 +149,20 @@ impl<T> Queues<T> {
     /// Finds whose turn it is: passes queues over whose first one may not come now. `false`: nobody may.
     pub(super) fn turn(&mut self, may_come: impl Fn(&Entry<T>) -> bool) -> bool {
         let mut passed_over = 0;
-        while passed_over < self.turns.len() {
-            let queue = &mut self.queues[self.turns[0]];
-            let first = &queue.entries[0];
+        while passed_over < self.fresh.len() + self.turns.len() {
+            let Some(number) = self.front() else { return false };
+            let queue = &mut self.queues[number];
+            let Some(first) = queue.entries.front() else {
+                self.forgo(number);
+                continue;
+            };
             if !may_come(first) {
                 passed_over += 1;
-                self.turns.rotate_left(1);
+                self.end_turn();
             } else if queue.deficit < first.cost {
                 passed_over = 0;
                 queue.deficit += QUANTUM;
-                self.turns.rotate_left(1);
+                self.end_turn();
             } else {
                 return true;
             }
@@ -148,21 +170,42 @@ impl<T> Queues<T> {
         false
     }
 
+    fn front(&self) -> Option<usize> {
+        self.fresh.front().or_else(|| self.turns.front()).copied()
+    }
+
+    /// Moves the first queue behind all others.
+    fn end_turn(&mut self) {
+        match self.fresh.pop_front() {
+            Some(number) => self.turns.push_back(number),
+            None => self.turns.rotate_left(1.min(self.turns.len())),
+        }
+    }
+
+    /// The turn of a queue that is empty: a fresh one stays for a round, so that it is not fresh again at once.
+    fn forgo(&mut self, number: usize) {
+        if self.fresh.is_empty() {
+            self.turns.pop_front();
+            self.queues[number].is_listed = false;
+        } else {
+            self.end_turn();
+        }
+    }
+
     /// The first of all, as the last turn found it.
     pub(super) fn first(&self) -> Option<&Entry<T>> {
-        self.queues[*self.turns.front()?].entries.front()
+        self.queues[self.front()?].entries.front()
     }
 
     /// Takes the first of all out, and ends the turn of its queue if it has nothing left to spend.
     pub(super) fn pop(&mut self) -> Option<Entry<T>> {
-        let number = *self.turns.front()?;
+        let number = self.front()?;
         let queue = &mut self.queues[number];
         let entry = queue.entries.pop_front()?;
         queue.deficit = queue.deficit.saturating_sub(entry.cost);
-        let is_over = queue.entries.front().is_some_and(|next| queue.deficit < next.cost);
-        if is_over {
+        if queue.entries.front().is_none_or(|next| queue.deficit < next.cost) {
             queue.deficit += QUANTUM;
-            self.turns.rotate_left(1);
+            self.end_turn();
         }
         self.left(number);
         Some(entry)
@@ -183,7 +226,6 @@ impl<T> Queues<T> {
         let queue = &mut self.queues[number];
         if queue.entries.is_empty() {
             queue.busy_since = None;
-            self.turns.retain(|turn| *turn != number);
         }
     }
 }

@@ -186,14 +186,14 @@ impl Shared {
         if is_next && let Some(turn) = self.take(call) {
             return Entered::Now(turn);
         }
-        let (number, length) = queues[line].shortest(call.key);
-        let Some(place) = self.place(&mut queues, length) else {
+        let now = Instant::now();
+        let (number, length) = queues[line].best(call.key, now);
+        let Some(place) = self.place(&mut queues, length, call.key) else {
             return Entered::Never(Full::All);
         };
         self.queued.add_anyway(call.key);
         let place_of_client = self.queued.permit(call.key);
         let (turn, receiver) = oneshot::channel();
-        let now = Instant::now();
         let is_standing = queues[line].stands(number, now);
         let wait = if is_standing { patience.standing } else { patience.usual };
         let until = patience.deadline.map_or(now + wait, |deadline| deadline.min(now + wait));
@@ -210,10 +210,15 @@ impl Shared {
 
     /// A place among all that wait: where none is free, that of the newest in the longest queue, of works before reads,
     /// unless the call would make its own queue as long.
-    fn place(&self, queues: &mut [Queues<Waiter>; WAITING.len()], length: usize) -> Option<Permit> {
+    fn place(
+        &self,
+        queues: &mut [Queues<Waiter>; WAITING.len()],
+        length: usize,
+        key: u64,
+    ) -> Option<Permit> {
         if self.queue.used() >= self.queue.limit() {
             let longest = (0..WAITING.len()).rev().find_map(|line| {
-                let evicted = queues[line].evict(length + 1)?;
+                let evicted = queues[line].evict(length + 1, key)?;
                 self.one_left(&queues[line], line);
                 Some(evicted)
             });

@@ -142,8 +142,7 @@ async fn a_wait_ends_by_itself_when_no_permit_comes_back() {
 async fn a_queue_that_stands_keeps_nobody_for_long_and_others_do() {
     let house = tested(&config(), 1);
     let _held = (&house).call(of(1)).await.expect("room");
-    // One in each queue of its hand.
-    let _eight: Vec<_> = (0..8).map(|_| begin!(house, of(2))).collect();
+    let _before: Vec<_> = (0..8).map(|_| begin!(house, of(2))).collect();
     tokio::time::advance(Duration::from_millis(100)).await;
     let begun = Instant::now();
     let refusal = (&house).call(of(2)).await.expect_err("its queues stand");
