@@ -1,4 +1,4 @@
-//! The bound on calls: one whole, of which every class has a part that the others leave to it.
+//! The bound on calls: one whole, of which reads and works have a part each that the other leaves to it.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
@@ -7,11 +7,11 @@ use std::sync::{Arc, OnceLock, Weak};
 use crate::bound::{Keeper, Permit, Reading};
 use crate::class::Class;
 
-/// Classes that are counted: all but streams, which have a budget of their own.
-const COUNTED: [Class; 3] = [Class::Control, Class::Read, Class::Work];
+/// Classes that are counted. Control is over at once and frees what others hold; streams have a budget of their own.
+const COUNTED: [Class; 2] = [Class::Read, Class::Work];
 
 /// Bits for the permits of one class in the one word.
-const BITS: u32 = 21;
+const BITS: u32 = u64::BITS / COUNTED.len() as u32;
 
 /// The permits that are out, by class: one word, so that each decision sees all of them at one moment.
 #[derive(Clone, Copy)]
@@ -23,7 +23,7 @@ impl Out {
     }
 
     const fn of(self, index: usize) -> u32 {
-        (self.0 >> (index as u32 * BITS)) as u32 & ((1 << BITS) - 1)
+        (self.0 >> (index as u32 * BITS)) as u32
     }
 
     fn all(self) -> u32 {
@@ -42,11 +42,11 @@ pub trait Waiters: std::fmt::Debug + Send + Sync {
 pub struct Shares {
     /// Most calls at once.
     pub calls_max: usize,
-    /// How many of them only control, reads and work may use, in this order. Together at most `calls_max`.
+    /// How many of them only reads, and only works, may use. Together at most `calls_max`.
     pub guaranteed: [usize; COUNTED.len()],
 }
 
-/// A limit on calls at once, of which every class has a guaranteed part; what is guaranteed to nobody is for all.
+/// A limit on calls at once, of which each class has a guaranteed part; what is guaranteed to nobody is for both.
 ///
 /// A call gets a permit when its class has not used its guarantee up, or when, with the guarantees of all classes set
 /// aside, there is still room. So nobody is ever sent out for another, a guarantee is there at once, and the whole is
@@ -238,12 +238,11 @@ impl Keeper for ClassBound {
     }
 }
 
-/// Where a class is counted. A stream would be work.
+/// Where a class is counted; what is none of both would be work.
 const fn index(class: Class) -> usize {
     match class {
-        Class::Control => 0,
-        Class::Read => 1,
-        Class::Work | Class::Stream => 2,
+        Class::Read => 0,
+        Class::Control | Class::Work | Class::Stream => 1,
     }
 }
 
@@ -253,7 +252,7 @@ mod tests {
 
     use super::*;
 
-    fn bound(calls_max: usize, guaranteed: [usize; 3]) -> Arc<ClassBound> {
+    fn bound(calls_max: usize, guaranteed: [usize; 2]) -> Arc<ClassBound> {
         ClassBound::new("test", Shares { calls_max, guaranteed })
     }
 
@@ -262,27 +261,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_guaranteed_to_nobody_is_for_all() {
-        let bound = bound(10, [1, 2, 4]);
+    fn what_is_guaranteed_to_nobody_is_for_both() {
+        let bound = bound(10, [3, 4]);
         let work = take(&bound, Class::Work, 10);
         assert_eq!(work.len(), 7);
-        assert_eq!((bound.limit_of(Class::Work), bound.limit_of(Class::Read)), (7, 5));
+        assert_eq!((bound.limit_of(Class::Work), bound.limit_of(Class::Read)), (7, 6));
         drop(work);
-        assert_eq!(take(&bound, Class::Control, 10).len(), 4);
+        assert_eq!(take(&bound, Class::Read, 10).len(), 6);
     }
 
     #[test]
     fn a_guarantee_is_there_at_once_however_much_the_others_ask_for() {
-        let bound = bound(10, [1, 2, 4]);
-        let _work = take(&bound, Class::Work, 100);
-        let _reads = take(&bound, Class::Read, 100);
-        let _control = take(&bound, Class::Control, 100);
-        assert_eq!(COUNTED.map(|class| bound.used_of(class)), [1, 2, 7]);
+        for (first, used) in [(Class::Work, [2, 8]), (Class::Read, [6, 4])] {
+            let bound = bound(10, [2, 4]);
+            let _first = take(&bound, first, 100);
+            let _both = COUNTED.map(|class| take(&bound, class, 100));
+            assert_eq!(COUNTED.map(|class| bound.used_of(class)), used);
+        }
     }
 
     #[test]
     fn a_class_may_be_held_below_its_guarantee() {
-        let bound = bound(10, [0, 0, 5]);
+        let bound = bound(10, [0, 5]);
         bound.set_most(Class::Work, 3);
         assert_eq!((take(&bound, Class::Work, 10).len(), bound.limit_of(Class::Work)), (3, 3));
         bound.set_most(Class::Work, 100);
@@ -291,18 +291,19 @@ mod tests {
 
     #[test]
     fn a_lowered_limit_takes_nothing_away_and_keeps_the_guarantees() {
-        let bound = bound(10, [0, 0, 0]);
+        let bound = bound(10, [0, 0]);
         let work = take(&bound, Class::Work, 10);
-        bound.set_shares(Shares { calls_max: 4, guaranteed: [0, 1, 0] });
-        assert!(bound.try_take(Class::Work).is_none() && bound.try_take(Class::Control).is_none());
-        assert!(bound.try_take(Class::Read).is_some());
+        bound.set_shares(Shares { calls_max: 4, guaranteed: [1, 0] });
+        assert!(bound.try_take(Class::Work).is_none());
+        let read = bound.try_take(Class::Read);
+        assert!(read.is_some() && bound.try_take(Class::Read).is_none());
         drop(work);
         assert_eq!(take(&bound, Class::Work, 10).len(), 3);
     }
 
     #[test]
     fn taking_anyway_says_whether_there_was_one_and_is_counted() {
-        let bound = bound(1, [0; 3]);
+        let bound = bound(1, [0; 2]);
         let (_first, within) = bound.take_anyway(Class::Work);
         let (_second, beyond) = bound.take_anyway(Class::Read);
         assert!(within && !beyond);
@@ -310,7 +311,7 @@ mod tests {
         let readings: Vec<_> = bound.readings().collect();
         let (scope, whole) = readings[0];
         assert_eq!((scope, whole.limit, whole.used, whole.peak, whole.refused), ("", 1, 2, 2, 1));
-        assert_eq!((readings[2].0, readings[2].1.used, readings[2].1.refused), ("read", 1, 1));
+        assert_eq!((readings[1].0, readings[1].1.used, readings[1].1.refused), ("read", 1, 1));
     }
 
     #[derive(Debug, Default)]
@@ -324,7 +325,7 @@ mod tests {
 
     #[test]
     fn who_waits_is_told_of_permits_and_of_raised_limits_and_nobody_else_is() {
-        let bound = bound(1, [0; 3]);
+        let bound = bound(1, [0; 2]);
         let told = Arc::new(Told::default());
         let listener: Weak<Told> = Arc::downgrade(&told);
         bound.set_waiters(listener);
@@ -332,7 +333,7 @@ mod tests {
         assert_eq!(told.0.load(Relaxed), 0);
         bound.begin_waiting();
         drop(bound.try_take(Class::Work));
-        bound.set_shares(Shares { calls_max: 2, guaranteed: [0; 3] });
+        bound.set_shares(Shares { calls_max: 2, guaranteed: [0; 2] });
         bound.set_most(Class::Work, 1);
         bound.set_most(Class::Work, 2);
         assert_eq!(told.0.load(Relaxed), 3);
@@ -343,13 +344,13 @@ mod tests {
 
     #[test]
     fn threads_that_come_and_go_never_exceed_the_whole() {
-        let bound = bound(6, [1, 1, 2]);
+        let bound = bound(6, [1, 2]);
         std::thread::scope(|scope| {
             for number in 0..4 {
                 let bound = &bound;
                 scope.spawn(move || {
                     for turn in 0..5_000 {
-                        let permit = bound.try_take(COUNTED[(number + turn) % 3]);
+                        let permit = bound.try_take(COUNTED[(number + turn) % 2]);
                         assert!(bound.used() <= 6);
                         drop(permit);
                     }
@@ -363,13 +364,13 @@ mod tests {
         #[test]
         fn the_whole_is_never_exceeded_and_a_guarantee_never_refused(
             calls_max in 1_usize..40,
-            parts in proptest::array::uniform3(0_usize..14),
-            steps in proptest::collection::vec((0_usize..3, any::<bool>()), 0..200),
+            parts in proptest::array::uniform2(0_usize..20),
+            steps in proptest::collection::vec((0_usize..2, any::<bool>()), 0..200),
         ) {
             let mut room = calls_max;
             let guaranteed = parts.map(|part| { let part = part.min(room); room -= part; part });
             let bound = bound(calls_max, guaranteed);
-            let mut out: [Vec<Permit>; 3] = Default::default();
+            let mut out: [Vec<Permit>; 2] = Default::default();
             for (index, is_coming) in steps {
                 if !is_coming {
                     out[index].pop();

@@ -16,14 +16,12 @@ pub struct Config {
     pub mode: Mode,
     /// Most calls at once, over all listeners. At the limit: 429 with `Retry-After`. From 1 to 1048576. Default: 256.
     pub calls_max: NonZeroUsize,
-    /// Percent of `calls_max` that only pings, cancellations and answers to questions may use, rounded down. The three
-    /// shares together are at most 100; what they leave is for all. Default: 5, since these are short and free what
-    /// others hold.
-    pub control_share_percent: u8,
-    /// Percent of `calls_max` that only handshakes, lists, prompts, completions and looks at tasks may use, rounded
-    /// down. Default: 20, so that clients find their way while every tool is busy.
+    /// Percent of `calls_max` that only lists, discovery, prompts and completions may use, rounded down. Both shares
+    /// together are at most 100; what they leave is for whoever comes first. Default: 20, so that clients find their way
+    /// while every tool is busy.
     pub read_share_percent: u8,
-    /// Percent of `calls_max` that only tools and resources may use, rounded down. Default: 50.
+    /// Percent of `calls_max` that only tools and resources may use, rounded down. Default: 50, so that no flood of lists
+    /// takes most of the house.
     pub work_share_percent: u8,
     /// Whether tools and resources get fewer permits while they take longer than they used to: from 16 up to
     /// `calls_max`, by the time in which nine of ten calls of the last 100 ms were answered. Default: false, since a
@@ -37,7 +35,6 @@ impl Default for Config {
             mode: Mode::Enforce,
             // Enough for 16 cores that each wait for 16 calls; above that, latency grows and goodput does not.
             calls_max: NonZeroUsize::new(256).expect("256 is not zero"),
-            control_share_percent: 5,
             read_share_percent: 20,
             work_share_percent: 50,
             adaptive: false,
@@ -55,25 +52,21 @@ impl Config {
             let most = ClassBound::CALLS_MAX;
             problems.push(("calls_max", format!("{calls_max} is outside of 1 to {most}")));
         }
-        let sum: u32 = self.percents().into_iter().map(u32::from).sum();
+        let sum = u32::from(self.read_share_percent) + u32::from(self.work_share_percent);
         if sum > 100 {
             let message = format!(
-                "control_share_percent, read_share_percent and work_share_percent are {sum} together; lower them to at \
-                 most 100"
+                "read_share_percent and work_share_percent are {sum} together; lower them to at most 100"
             );
             problems.push(("work_share_percent", message));
         }
         problems
     }
 
-    fn percents(&self) -> [u8; 3] {
-        [self.control_share_percent, self.read_share_percent, self.work_share_percent]
-    }
-
     /// The shares in calls.
     pub(super) fn shares(&self) -> Shares {
         let calls_max = self.calls_max.get().min(ClassBound::CALLS_MAX);
-        let guaranteed = self.percents().map(|percent| calls_max * usize::from(percent) / 100);
+        let percents = [self.read_share_percent, self.work_share_percent];
+        let guaranteed = percents.map(|percent| calls_max * usize::from(percent) / 100);
         Shares { calls_max, guaranteed }
     }
 }

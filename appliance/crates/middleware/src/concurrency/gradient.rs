@@ -192,7 +192,7 @@ mod tests {
 
     impl House {
         fn new(busy: usize) -> Self {
-            let shares = Shares { calls_max: CEILING, guaranteed: [0; 3] };
+            let shares = Shares { calls_max: CEILING, guaranteed: [0; 2] };
             let bound = ClassBound::new("test", shares);
             let gradient = Gradient::new();
             gradient.follow(true, CEILING, &bound);

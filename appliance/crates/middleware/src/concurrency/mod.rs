@@ -2,8 +2,9 @@
 //!
 //! A call takes one permit, and its answer keeps it until the last byte has left or the reader is gone. Without a
 //! permit for its class it is refused at once with 429 and `Retry-After`; who may wait for one instead is another
-//! layer's business, which hands the call on with its permit. Classes are those of [`protocol::Class`]; each has a
-//! guaranteed share, and what is guaranteed to nobody is for all. Streams have a budget of their own.
+//! layer's business, which hands the call on with its permit. Reads and works (see [`Class`]) have a guaranteed share
+//! each, and what is guaranteed to nobody is for both. Control is over at once and needs no permit; streams have a
+//! budget of their own.
 //!
 //! ```toml
 //! [layer.concurrency]
@@ -102,7 +103,7 @@ impl ConcurrencyLayer {
 
     fn admit(&self, call: &mut Call, class: Class) -> Result<Option<Permit>, Refusal> {
         let waited_for = call.permit.take();
-        if waited_for.is_some() || class == Class::Stream {
+        if waited_for.is_some() || !matches!(class, Class::Read | Class::Work) {
             return Ok(waited_for);
         }
         match self.mode {

@@ -65,7 +65,6 @@ impl Sender {
 fn run(senders: &[Rc<Sender>], time: Duration) {
     let permits = concurrency::Config {
         calls_max: CALLS_MAX.try_into().expect("not zero"),
-        control_share_percent: 0,
         read_share_percent: 0,
         work_share_percent: 0,
         ..Default::default()

@@ -32,7 +32,6 @@ fn config() -> Config {
 fn bounds(calls_max: usize) -> concurrency::Config {
     concurrency::Config {
         calls_max: NonZeroUsize::new(calls_max).expect("not zero"),
-        control_share_percent: 0,
         read_share_percent: 0,
         work_share_percent: 0,
         ..Default::default()
@@ -247,8 +246,7 @@ async fn reads_do_not_wait_behind_works_and_control_never_waits() {
     let _read = (&house).call(read(3)).await.expect("room");
     let mut ping = call();
     ping.principal = client(3);
-    let refusal = (&house).call(ping).await.expect_err("at once, and not by this layer");
-    assert_eq!(refusal.layer, concurrency::NAME);
+    assert!((&house).call(ping).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -267,9 +265,9 @@ async fn a_raised_limit_lets_in_who_waits() {
     let _held: Vec<_> = [1, 1, 2].map(|number| begin!(house, of(number))).into();
     assert_eq!(house.waiting(), 2);
     let permits = &house.layer.state.0.bound;
-    permits.set_shares(protocol::Shares { calls_max: 2, guaranteed: [0; 3] });
+    permits.set_shares(protocol::Shares { calls_max: 2, guaranteed: [0; 2] });
     assert_eq!(house.waiting(), 1);
-    permits.set_shares(protocol::Shares { calls_max: 9, guaranteed: [0; 3] });
+    permits.set_shares(protocol::Shares { calls_max: 9, guaranteed: [0; 2] });
     assert_eq!(house.waiting(), 0);
     let _more = begin!(house, of(1));
     assert_eq!(house.waiting(), 1, "its share");

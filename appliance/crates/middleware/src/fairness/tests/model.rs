@@ -51,7 +51,7 @@ impl World {
             queue_calls_max: QUEUE_CALLS_MAX as u32,
             ..config()
         };
-        let shares = Shares { calls_max: CALLS_MAX, guaranteed: [0, 1, 0] };
+        let shares = Shares { calls_max: CALLS_MAX, guaranteed: [1, 0] };
         let state = State::new(&config, &ClassBound::new("test", shares));
         Self { state, under_way: Vec::new(), waiting: Vec::new(), came: 0, ended: 0 }
     }
