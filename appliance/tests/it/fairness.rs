@@ -66,7 +66,10 @@ fn until(what: &str, stream: &mut TcpStream, part: &str) {
 }
 
 fn until_waiting(program: &Program, count: usize) {
-    let line = format!("toolrack_bound_used{{bound=\"fairness_queue\"}} {count}");
+    until_metric(program, &format!("toolrack_bound_used{{bound=\"fairness_queue\"}} {count}"));
+}
+
+fn until_metric(program: &Program, line: &str) {
     let begun = Instant::now();
     while !program.control("/metrics").body.lines().any(|found| found == line) {
         assert!(begun.elapsed() < PATIENCE, "{line}");
@@ -130,6 +133,8 @@ fn permits_go_round_and_a_call_that_is_given_up_leaves_its_queue() {
     for waiting in &mut greedy {
         until("their turns", waiting, "HTTP/1.1 200");
     }
+    // The one that was given up has waited as well.
+    until_metric(&program, "toolrack_queue_wait_seconds_count{class=\"work\"} 9");
 }
 
 #[test]

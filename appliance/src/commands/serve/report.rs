@@ -105,6 +105,7 @@ pub(super) fn metrics(
     samples.process();
     let mut out = counted;
     kit.meter.render(&mut out);
+    kit.fairness.waits().render(&mut out);
     samples.render(&mut out);
     out
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use protocol::{Bound, Class, ClassBound, Permit, Waiters};
+use telemetry::WaitMeter;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -61,6 +62,7 @@ pub(super) struct Ticket {
     /// How long it may wait, and until when its deadline lets it.
     pub(super) wait: Duration,
     pub(super) until: Instant,
+    pub(super) begun: Instant,
 }
 
 /// A call that wants to go on.
@@ -106,6 +108,7 @@ pub(super) struct Shared {
     /// Held for a few moves, and only while somebody has to wait.
     queues: Mutex<[Queues<Waiter>; WAITING.len()]>,
     pub(super) mean: Mean,
+    pub(super) waits: WaitMeter,
 }
 
 /// What outlives a generation: who has what, and who waits.
@@ -127,6 +130,7 @@ impl State {
             waiting: Default::default(),
             queues: Mutex::new([Queues::new(), Queues::new()]),
             mean: Mean::default(),
+            waits: WaitMeter::default(),
         });
         let waiters: Weak<Shared> = Arc::downgrade(&shared);
         bound.set_waiters(waiters);
@@ -144,6 +148,12 @@ impl State {
         shared.client_queue_calls_max.store(config.client_queue_calls_max, SeqCst);
         shared.queue.set_limit(config.queue_calls_max as usize);
         shared.bound.tell_waiters();
+    }
+
+    /// How long calls waited.
+    #[must_use]
+    pub fn waits(&self) -> &WaitMeter {
+        &self.0.waits
     }
 
     /// The bound on calls that wait, for its metrics.
@@ -202,7 +212,7 @@ impl Shared {
             Ok(spot) => {
                 self.waiting[line].store(queues[line].count(), SeqCst);
                 self.bound.begin_waiting();
-                Entered::Later(Ticket { spot, turn: receiver, wait, until })
+                Entered::Later(Ticket { spot, turn: receiver, wait, until, begun: now })
             }
             Err(_) => Entered::Never(Full::All),
         }

@@ -63,6 +63,7 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
+        self.shared.waits.note(self.class, self.ticket.begun.elapsed());
         if !self.is_over {
             self.ticket.turn.close();
             self.shared.leave(self.class, self.ticket.spot);
