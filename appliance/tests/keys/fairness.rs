@@ -154,3 +154,21 @@ pub(crate) fn an_adaptive_limit_falls_while_calls_take_longer() {
         assert_eq!(is_refused(), is_adaptive);
     }
 }
+
+#[test]
+fn the_earlier_of_two_refusals_answers() {
+    let both = [
+        "layer.concurrency.calls_max=1",
+        "layer.fairness.client_calls_max=1",
+        "layer.fairness.client_queue_calls_max=0",
+    ];
+    let rate = ["layer.rate_limit.calls_per_sec=1", "layer.rate_limit.burst_calls=1"];
+    let layers = |more: &[&str]| {
+        let program = serve(&[&both, more].concat());
+        let _held = Connection::waiting(&program);
+        [(); 3].map(|()| echo(&program, "x").json()["error"]["data"]["layer"].clone())
+    };
+    assert_eq!(layers(&[]), ["fairness"; 3]);
+    // A bucket may fill up again before the first of these.
+    assert!(layers(&rate).contains(&json!("rate_limit")));
+}

@@ -2,9 +2,10 @@
 //!
 //! It protects every client from the greedy ones. While there are permits and nobody waits, a call passes at the cost
 //! of a few atomics. Otherwise reads and works wait, each class for itself, in bounded queues: a client has a hand of
-//! eight out of 128 and waits in the shortest (shuffle sharding); queues that are not empty take turns (deficit round
-//! robin), and permits that come back go to the next. A client has at most so many calls under way and so many waiting,
-//! reads and works together. Which permits these are is not its business: it hands calls on with theirs.
+//! eight out of 128 and waits in one of them (shuffle sharding); queues that are not empty take turns (deficit round
+//! robin), those of clients that seldom wait first, and permits that come back go to the next. A client has at most so
+//! many calls under way and so many waiting, reads and works together. Which permits these are is not its business: it
+//! hands calls on with theirs.
 //!
 //! Refused, before anything was done: 429 `client_busy` when as many calls of the client wait as may, or when one has
 //! waited for too long for its own client's calls to end; 429 `overloaded` when as many wait as may in all, or when a
@@ -20,7 +21,7 @@
 //!
 //! Sources: API Priority and Fairness of Kubernetes (shuffle sharding); Shreedhar and Varghese, 1995 (deficit round
 //! robin); CoDel, RFC 8289, as in Maurer, "Fail at Scale", 2015 (the shorter wait in a standing queue); FQ-CoDel,
-//! RFC 8290 (queues of their own for both, and room made by the longest).
+//! RFC 8290 (both for each queue, fresh queues first, and room made by the longest).
 
 mod config;
 #[cfg(test)]
@@ -34,7 +35,6 @@ mod waiting;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -205,7 +205,7 @@ pub struct Queued {
 
 /// Since when a call runs that had to wait, and where its time is noted: others need it only then.
 #[derive(Debug)]
-pub struct Begun(Instant, Arc<Shared>);
+pub struct Begun<'s>(Instant, &'s Shared);
 
 pin_project_lite::pin_project! {
     /// The inner reply, after a wait for a turn or at once; or the refusal.
@@ -213,7 +213,7 @@ pin_project_lite::pin_project! {
     #[allow(missing_docs)] // Fields of a future that nobody else makes.
     pub enum ResponseFuture<'s, S, F> {
         /// Running.
-        Admitted { #[pin] future: F, share: Option<Permit>, begun: Option<Begun> },
+        Admitted { #[pin] future: F, share: Option<Permit>, begun: Option<Begun<'s>> },
         /// In its queue.
         Waiting { queued: Option<Box<Queued>>, fairness: &'s Fairness<S> },
         /// Decided.
@@ -257,7 +257,7 @@ where
                         }
                         Err(lost) => fairness.layer.refuse_waited(&call, lost)?,
                     }
-                    let begun = Some(Begun(Instant::now(), Arc::clone(&fairness.layer.state.0)));
+                    let begun = Some(Begun(Instant::now(), &fairness.layer.state.0));
                     let future = (&fairness.inner).call(call);
                     self.set(Self::Admitted { future, share, begun });
                 }

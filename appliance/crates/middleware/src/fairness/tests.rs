@@ -4,6 +4,7 @@ mod model;
 
 use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use protocol::{ClassBound, Principal};
 use tokio::task::JoinSet;
