@@ -25,6 +25,7 @@ fn layers_stand_in_the_order_in_which_they_meet_a_request() {
         ["edge", "memory", "enforce"],
         ["call", "memory", "enforce"],
         ["call", "rate_limit", "off"],
+        ["call", "fairness", "off"],
         ["call", "concurrency", "enforce"],
         ["call", "circuit_breaker", "enforce"],
         ["call", "timeout", "shadow"],

@@ -5,6 +5,7 @@ mod boxes;
 mod cli;
 mod descriptors;
 mod examples;
+mod fairness;
 mod http;
 mod limits;
 mod memory;

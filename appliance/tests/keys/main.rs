@@ -7,6 +7,7 @@ mod bulkhead;
 mod circuit_breaker;
 mod connections;
 mod control;
+mod fairness;
 mod file;
 mod frames;
 mod hardware;
@@ -77,13 +78,22 @@ exercised! {
         circuit_breaker::a_part_of_its_deadline_makes_a_call_slow,
     "layer.circuit_breaker.slow_percent" => circuit_breaker::a_share_of_slow_calls_opens,
     "layer.circuit_breaker.window_calls" => circuit_breaker::so_many_of_the_last_calls_are_judged,
+    "layer.concurrency.adaptive" => fairness::an_adaptive_limit_falls_while_calls_take_longer,
     "layer.concurrency.calls_max" => layers::calls_above_their_bound_are_refused,
     "layer.concurrency.mode" => layers::concurrency_refuses_counts_or_is_off,
+    "layer.concurrency.read_share_percent" => fairness::reads_have_a_share_of_their_own,
+    "layer.concurrency.work_share_percent" => fairness::work_has_a_share_of_its_own,
     "layer.connections.age_max_ms" => connections::a_connection_of_age_is_ended,
     "layer.connections.connections_max" => connections::connections_of_all_listeners_together_are_bounded,
     "layer.connections.descriptors_reserve" => connections::descriptors_that_are_not_there_keep_it_from_starting,
     "layer.connections.mode" => connections::connections_are_refused_counted_or_let_in,
     "layer.connections.per_address_max" => connections::connections_of_one_address_are_bounded,
+    "layer.fairness.client_calls_max" => fairness::a_client_has_so_many_calls_under_way,
+    "layer.fairness.client_queue_calls_max" => fairness::a_client_has_so_many_calls_waiting,
+    "layer.fairness.mode" => fairness::fairness_refuses_counts_or_is_off,
+    "layer.fairness.queue_calls_max" => fairness::so_many_calls_of_all_clients_wait,
+    "layer.fairness.standing_wait_ms" => fairness::a_call_waits_in_a_queue_that_stands_for_so_long,
+    "layer.fairness.wait_ms" => fairness::a_call_waits_for_a_permit_for_so_long,
     "layer.http.head_bytes_max" => http::a_head_above_its_cap_is_given_up,
     "layer.http.header_name_bytes_max" => http::a_name_above_its_cap_is_refused,
     "layer.http.header_value_bytes_max" => http::a_value_above_its_cap_is_refused,

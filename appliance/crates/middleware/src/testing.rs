@@ -28,6 +28,11 @@ pub(crate) fn call_of_tool(name: &str) -> Call {
     call
 }
 
+/// A light read.
+pub(crate) fn call_of_list() -> Call {
+    call_of(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#.to_owned())
+}
+
 fn call_of(text: String) -> Call {
     let text = Bytes::from(text);
     match Envelope::parse(text, &Limits::DEFAULT) {
@@ -50,12 +55,12 @@ impl<F> Inner<F> {
     }
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Reply, Refusal>>>>;
+type Answer = Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send>>;
 
 impl<F, A> Service<Call> for &Inner<F>
 where
     F: Fn(Call) -> A,
-    A: Future<Output = Result<Reply, Refusal>> + 'static,
+    A: Future<Output = Result<Reply, Refusal>> + Send + 'static,
 {
     type Response = Reply;
     type Error = Refusal;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use middleware::{
-    Mode, bulkhead, circuit_breaker, concurrency, connections, http, memory, origin, payload,
-    pre_auth_limit, rate_limit, timeout,
+    Mode, bulkhead, circuit_breaker, concurrency, connections, fairness, http, memory, origin,
+    payload, pre_auth_limit, rate_limit, timeout,
 };
 use serde::Serialize;
 
@@ -235,6 +235,8 @@ pub struct LayersPlan {
     pub memory: memory::Config,
     /// Calls by client and tool.
     pub rate_limit: rate_limit::Config,
+    /// Calls that wait.
+    pub fairness: fairness::Config,
     /// Calls at once.
     pub concurrency: concurrency::Config,
     /// Tools that fail.

@@ -1,5 +1,6 @@
 //! Named bounds: nothing in the house is without a limit, and every limit counts what it holds.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -56,7 +57,7 @@ impl Bound {
     /// The permit of a place that is already counted.
     fn permit(self: &Arc<Self>) -> Permit {
         self.note_peak(self.used.load(Relaxed));
-        Permit(Arc::clone(self))
+        Permit::new(Arc::clone(self) as Arc<dyn Keeper>, 0)
     }
 
     fn note_peak(&self, used: usize) {
@@ -100,15 +101,65 @@ impl Bound {
     pub fn refused(&self) -> u64 {
         self.refused.load(Relaxed)
     }
+
+    /// All of it at one moment.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        Reading {
+            name: self.name,
+            limit: self.limit(),
+            used: self.used(),
+            peak: self.peak(),
+            refused: self.refused(),
+        }
+    }
 }
 
-/// One place under a [`Bound`]; dropping it gives the place back.
+/// A bound at one moment, for its metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The metric label.
+    pub name: &'static str,
+    /// How many holders are admitted; `usize::MAX` for a bound that only counts.
+    pub limit: usize,
+    /// How many holders there are.
+    pub used: usize,
+    /// The most holders there ever were.
+    pub peak: usize,
+    /// How many asked in vain.
+    pub refused: u64,
+}
+
+impl Keeper for Bound {
+    fn give_back(&self, _: u64) {
+        self.used.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Who counts permits, and hears of each that comes back.
+pub trait Keeper: Debug + Send + Sync {
+    /// A permit comes back; `of` is what the keeper noted on it.
+    fn give_back(&self, of: u64);
+}
+
+/// One place under a bound; dropping it gives the place back.
 #[derive(Debug)]
-pub struct Permit(Arc<Bound>);
+pub struct Permit {
+    keeper: Arc<dyn Keeper>,
+    of: u64,
+}
+
+impl Permit {
+    /// A permit that its keeper has counted already, with a note of the keeper's own: what it counts it as.
+    #[must_use]
+    pub const fn new(keeper: Arc<dyn Keeper>, of: u64) -> Self {
+        Self { keeper, of }
+    }
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.used.fetch_sub(1, Relaxed);
+        self.keeper.give_back(self.of);
     }
 }
 

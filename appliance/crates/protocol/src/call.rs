@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::bound::Permit;
 use crate::envelope::{Envelope, Id, MetaKey};
 use crate::event::{EventSender, LogLevel};
 use crate::lease::Lease;
@@ -44,6 +45,8 @@ pub struct Call {
     pub target: Option<Target>,
     /// The place that it was lent; whoever runs it keeps it until the work has ended.
     pub lease: Option<Lease>,
+    /// The permit that it waited for; `None` for a call that has yet to ask for one.
+    pub permit: Option<Permit>,
 }
 
 impl Call {
@@ -70,6 +73,7 @@ impl Call {
             is_task: false,
             target: None,
             lease: None,
+            permit: None,
         }
     }
 

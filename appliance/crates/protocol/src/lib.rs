@@ -6,6 +6,7 @@
 pub mod bound;
 pub mod call;
 pub mod class;
+pub mod class_bound;
 pub mod codes;
 pub mod encode;
 pub mod envelope;
@@ -23,9 +24,10 @@ pub mod revision;
 pub mod target;
 pub mod task;
 
-pub use bound::{Bound, Held, Permit, Share};
+pub use bound::{Bound, Held, Keeper, Permit, Reading, Share};
 pub use call::{Call, ClientCapabilities};
 pub use class::Class;
+pub use class_bound::{ClassBound, Shares, Waiters};
 pub use envelope::{Envelope, EnvelopeError, Id, MetaKey, Param, Shape};
 pub use event::{Event, EventReceiver, EventSender, LogLevel};
 pub use head::{Admission, Head, Peer};

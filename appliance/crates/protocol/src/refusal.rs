@@ -29,7 +29,9 @@ pub enum RefusalKind {
     BodyTooSlow,
     /// A quota is used up for now.
     RateLimited,
-    /// Every permit is taken.
+    /// The client has as many calls under way or waiting as is its share.
+    ClientBusy,
+    /// Every permit is taken, and the queue for them is full or too slow.
     Overloaded,
     /// A plugin's permits and its queue are taken.
     PluginBusy,
@@ -51,7 +53,7 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// Every kind.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::ConnectionsExhausted,
         Self::AddressExhausted,
         Self::ConnectionAbused,
@@ -62,6 +64,7 @@ impl RefusalKind {
         Self::PayloadTooLarge,
         Self::BodyTooSlow,
         Self::RateLimited,
+        Self::ClientBusy,
         Self::Overloaded,
         Self::PluginBusy,
         Self::SessionsExhausted,
@@ -87,6 +90,7 @@ impl RefusalKind {
             Self::PayloadTooLarge => "payload_too_large",
             Self::BodyTooSlow => "body_too_slow",
             Self::RateLimited => "rate_limited",
+            Self::ClientBusy => "client_busy",
             Self::Overloaded => "overloaded",
             Self::PluginBusy => "plugin_busy",
             Self::SessionsExhausted => "sessions_exhausted",
@@ -113,6 +117,7 @@ impl RefusalKind {
             Self::AddressExhausted
             | Self::ConnectionAbused
             | Self::RateLimited
+            | Self::ClientBusy
             | Self::Overloaded
             | Self::PluginBusy
             | Self::SessionsExhausted
@@ -137,7 +142,7 @@ impl RefusalKind {
             | Self::OriginForbidden
             | Self::PayloadTooLarge
             | Self::BodyTooSlow => -32600,
-            Self::AddressExhausted | Self::ConnectionAbused => -32011,
+            Self::AddressExhausted | Self::ConnectionAbused | Self::ClientBusy => -32011,
             Self::RateLimited => -32010,
             Self::PluginBusy => -32012,
             Self::Overloaded => -32013,

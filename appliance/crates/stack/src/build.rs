@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use middleware::bulkhead::{Bulkhead, BulkheadLayer};
 use middleware::circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
 use middleware::concurrency::{Concurrency, ConcurrencyLayer};
+use middleware::fairness::{Fairness, FairnessLayer};
 use middleware::http::{Http, HttpLayer};
 use middleware::memory::{self, MemoryCall, MemoryCallLayer, MemoryRequest, MemoryRequestLayer};
 use middleware::origin::{Origin, OriginLayer};
@@ -26,8 +27,9 @@ use crate::dispatch::Dispatch;
 use crate::kit::Kit;
 
 type Edge = Http<Origin<PreAuthLimit<PayloadRequest<MemoryRequest<Admit>>>>>;
-type Calls =
-    MemoryCall<RateLimit<Concurrency<CircuitBreaker<Timeout<Bulkhead<PayloadAnswer<Dispatch>>>>>>>;
+type Calls = MemoryCall<
+    RateLimit<Fairness<Concurrency<CircuitBreaker<Timeout<Bulkhead<PayloadAnswer<Dispatch>>>>>>>,
+>;
 
 /// Why no stack could be built of a plan: every reason, each a sentence that says how to mend it.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +69,7 @@ pub fn build(plan: &Plan, kit: &Kit) -> Result<Stack, BuildError> {
     let calls = ServiceBuilder::new()
         .layer(MemoryCallLayer::new(memory.clone()))
         .layer(RateLimitLayer::new(&layers.rate_limit, kit.rate_limit.clone()))
+        .layer(FairnessLayer::new(&layers.fairness, kit.fairness.clone()))
         .layer(ConcurrencyLayer::new(&layers.concurrency, kit.concurrency.clone()))
         .layer(CircuitBreakerLayer::new(&layers.circuit_breaker, &roster, kit.circuits.clone()))
         .layer(TimeoutLayer::new(&layers.timeout))

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use middleware::{
-    bulkhead, circuit_breaker, concurrency, connections, http, memory, pre_auth_limit, rate_limit,
+    Mode, bulkhead, circuit_breaker, concurrency, connections, fairness, http, memory,
+    pre_auth_limit, rate_limit,
 };
 use plugin_host::Plugin;
 use profile::Plan;
@@ -27,6 +28,8 @@ pub struct Kit {
     pub connections: connections::State,
     /// Settings of connections, of the `http` layer.
     pub http: http::State,
+    /// Who waits for permits, of the `fairness` layer.
+    pub fairness: fairness::State,
     /// Permits of the `concurrency` layer.
     pub concurrency: concurrency::State,
     /// The ledger and the ladder of the `memory` layer.
@@ -45,13 +48,15 @@ impl Kit {
     /// A kit for `plan` with nothing taken yet.
     #[must_use]
     pub fn new(plan: &Plan, plugins: Vec<Arc<Plugin>>, seal: Seal, meter: Arc<CallMeter>) -> Self {
+        let concurrency = concurrency::State::new(&plan.layers.concurrency);
         Self {
             plugins,
             pre_auth_limit: pre_auth_limit::State::new(&plan.layers.pre_auth_limit),
             rate_limit: rate_limit::State::new(&plan.layers.rate_limit),
             connections: connections::State::new(&plan.layers.connections),
             http: http::State::new(&plan.layers.http),
-            concurrency: concurrency::State::new(&plan.layers.concurrency),
+            fairness: fairness::State::new(&plan.layers.fairness, concurrency.bound()),
+            concurrency,
             memory: memory::State::new(&plan.layers.memory),
             circuits: circuit_breaker::State::new(&plan.layers.circuit_breaker),
             bulkhead: bulkhead::State::new(),
@@ -68,13 +73,15 @@ impl Kit {
         self.rate_limit.follow(&layers.rate_limit);
         self.memory.follow(&layers.memory);
         self.concurrency.follow(&layers.concurrency);
+        let is_bounded = layers.concurrency.mode == Mode::Enforce;
+        self.fairness.follow(&layers.fairness, is_bounded);
         self.circuits.follow(&layers.circuit_breaker);
     }
 
     /// What the layers hold at the moment, for metrics.
     pub fn bounds(&self) -> impl Iterator<Item = &Arc<Bound>> {
         let keys = self.pre_auth_limit.bounds().into_iter().chain(self.rate_limit.bounds());
-        keys.chain([self.connections.bound(), self.memory.ledger(), self.concurrency.bound()])
+        keys.chain([self.connections.bound(), self.memory.ledger(), self.fairness.queue()])
     }
 
     /// Forgets a part of what layers need not know any more. To be called once a second.

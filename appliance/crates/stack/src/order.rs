@@ -1,7 +1,7 @@
 //! The one order of the layers: cheapest refusal first.
 
 use middleware::{
-    bulkhead, circuit_breaker, concurrency, connections, http, memory, origin, payload,
+    bulkhead, circuit_breaker, concurrency, connections, fairness, http, memory, origin, payload,
     pre_auth_limit, rate_limit, timeout,
 };
 
@@ -19,6 +19,7 @@ pub const ORDER: &[(&str, &str)] = &[
     (memory::NAME, "edge"),
     (memory::NAME, "call"),
     (rate_limit::NAME, "call"),
+    (fairness::NAME, "call"),
     (concurrency::NAME, "call"),
     (circuit_breaker::NAME, "call"),
     (timeout::NAME, "call"),

@@ -1,6 +1,7 @@
 //! Every metric name and log event, and how they leave the process.
 
 mod calls;
+mod histogram;
 pub mod kernel;
 mod logging;
 mod metric;
@@ -8,6 +9,7 @@ mod process;
 mod refusals;
 mod registry;
 mod samples;
+mod waits;
 
 pub use calls::{CallMeter, Measured};
 pub use logging::{LogShape, start_logging};
@@ -15,3 +17,4 @@ pub use metric::{Kind, Metric, reference};
 pub use refusals::RefusalCounter;
 pub use registry::{LaneRegistry, Registry};
 pub use samples::Samples;
+pub use waits::WaitMeter;

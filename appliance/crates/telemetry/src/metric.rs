@@ -81,6 +81,9 @@ metrics! {
     Calls = "toolrack_calls_total", Counter, ["era", "method", "result"];
     /// Seconds from the parsed call to its answer.
     CallSeconds = "toolrack_call_seconds", Histogram, ["era", "method"];
+    /// Seconds that a call waited for a permit, by its class and however the wait ended. Calls that
+    /// got theirs at once are not counted.
+    QueueWaitSeconds = "toolrack_queue_wait_seconds", Histogram, ["class"];
     /// Refusals by layer and kind. `mode` is `enforce`, or `shadow` for what would have been
     /// refused.
     Refusals = "toolrack_refusals_total", Counter, ["layer", "kind", "mode"];

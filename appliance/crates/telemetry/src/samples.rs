@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use protocol::Bound;
+use protocol::{Bound, Reading};
 
 use crate::metric::Metric;
 
@@ -48,14 +48,19 @@ impl Samples {
     /// Adds a bound: its limit, what it holds, the most it held, and its refusals. `scope` tells
     /// bounds of one name apart; it may be empty.
     pub fn bound(&mut self, bound: &Bound, scope: &str) {
-        let labels = [bound.name(), scope];
+        self.reading(&bound.reading(), scope);
+    }
+
+    /// The same of a bound that was looked at already.
+    pub fn reading(&mut self, bound: &Reading, scope: &str) {
+        let labels = [bound.name, scope];
         // A bound that only counts has no limit to show.
-        if bound.limit() != usize::MAX {
-            self.set(Metric::BoundLimit, &labels, bound.limit());
+        if bound.limit != usize::MAX {
+            self.set(Metric::BoundLimit, &labels, bound.limit);
         }
-        self.set(Metric::BoundUsed, &labels, bound.used());
-        self.set(Metric::BoundPeak, &labels, bound.peak());
-        self.set(Metric::BoundRefused, &labels, bound.refused());
+        self.set(Metric::BoundUsed, &labels, bound.used);
+        self.set(Metric::BoundPeak, &labels, bound.peak);
+        self.set(Metric::BoundRefused, &labels, bound.refused);
     }
 
     /// Writes them all in the Prometheus text format. Metrics without a sample are left out.

@@ -81,6 +81,9 @@ pub(super) fn metrics(
     for bound in of_state.chain(kit.bounds()).chain([generation.in_flight()]) {
         samples.bound(bound, "");
     }
+    for (class, reading) in kit.concurrency.readings() {
+        samples.reading(&reading, class);
+    }
     for (status, count) in endpoint.tasks.ended() {
         samples.set(Metric::TasksEnded, &[status.as_str()], count);
     }
@@ -102,6 +105,7 @@ pub(super) fn metrics(
     samples.process();
     let mut out = counted;
     kit.meter.render(&mut out);
+    kit.fairness.waits().render(&mut out);
     samples.render(&mut out);
     out
 }

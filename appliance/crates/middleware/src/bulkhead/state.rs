@@ -10,10 +10,8 @@ use parking_lot::Mutex;
 use protocol::{Bound, Lender};
 
 use super::gate::Gate;
+use crate::mean::Mean;
 use crate::roster::{Places, Roster};
-
-/// Service times count for about as many calls as this (an exponential mean).
-const MEAN_CALLS: u64 = 100;
 
 /// The places of one plugin.
 #[derive(Debug)]
@@ -33,8 +31,8 @@ pub(super) struct Cell {
     pub(super) gate: Gate,
     pub(super) queue: Arc<Bound>,
     stuck: AtomicUsize,
-    /// How long a call holds its place; zero: not known yet.
-    mean_ns: AtomicU64,
+    /// How long a call holds its place.
+    mean: Mean,
 }
 
 impl Cell {
@@ -45,7 +43,7 @@ impl Cell {
             gate: Gate::new(places.concurrent_calls),
             queue: Bound::new("bulkhead_tool_queue", places.queue_calls),
             stuck: AtomicUsize::new(0),
-            mean_ns: AtomicU64::new(0),
+            mean: Mean::default(),
         }
     }
 
@@ -53,20 +51,7 @@ impl Cell {
     pub(super) fn retry_after(&self) -> Duration {
         let ahead = self.compartment.queue.used() as u64 + 1;
         let places = self.gate.limit().min(self.compartment.gate.limit()).max(1) as u64;
-        let mean_ns = self.mean_ns.load(Relaxed);
-        let wait = Duration::from_nanos(mean_ns.saturating_mul(ahead) / places);
-        wait.clamp(Duration::from_secs(1), Duration::from_secs(30))
-    }
-
-    /// Two calls that end at once may lose one of their times; the mean does not care.
-    fn note_time(&self, took: Duration) {
-        let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let before_ns = self.mean_ns.load(Relaxed);
-        let mean_ns = match before_ns {
-            0 => took_ns,
-            _ => before_ns - before_ns / MEAN_CALLS + took_ns / MEAN_CALLS,
-        };
-        self.mean_ns.store(mean_ns.max(1), Relaxed);
+        self.mean.of(ahead, places).clamp(Duration::from_secs(1), Duration::from_secs(30))
     }
 }
 
@@ -82,7 +67,7 @@ impl Lender for Cell {
             self.compartment.stuck.fetch_sub(1, Relaxed);
         }
         if let Some(begun) = begun {
-            self.note_time(begun.elapsed());
+            self.mean.note(begun.elapsed());
         }
         self.compartment.gate.leave();
         self.gate.leave();

@@ -7,8 +7,8 @@ mod plugin;
 use std::collections::BTreeMap;
 
 use middleware::{
-    ByteSize, bulkhead, circuit_breaker, concurrency, connections, http, memory, origin, payload,
-    pre_auth_limit, rate_limit, timeout,
+    ByteSize, bulkhead, circuit_breaker, concurrency, connections, fairness, http, memory, origin,
+    payload, pre_auth_limit, rate_limit, timeout,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -205,7 +205,9 @@ pub(crate) struct Layers {
     pub(crate) memory: Option<memory::Config>,
     /// How often a client may call, and a tool be called.
     pub(crate) rate_limit: Option<rate_limit::Config>,
-    /// How many calls may be in the house at once.
+    /// Who waits for a permit of `concurrency`, for how long, and what one client may have.
+    pub(crate) fairness: Option<fairness::Config>,
+    /// How many calls may be in the house at once, and what each class is guaranteed of it.
     pub(crate) concurrency: Option<concurrency::Config>,
     /// When calls of a tool that fails are refused at once.
     pub(crate) circuit_breaker: Option<circuit_breaker::Config>,

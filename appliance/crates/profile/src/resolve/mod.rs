@@ -194,6 +194,10 @@ fn layers(layers: Layers, findings: &mut Findings<'_>) -> LayersPlan {
             mode: Mode::Off,
             ..Default::default()
         }),
+        fairness: layers.fairness.unwrap_or_else(|| middleware::fairness::Config {
+            mode: Mode::Off,
+            ..Default::default()
+        }),
         concurrency: layers.concurrency.unwrap_or_else(|| middleware::concurrency::Config {
             mode: Mode::Off,
             ..Default::default()
@@ -218,6 +222,8 @@ fn layers(layers: Layers, findings: &mut Findings<'_>) -> LayersPlan {
         ("payload", plan.payload.problems()),
         ("memory", plan.memory.problems()),
         ("rate_limit", plan.rate_limit.problems()),
+        ("fairness", plan.fairness.problems()),
+        ("concurrency", plan.concurrency.problems()),
         ("circuit_breaker", plan.circuit_breaker.problems()),
         ("timeout", plan.timeout.problems()),
         ("bulkhead", plan.bulkhead.problems()),

@@ -113,7 +113,8 @@ impl Run {
             // Of these it is certain that the tool has not run.
             if !matches!(
                 refusal.kind,
-                RefusalKind::Overloaded
+                RefusalKind::ClientBusy
+                    | RefusalKind::Overloaded
                     | RefusalKind::PluginBusy
                     | RefusalKind::MemoryExhausted
                     | RefusalKind::CircuitOpen

@@ -10,15 +10,8 @@ use std::time::{Duration, Instant};
 
 use protocol::{Content, Era, Method, Outcome, Refusal, Reply};
 
+use crate::histogram::{Sum, Times};
 use crate::metric::Metric;
-
-/// Upper ends of the latency buckets, in microseconds: from a direct call into a plugin to the
-/// longest deadline that is usual. At most three times apart, so that a quantile that is read from
-/// them is of the right size.
-const BUCKETS_US: [u64; 20] = [
-    10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000,
-    500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000,
-];
 
 /// Most shards: above as many threads, two of them rarely meet in one.
 const SHARDS_MAX: usize = 16;
@@ -46,9 +39,7 @@ const ERAS: [&str; 2] = ["legacy", "modern"];
 #[repr(align(64))]
 struct Series {
     ends: [AtomicU64; ENDS.len()],
-    /// The last is for what took longer than every bucket.
-    buckets: [AtomicU64; BUCKETS_US.len() + 1],
-    sum_ns: AtomicU64,
+    times: Times,
 }
 
 /// Counts and times every call that goes through the stack.
@@ -95,10 +86,7 @@ impl CallMeter {
         // The shard of the thread that ends the call: another one may have begun it.
         let series = self.series(method, era);
         series.ends[end as usize].fetch_add(1, Relaxed);
-        let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        series.sum_ns.fetch_add(took_ns, Relaxed);
-        let bucket = BUCKETS_US.partition_point(|end| end * 1_000 < took_ns);
-        series.buckets[bucket].fetch_add(1, Relaxed);
+        series.times.note(took);
     }
 
     /// Writes everything in the Prometheus text format. Series that never counted are left out.
@@ -113,7 +101,7 @@ impl CallMeter {
         }
         seconds.write_head(out);
         for total in &totals {
-            total.write_histogram(seconds.name(), out);
+            total.times.write(seconds.name(), &total.labels, out);
         }
     }
 
@@ -149,8 +137,7 @@ fn thread_number() -> usize {
 struct Total {
     labels: String,
     ends: [u64; ENDS.len()],
-    buckets: [u64; BUCKETS_US.len() + 1],
-    sum_ns: u64,
+    times: Sum,
 }
 
 impl Total {
@@ -158,27 +145,7 @@ impl Total {
         for (sum, count) in self.ends.iter_mut().zip(&series.ends) {
             *sum += count.load(Relaxed);
         }
-        for (sum, count) in self.buckets.iter_mut().zip(&series.buckets) {
-            *sum += count.load(Relaxed);
-        }
-        self.sum_ns += series.sum_ns.load(Relaxed);
-    }
-
-    fn write_histogram(&self, name: &str, out: &mut String) {
-        let labels = &self.labels;
-        let mut below = 0;
-        for (end, count) in BUCKETS_US.iter().zip(&self.buckets) {
-            below += count;
-            let end = Duration::from_micros(*end).as_secs_f64();
-            writeln!(out, "{name}_bucket{{{labels},le=\"{end}\"}} {below}").ok();
-        }
-        // Not the sum of the ends: calls that end in between would make the last bucket the
-        // smaller.
-        let all: u64 = self.buckets.iter().sum();
-        let sum = Duration::from_nanos(self.sum_ns).as_secs_f64();
-        writeln!(out, "{name}_bucket{{{labels},le=\"+Inf\"}} {all}").ok();
-        writeln!(out, "{name}_sum{{{labels}}} {sum}").ok();
-        writeln!(out, "{name}_count{{{labels}}} {all}").ok();
+        self.times.add(&series.times);
     }
 }
 
