@@ -38,25 +38,25 @@ impl Bound {
             self.refused.fetch_add(1, Relaxed);
             return None;
         }
-        // What is used now may count others that are about to be refused.
-        self.note_peak(before + 1);
-        Some(Permit(Arc::clone(self)))
+        Some(self.permit(before + 1))
     }
 
     /// Takes one place even above the limit. `within` tells whether the limit would have allowed it:
     /// what shadow mode needs.
     #[must_use]
     pub fn take_anyway(self: &Arc<Self>) -> (Permit, bool) {
-        let within = self.used.fetch_add(1, Relaxed) < self.limit.load(Relaxed);
+        let before = self.used.fetch_add(1, Relaxed);
+        let within = before < self.limit.load(Relaxed);
         if !within {
             self.refused.fetch_add(1, Relaxed);
         }
-        (self.permit(), within)
+        (self.permit(before + 1), within)
     }
 
-    /// The permit of a place that is already counted.
-    fn permit(self: &Arc<Self>) -> Permit {
-        self.note_peak(self.used.load(Relaxed));
+    /// The permit of a place that is already counted, as one of `used`: what is used now may count others that are
+    /// about to be refused.
+    fn permit(self: &Arc<Self>, used: usize) -> Permit {
+        self.note_peak(used);
         Permit::new(Arc::clone(self) as Arc<dyn Keeper>, 0)
     }
 
