@@ -9,6 +9,7 @@ mod http;
 mod limits;
 mod memory;
 mod misbehave;
+mod order;
 mod program;
 mod sick;
 mod stdio;
