@@ -43,7 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("filesystem", &["plugin-sdk"]),
     ("conformance", &["plugin-sdk"]),
     ("misbehave", &["plugin-sdk"]),
-    ("ci", &["load", "profile", "telemetry"]),
+    ("ci", &["load", "profile", "protocol", "telemetry"]),
 ];
 
 /// Crates that may contain unsafe code.
