@@ -11,6 +11,7 @@ mod memory;
 mod misbehave;
 mod order;
 mod program;
+mod refusals;
 mod sick;
 mod stdio;
 mod tasks;

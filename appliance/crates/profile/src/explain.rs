@@ -34,6 +34,15 @@ impl Loaded {
         rows
     }
 
+    /// The values that bear on a refusal: those of keys like `pattern`, in which `NAME` stands for a name. When `scope`
+    /// says which plugin or tool it is about (`plugin:files`, `tool:search`), those of others are left out.
+    #[must_use]
+    pub fn rows_like(&self, pattern: &str, scope: &str) -> Vec<Row> {
+        let mut rows = self.rows(None);
+        rows.retain(|row| is_like(&row.key, pattern, scope));
+        rows
+    }
+
     fn collect(&self, value: &Value, path: &str, rows: &mut Vec<Row>) {
         match value {
             Value::Null => {}
@@ -80,6 +89,23 @@ impl Loaded {
     }
 }
 
+/// Whether `key` is one of `pattern`, and of what `scope` is about.
+fn is_like(key: &str, pattern: &str, scope: &str) -> bool {
+    let (mut table, mut parts) = ("", key.split('.'));
+    let fits = pattern.split('.').all(|known| {
+        let Some(part) = parts.next() else { return false };
+        let about = scope.strip_prefix(table).and_then(|rest| rest.strip_prefix(':'));
+        let is_it = if known == "NAME" {
+            about.is_none_or(|name| table.is_empty() || name == part)
+        } else {
+            known == part
+        };
+        table = known;
+        is_it
+    });
+    fits && parts.next().is_none()
+}
+
 /// Parts of names that settings of plugins give to what nobody should read.
 const SECRET_NAMES: [&str; 5] = ["secret", "token", "password", "credential", "key"];
 
@@ -98,5 +124,25 @@ fn written(value: &Value) -> String {
         }
         Value::Object(_) => "{}".to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_like;
+
+    #[test]
+    fn a_pattern_has_the_keys_of_every_name_or_of_the_one_that_a_scope_is_about() {
+        let limit = "plugin.NAME.limits.deadline_ms";
+        assert!(is_like("plugin.files.limits.deadline_ms", limit, "process"));
+        assert!(is_like("plugin.files.limits.deadline_ms", limit, "plugin:files"));
+        assert!(!is_like("plugin.echo.limits.deadline_ms", limit, "plugin:files"));
+        assert!(!is_like("plugin.files.limits.deadline_ms.more", limit, "process"));
+        assert!(!is_like("plugin.files.limits", limit, "process"));
+        let of_tool = "plugin.NAME.tool.NAME.queue_calls";
+        assert!(is_like("plugin.files.tool.search.queue_calls", of_tool, "tool:search"));
+        assert!(!is_like("plugin.files.tool.other.queue_calls", of_tool, "tool:search"));
+        let listener = "listen.NAME.http.connections_max";
+        assert!(is_like("listen.public.http.connections_max", listener, "listener"));
     }
 }

@@ -168,6 +168,8 @@ pub struct StdioPlan {
 pub struct ControlPlan {
     /// Where it listens.
     pub bind: ControlBind,
+    /// Refusals of each kind that it can explain.
+    pub refusals_kept: usize,
 }
 
 /// Where the control listener is.

@@ -4,6 +4,7 @@ mod descriptors;
 mod front;
 mod key;
 mod memory;
+mod refusals;
 mod report;
 mod stop;
 

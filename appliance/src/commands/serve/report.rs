@@ -15,6 +15,7 @@ use telemetry::{Metric, Registry, Samples};
 use transport::Endpoint;
 
 use super::front::Front;
+use super::refusals::Explainer;
 
 /// Starts the control listener, if the plan has one.
 pub(super) fn start_control(
@@ -28,6 +29,7 @@ pub(super) fn start_control(
         return Ok(None);
     };
     let effective = Bytes::from(loaded.to_json());
+    let explainer = Explainer::new(loaded, endpoint);
     let switch = Arc::clone(&endpoint.switch);
     let bounds = front.bounds();
     let metered = Arc::clone(endpoint);
@@ -37,6 +39,7 @@ pub(super) fn start_control(
         plugins: Arc::new(move || plugins(&switch)),
         metrics: Arc::new(move || metrics(&registry, &bounds, &metered)),
         plan: Arc::new(move || effective.clone()),
+        refusal: Arc::new(move |id| explainer.explain(id)),
     };
     control::start(plan, sources).map(Some)
 }
@@ -73,6 +76,7 @@ fn metrics(
         samples.set(Metric::TasksEnded, &[status.as_str()], count);
     }
     memory_metrics(&mut samples, &kit.memory);
+    samples.set(Metric::RefusalsRemembered, &[], kit.recent.count());
     samples.set(Metric::WatchedResources, &[], endpoint.watches.count());
     for plugin in &kit.plugins {
         plugin_metrics(&mut samples, plugin);

@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// So long that no test meets it.
 const NEVER: Duration = Duration::from_secs(3600);
 
+/// The one refusal that is remembered.
+const KNOWN_ID: &str = "00000000000000ff";
+
 /// Limits that no test meets by accident.
 const WIDE: Limits = Limits {
     connections: 64,
@@ -42,6 +45,10 @@ fn sources() -> Sources {
         plugins: Arc::new(|| vec![plugin("echo", true)]),
         metrics: Arc::new(|| "some_total 1\n".to_owned()),
         plan: Arc::new(|| Bytes::from_static(b"{\"profile\":\"dev\"}")),
+        refusal: Arc::new(|id| {
+            (id.to_string() == KNOWN_ID)
+                .then(|| Bytes::from_static(b"{\"refusal\":\"overloaded\"}"))
+        }),
     }
 }
 
@@ -51,7 +58,7 @@ fn plugin(name: &str, is_ready: bool) -> PluginReport {
 }
 
 fn loopback() -> ControlPlan {
-    ControlPlan { bind: ControlBind::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))) }
+    ControlPlan { bind: ControlBind::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))), refusals_kept: 0 }
 }
 
 /// A control listener on a free port.

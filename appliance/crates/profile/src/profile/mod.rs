@@ -110,6 +110,15 @@ pub(crate) struct Control {
     /// Default: false.
     #[serde(default)]
     pub(crate) allow_remote: bool,
+    /// Refusals of each kind that `/admin/explain` remembers, the last ones; a flood of one kind leaves those of others
+    /// alone. Each takes about 150 bytes once its kind has come. From 0, which is none, to 65536. Default: 512: at a
+    /// thousand refusals a second, the time to ask at once; all kinds together take 1.5 MB at most.
+    #[serde(default = "refusals_kept")]
+    pub(crate) refusals_kept: u64,
+}
+
+const fn refusals_kept() -> u64 {
+    512
 }
 
 /// Bounds of sessions and streams.

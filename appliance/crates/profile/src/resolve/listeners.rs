@@ -148,9 +148,10 @@ pub(super) fn control(
     control: Option<Control>,
     findings: &mut Findings<'_>,
 ) -> Option<ControlPlan> {
-    let Control { bind, allow_remote } = control?;
+    let Control { bind, allow_remote, refusals_kept } = control?;
+    let refusals_kept = findings.number("control.refusals_kept", refusals_kept, 0..=65_536);
     if let Some(path) = bind.strip_prefix("unix:") {
-        return Some(ControlPlan { bind: ControlBind::Unix(PathBuf::from(path)) });
+        return Some(ControlPlan { bind: ControlBind::Unix(PathBuf::from(path)), refusals_kept });
     }
     let address = address("control.bind", &bind, findings)?;
     if !address.ip().is_loopback() {
@@ -164,5 +165,5 @@ pub(super) fn control(
             findings.problem("control.bind", message);
         }
     }
-    Some(ControlPlan { bind: ControlBind::Tcp(address) })
+    Some(ControlPlan { bind: ControlBind::Tcp(address), refusals_kept })
 }

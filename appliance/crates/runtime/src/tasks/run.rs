@@ -149,6 +149,7 @@ impl Run {
     }
 
     fn refused(&self, refusal: &Refusal) -> End {
+        self.generation.note(refusal);
         failed(&Fault::of_refusal(refusal, self.generation.number()))
     }
 
