@@ -35,11 +35,16 @@ impl Loaded {
     }
 
     /// The values that bear on a refusal: those of keys like `pattern`, in which `NAME` stands for a name. When `scope`
-    /// says which plugin or tool it is about (`plugin:files`, `tool:search`), those of others are left out.
+    /// says which plugin or tool it is about (`plugin:files`, `tool:search`), those of others are left out. A key without
+    /// names that nobody set and that has no default is there with the value `not set`.
     #[must_use]
     pub fn rows_like(&self, pattern: &str, scope: &str) -> Vec<Row> {
         let mut rows = self.rows(None);
         rows.retain(|row| is_like(&row.key, pattern, scope));
+        if rows.is_empty() && !pattern.contains("NAME") {
+            let (key, value) = (pattern.to_owned(), "not set".to_owned());
+            rows.push(Row { key, value, origin: Origin::Default });
+        }
         rows
     }
 
