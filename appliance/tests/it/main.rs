@@ -3,6 +3,7 @@
 mod bench;
 mod boxes;
 mod cli;
+mod control;
 mod descriptors;
 mod examples;
 mod http;

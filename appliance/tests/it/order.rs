@@ -305,15 +305,10 @@ impl House {
     }
 
     fn take_every_place(&mut self) {
-        let call = modern_call("never", &json!({})).to_string();
-        let request = format!(
-            "POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
-             Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n{}\r\n{call}",
-            self.program.address,
-            call.len(),
-            modern_headers("tools/call", Some("never"))
-        );
-        (0..2).for_each(|_| self.hold(&request));
+        let headers = modern_headers("tools/call", Some("never"));
+        for _ in 0..2 {
+            self.held.push(self.program.begin(&headers, &modern_call("never", &json!({}))));
+        }
         self.until_at_least(PLACES, 2);
     }
 

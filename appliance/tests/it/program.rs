@@ -171,13 +171,25 @@ impl Program {
     }
 
     pub(crate) fn post_text(&self, headers: &str, body: &str) -> Answer {
-        let head = format!(
+        self.request(&self.head_of_post(headers, body), body)
+    }
+
+    /// POSTs a message and leaves its answer to be read, or not.
+    pub(crate) fn begin(&self, headers: &str, message: &Value) -> TcpStream {
+        let body = message.to_string();
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        let request = format!("{}\r\n{body}", self.head_of_post(headers, &body));
+        stream.write_all(request.as_bytes()).expect("it reads");
+        stream
+    }
+
+    fn head_of_post(&self, headers: &str, body: &str) -> String {
+        format!(
             "POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
              Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n{headers}",
             self.address,
             body.len()
-        );
-        self.request(&head, body)
+        )
     }
 
     /// Shakes hands and returns the headers of the session.

@@ -147,9 +147,8 @@ impl Answers {
 
     fn explain(&self, query: &str) -> Response<Full<Bytes>> {
         let mut ids = query.split('&').filter_map(|pair| pair.strip_prefix("request="));
-        let id = match (ids.next().map(str::parse::<RefusalId>), ids.next()) {
-            (Some(Ok(id)), None) => id,
-            _ => return text(StatusCode::BAD_REQUEST, NO_ID),
+        let (Some(Ok(id)), None) = (ids.next().map(str::parse::<RefusalId>), ids.next()) else {
+            return text(StatusCode::BAD_REQUEST, NO_ID);
         };
         match (self.sources.refusal)(id) {
             Some(known) => with_type(StatusCode::OK, JSON, known),

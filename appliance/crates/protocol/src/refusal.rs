@@ -161,8 +161,6 @@ impl RefusalKind {
 /// A refusal: what, by which layer, at which bound, and when to come back.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// Tells it from all others.
-    pub id: RefusalId,
     /// What the client can do about it.
     pub kind: RefusalKind,
     /// The layer that refused, or the room for refusals outside of layers.
@@ -179,6 +177,8 @@ pub struct Refusal {
     pub quota: Option<Box<Quota>>,
     /// For the caller, one sentence: never a path, a host or a cause.
     pub message: Cow<'static, str>,
+    /// Of which the id is made: half as large.
+    serial: u32,
 }
 
 impl Refusal {
@@ -196,7 +196,7 @@ impl Refusal {
             "{kind:?} by {layer} at {scope} is not in the catalogue"
         );
         Self {
-            id: RefusalId::next(),
+            serial: id::next_serial(),
             kind,
             layer,
             scope,
@@ -218,6 +218,12 @@ impl Refusal {
             "The request body is too large.",
         )
         .with_limit(bytes_max as u64)
+    }
+
+    /// Tells it from all others.
+    #[must_use]
+    pub fn id(&self) -> RefusalId {
+        RefusalId::of(self.serial)
     }
 
     /// The same with the bound that was reached.
@@ -272,7 +278,7 @@ impl Refusal {
         let mut data = format!(
             "{{\"refusal\":\"{}\",\"request_id\":\"{}\",\"layer\":\"{}\",\"scope\":",
             self.kind.as_str(),
-            self.id,
+            self.id(),
             self.layer
         );
         crate::json::write_string(&mut data, &self.scope);
@@ -290,10 +296,10 @@ impl Refusal {
     }
 }
 
-/// Equal when they say the same; the id alone tells them apart.
+/// Equal when they say the same; the serial number alone tells them apart.
 impl PartialEq for Refusal {
     fn eq(&self, other: &Self) -> bool {
-        let Self { id: _, kind, layer, scope, limit, wait, principal, quota, message } = self;
+        let Self { serial: _, kind, layer, scope, limit, wait, principal, quota, message } = self;
         (*kind, *layer, *limit, *wait) == (other.kind, other.layer, other.limit, other.wait)
             && (scope, principal, quota, message)
                 == (&other.scope, &other.principal, &other.quota, &other.message)

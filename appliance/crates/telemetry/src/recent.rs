@@ -56,7 +56,7 @@ impl RecentRefusals {
     /// Remembers a refusal that `generation` made. Forgets the oldest of its kind.
     pub fn note(&self, refusal: &Refusal, generation: u64) {
         tracing::debug!(
-            request = %refusal.id,
+            request = %refusal.id(),
             layer = refusal.layer,
             kind = refusal.kind.as_str(),
             scope = %refusal.scope,
@@ -152,7 +152,7 @@ fn words(refusal: &Refusal, generation: u64) -> [u64; WORDS] {
     let scope = &refusal.scope[..refusal.scope.floor_char_boundary(SCOPE_WORDS * 8)];
     let mut words = [0; WORDS];
     words[..7].copy_from_slice(&[
-        refusal.id.number(),
+        refusal.id().number(),
         ms(at),
         refusal.principal.map_or(0, protocol::Principal::key),
         refusal.limit.unwrap_or(NONE),
@@ -207,13 +207,13 @@ mod tests {
         let recent = RecentRefusals::new(4);
         let refusal = refusal("tool:search".to_owned());
         recent.note(&refusal, 3);
-        let found = recent.find(refusal.id).expect("it is recent");
+        let found = recent.find(refusal.id()).expect("it is recent");
         assert_eq!((found.cause.kind, found.cause.layer), (refusal.kind, "bulkhead"));
         assert_eq!((&*found.scope, found.limit, found.generation), ("tool:search", Some(7), 3));
         assert_eq!(found.retry_after, refusal.retry_after());
         assert_eq!(found.principal, Some(Principal::local().key()));
         assert!(found.at > Duration::from_secs(1_700_000_000), "{:?}", found.at);
-        assert_eq!(recent.find(overloaded().id), None);
+        assert_eq!(recent.find(overloaded().id()), None);
     }
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
         let recent = RecentRefusals::new(4);
         let refusal = refusal(format!("tool:{}", "\u{e9}".repeat(100)));
         recent.note(&refusal, 1);
-        let found = recent.find(refusal.id).expect("it is recent");
+        let found = recent.find(refusal.id()).expect("it is recent");
         assert_eq!(found.scope, format!("tool:{}", "\u{e9}".repeat(33)));
     }
 
@@ -232,10 +232,10 @@ mod tests {
         recent.note(&rare, 1);
         let flood: Vec<_> = (0..100).map(|_| overloaded()).collect();
         flood.iter().for_each(|refusal| recent.note(refusal, 1));
-        assert!(recent.find(rare.id).is_some());
-        let kept = flood.iter().filter(|refusal| recent.find(refusal.id).is_some()).count();
+        assert!(recent.find(rare.id()).is_some());
+        let kept = flood.iter().filter(|refusal| recent.find(refusal.id()).is_some()).count();
         assert_eq!((kept, recent.count()), (4, 5));
-        assert!(recent.find(flood[99].id).is_some() && recent.find(flood[95].id).is_none());
+        assert!(recent.find(flood[99].id()).is_some() && recent.find(flood[95].id()).is_none());
     }
 
     #[test]
@@ -243,7 +243,7 @@ mod tests {
         let recent = RecentRefusals::new(0);
         let refusal = overloaded();
         recent.note(&refusal, 1);
-        assert_eq!((recent.find(refusal.id), recent.count()), (None, 0));
+        assert_eq!((recent.find(refusal.id()), recent.count()), (None, 0));
     }
 
     #[test]
@@ -258,7 +258,7 @@ mod tests {
                             let number = turn * 2 + writer;
                             let refusal = refusal(format!("tool:{number}")).with_limit(number);
                             recent.note(&refusal, number);
-                            if let Some(found) = recent.find(refusal.id) {
+                            if let Some(found) = recent.find(refusal.id()) {
                                 assert_eq!(found.generation, number);
                                 assert_eq!(found.limit, Some(number));
                                 assert_eq!(found.scope, format!("tool:{number}"));

@@ -106,7 +106,8 @@ impl Default for Server {
 pub(crate) struct Control {
     /// `address:port`, or `unix:/path/to/socket`. Port 0 takes a free one.
     pub(crate) bind: String,
-    /// Whether `bind` may be an address that other hosts reach. Whoever reaches it reads metrics and the plan.
+    /// Whether `bind` may be an address that other hosts reach. Whoever reaches it reads metrics, the plan and
+    /// why requests were refused.
     /// Default: false.
     #[serde(default)]
     pub(crate) allow_remote: bool,

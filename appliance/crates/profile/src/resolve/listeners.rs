@@ -158,7 +158,7 @@ pub(super) fn control(
         if allow_remote {
             findings.warning(
                 "control.bind",
-                "whoever reaches this address reads the metrics and the plan",
+                "whoever reaches this address reads the metrics, the plan and why requests were refused",
             );
         } else {
             let message = "other hosts reach this address; choose a loopback address or unix:/path, or set control.allow_remote = true";

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::principal::salted;
 
@@ -14,11 +14,16 @@ use crate::principal::salted;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RefusalId(u64);
 
+/// The serial number of the next refusal. Begins again after four billion, when the first are long forgotten.
+pub(super) fn next_serial() -> u32 {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    COUNT.fetch_add(1, Relaxed)
+}
+
 impl RefusalId {
-    /// The next one.
-    pub(super) fn next() -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        Self(salted(("refusal", COUNT.fetch_add(1, Relaxed))))
+    /// The id of the refusal with this serial number.
+    pub(super) fn of(serial: u32) -> Self {
+        Self(salted(("refusal", serial)))
     }
 
     /// The number itself.
@@ -55,7 +60,7 @@ mod tests {
 
     #[test]
     fn an_id_is_read_back_as_it_was_written_and_nothing_else_is_one() {
-        let (one, other) = (RefusalId::next(), RefusalId::next());
+        let (one, other) = (RefusalId::of(next_serial()), RefusalId::of(next_serial()));
         assert_ne!(one, other);
         assert_eq!(one.to_string().parse(), Ok(one));
         for text in ["", "1", "+123456789abcdef", "123456789abcdefg", "00123456789abcdef"] {

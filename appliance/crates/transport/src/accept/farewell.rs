@@ -24,7 +24,7 @@ fn answer(refusal: &Refusal) -> Vec<u8> {
     let head = format!(
         "HTTP/1.1 {status}\r\n{retry_after}x-request-id: {}\r\nconnection: close\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n",
-        refusal.id,
+        refusal.id(),
         body.len()
     );
     [head.as_bytes(), &body].concat()

@@ -52,7 +52,7 @@ pub(super) fn refusal(id: &Id, refusal: &Refusal, generation: &Generation) -> Re
     let status = StatusCode::from_u16(refusal.kind.http_status()).unwrap_or(StatusCode::OK);
     let message = outcome::refused(generation, id, refusal);
     let mut response = json(status, message, Held::default());
-    if let Ok(request_id) = HeaderValue::try_from(refusal.id.to_string()) {
+    if let Ok(request_id) = HeaderValue::try_from(refusal.id().to_string()) {
         response.headers_mut().insert(REQUEST_ID, request_id);
     }
     if let Some(secs) = refusal.retry_after_secs() {

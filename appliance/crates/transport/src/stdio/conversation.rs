@@ -134,7 +134,7 @@ impl Conversation {
             return Some(encode::fault(&id, &fault));
         }
         if let Err(refusal) = self.endpoint.check_phase() {
-            return Some(outcome::refused(&generation, &id, &refusal));
+            return Some(outcome::refused(generation, &id, &refusal));
         }
         if envelope.method() == Method::Listen {
             return self.listen(generation, &envelope);
@@ -299,7 +299,7 @@ impl Conversation {
             );
         }
         if let Err(refusal) = self.endpoint.check_phase() {
-            return Some(outcome::refused(&generation, &id, &refusal));
+            return Some(outcome::refused(generation, &id, &refusal));
         }
         let call = legacy::call(&session, envelope, Principal::local());
         if legacy::is_immediate(generation, &call) {
@@ -324,7 +324,7 @@ impl Conversation {
                 self.session = Some(session);
                 answer
             }
-            Err(refusal) => outcome::refused(&generation, &id, &refusal),
+            Err(refusal) => outcome::refused(generation, &id, &refusal),
         }
     }
 
@@ -344,7 +344,7 @@ impl Conversation {
             )
             .with_limit(self.calls.limit() as u64)
             .with_retry_after(Duration::from_secs(1));
-            return Some(outcome::refused(&generation, &id, &refusal));
+            return Some(outcome::refused(generation, &id, &refusal));
         };
         let messages = self.messages.clone()?;
         let generation = Arc::clone(generation);
