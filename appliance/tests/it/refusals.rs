@@ -8,7 +8,7 @@ use protocol::RefusalKind;
 use protocol::refusal::{CAUSES, reference};
 use serde_json::{Value, json};
 
-use crate::program::{PATIENCE, Program, modern_call, profile};
+use crate::program::{PATIENCE, Program, modern_call, modern_headers, profile};
 
 /// Every layer that the usual profile does not have.
 const MORE: &str = "[listen.desktop]\nstdio = {}\n[layer.pre_auth_limit]\n[layer.rate_limit]\n\
@@ -132,4 +132,36 @@ fn heads_and_connections_that_are_refused_can_be_explained() {
     drop(held);
     // The first is remembered however many of other kinds come.
     assert_eq!(explained(&program, &evil.json()["error"]), explained_origin);
+}
+
+#[test]
+fn a_busy_tool_is_explained_by_the_limits_of_its_own_plugin() {
+    let more = format!(
+        "{MORE}[plugin.misbehave]\nlibrary = \"libmisbehave.so\"\n\
+         limits = {{ concurrent_calls = 1, queue_calls = 0 }}\n"
+    );
+    let settings = ["layer.rate_limit.mode=off", "log.filter=info,telemetry=debug"];
+    let settings: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let mut program = Program::start(&profile(&more), &settings);
+    let call = modern_call("never", &json!({}));
+    let held = program.begin(&modern_headers("tools/call", Some("never")), &call);
+    let begun = Instant::now();
+    let error = loop {
+        let mut answer = program.call("large", &json!({ "bytes": 1 })).json();
+        if !answer["error"].is_null() {
+            break answer["error"].take();
+        }
+        assert!(begun.elapsed() < PATIENCE, "there is always a place");
+    };
+    let told = explained(&program, &error);
+    assert_eq!(told["refusal"], "plugin_busy");
+    let keys = told["keys"].as_array().expect("keys").iter();
+    let keys: BTreeSet<_> = keys.map(|key| key["key"].as_str().expect("text")).collect();
+    assert!(keys.contains("plugin.misbehave.limits.concurrent_calls"), "{keys:?}");
+    assert!(!keys.iter().any(|key| key.starts_with("plugin.echo.")), "{keys:?}");
+    // Whoever wants every refusal in the log finds it there by the same id.
+    let id = error["data"]["request_id"].clone();
+    let line = program.wait_for(|_, line| line["request"] == id);
+    assert_eq!((&line["message"], &line["layer"]), (&json!("Refused."), &json!("bulkhead")));
+    drop(held);
 }

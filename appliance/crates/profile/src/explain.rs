@@ -34,13 +34,13 @@ impl Loaded {
         rows
     }
 
-    /// The values that bear on a refusal: those of keys like `pattern`, in which `NAME` stands for a name. When `scope`
-    /// says which plugin or tool it is about (`plugin:files`, `tool:search`), those of others are left out. A key without
-    /// names that nobody set and that has no default is there with the value `not set`.
+    /// The values of keys like `pattern`, in which `NAME` stands for a name: for any, or for the one that `names` has for
+    /// its table (`plugin`, `tool`). A key without names that nobody set and that has no default is there with the value
+    /// `not set`.
     #[must_use]
-    pub fn rows_like(&self, pattern: &str, scope: &str) -> Vec<Row> {
+    pub fn rows_like(&self, pattern: &str, names: &[(&str, &str)]) -> Vec<Row> {
         let mut rows = self.rows(None);
-        rows.retain(|row| is_like(&row.key, pattern, scope));
+        rows.retain(|row| is_like(&row.key, pattern, names));
         if rows.is_empty() && !pattern.contains("NAME") {
             let (key, value) = (pattern.to_owned(), "not set".to_owned());
             rows.push(Row { key, value, origin: Origin::Default });
@@ -94,14 +94,13 @@ impl Loaded {
     }
 }
 
-/// Whether `key` is one of `pattern`, and of what `scope` is about.
-fn is_like(key: &str, pattern: &str, scope: &str) -> bool {
+/// Whether `key` is one of `pattern` with these `names`, each with its table.
+fn is_like(key: &str, pattern: &str, names: &[(&str, &str)]) -> bool {
     let (mut table, mut parts) = ("", key.split('.'));
     let fits = pattern.split('.').all(|known| {
         let Some(part) = parts.next() else { return false };
-        let about = scope.strip_prefix(table).and_then(|rest| rest.strip_prefix(':'));
         let is_it = if known == "NAME" {
-            about.is_none_or(|name| table.is_empty() || name == part)
+            names.iter().all(|(of, name)| *of != table || *name == part)
         } else {
             known == part
         };
@@ -137,17 +136,17 @@ mod tests {
     use super::is_like;
 
     #[test]
-    fn a_pattern_has_the_keys_of_every_name_or_of_the_one_that_a_scope_is_about() {
+    fn a_pattern_has_the_keys_of_every_name_or_of_the_one_that_is_given() {
         let limit = "plugin.NAME.limits.deadline_ms";
-        assert!(is_like("plugin.files.limits.deadline_ms", limit, "process"));
-        assert!(is_like("plugin.files.limits.deadline_ms", limit, "plugin:files"));
-        assert!(!is_like("plugin.echo.limits.deadline_ms", limit, "plugin:files"));
-        assert!(!is_like("plugin.files.limits.deadline_ms.more", limit, "process"));
-        assert!(!is_like("plugin.files.limits", limit, "process"));
+        assert!(is_like("plugin.files.limits.deadline_ms", limit, &[]));
+        assert!(is_like("plugin.files.limits.deadline_ms", limit, &[("plugin", "files")]));
+        assert!(!is_like("plugin.echo.limits.deadline_ms", limit, &[("plugin", "files")]));
+        assert!(!is_like("plugin.files.limits.deadline_ms.more", limit, &[]));
+        assert!(!is_like("plugin.files.limits", limit, &[]));
         let of_tool = "plugin.NAME.tool.NAME.queue_calls";
-        assert!(is_like("plugin.files.tool.search.queue_calls", of_tool, "tool:search"));
-        assert!(!is_like("plugin.files.tool.other.queue_calls", of_tool, "tool:search"));
+        assert!(is_like("plugin.files.tool.search.queue_calls", of_tool, &[("tool", "search")]));
+        assert!(!is_like("plugin.files.tool.other.queue_calls", of_tool, &[("tool", "search")]));
         let listener = "listen.NAME.http.connections_max";
-        assert!(is_like("listen.public.http.connections_max", listener, "listener"));
+        assert!(is_like("listen.public.http.connections_max", listener, &[("plugin", "files")]));
     }
 }

@@ -147,8 +147,10 @@ const NONE: u64 = u64::MAX;
 fn words(refusal: &Refusal, generation: u64) -> [u64; WORDS] {
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(NONE - 1);
-    let cause = refusal.kind.cause(refusal.layer, &refusal.scope);
-    let cause = CAUSES.iter().position(|known| Some(known) == cause).unwrap_or(CAUSES.len());
+    let is_its = |cause: &Cause| {
+        cause.kind == refusal.kind && cause.layer == refusal.layer && cause.covers(&refusal.scope)
+    };
+    let cause = CAUSES.iter().position(is_its).unwrap_or(CAUSES.len());
     let scope = &refusal.scope[..refusal.scope.floor_char_boundary(SCOPE_WORDS * 8)];
     let mut words = [0; WORDS];
     words[..7].copy_from_slice(&[

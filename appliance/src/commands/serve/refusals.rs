@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 use bytes::Bytes;
 use profile::{Loaded, Row};
 use protocol::RefusalId;
+use runtime::Switch;
 use serde_json::{Value, json};
 use telemetry::{RecentRefusals, Remembered};
 use transport::Endpoint;
@@ -13,20 +14,32 @@ use transport::Endpoint;
 /// Knows the last refusals, and the profile that their bounds stand in.
 pub(super) struct Explainer {
     recent: Arc<RecentRefusals>,
+    switch: Arc<Switch>,
     loaded: Loaded,
 }
 
 impl Explainer {
     pub(super) fn new(loaded: &Loaded, endpoint: &Endpoint) -> Self {
-        let recent = Arc::clone(&endpoint.switch.load().stack().kit().recent);
-        Self { recent, loaded: loaded.clone() }
+        let switch = Arc::clone(&endpoint.switch);
+        let recent = Arc::clone(&switch.load().stack().kit().recent);
+        Self { recent, switch, loaded: loaded.clone() }
     }
 
     /// What is known of the refusal, as JSON; `None` when it was forgotten or never was.
     pub(super) fn explain(&self, id: RefusalId) -> Option<Bytes> {
         let refusal = self.recent.find(id)?;
-        let rows = refusal.cause.keys.iter();
-        let rows = rows.flat_map(|key| self.loaded.rows_like(key, &refusal.scope));
+        let generation = self.switch.load();
+        let mut names = Vec::new();
+        match refusal.scope.split_once(':') {
+            Some(("plugin", plugin)) => names.push(("plugin", plugin)),
+            Some(("tool" | "client_tool", tool)) => {
+                names.push(("tool", tool));
+                let owner = generation.stack().catalogue().tool_owner(tool);
+                names.extend(owner.map(|owner| ("plugin", &**owner.name())));
+            }
+            _ => {}
+        }
+        let rows = refusal.cause.keys.iter().flat_map(|key| self.loaded.rows_like(key, &names));
         Some(describe(&refusal, rows).to_string().into())
     }
 }

@@ -102,7 +102,7 @@ const NEXT_TOKEN: &str = "until one more is good";
 const QUEUE: &str = "what those before it will take, from 1 s to 30 s";
 
 /// Every cause, in the order in which a request could meet them.
-pub const CAUSES: &[Cause] = &[
+pub static CAUSES: &[Cause] = &[
     Cause {
         kind: RefusalKind::ConnectionsExhausted,
         layer: "listen",
@@ -445,6 +445,8 @@ pub const CAUSES: &[Cause] = &[
             "plugin.NAME.tool.NAME.concurrent_calls",
             "plugin.NAME.tool.NAME.queue_calls",
             "layer.bulkhead.queue_wait_ms",
+            "plugin.NAME.limits.concurrent_calls",
+            "plugin.NAME.limits.queue_calls",
         ],
     },
     Cause {

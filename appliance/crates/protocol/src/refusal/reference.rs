@@ -15,7 +15,7 @@ pub fn reference() -> String {
          status as well; on standard input the same code and `data` come alone.\n\n\
          `data` says the `layer`, the `scope` of the bound, its `limit` in the unit of its key, the `generation` that \
          judged, `retry_after_ms` where a retry can help, and the `request_id` (also `X-Request-Id`) for which \
-         `/admin/explain?request=ID` of the control listener tells more. A wait is spread: each client hears up to a \
+         `/admin/explain?request=ID` of the control listener tells more, and which the log has with `log.filter = \"info,telemetry=debug\"`. A wait is spread: each client hears up to a \
          fifth more, always the same. `Retry-After` is the wait in whole seconds, rounded up, from 1 to 120.\n\n\
          429: a named bound was reached. 503: nobody can be served by this process or tool now.\n",
     );

@@ -1,5 +1,6 @@
 //! The request that is asked about: HTTP as it was sent, or a message alone.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -36,11 +37,10 @@ impl Way<'_> {
 }
 
 impl Asked<'_> {
-    /// The scope of refusals that are about the tool that it calls; empty when it calls none.
-    pub(super) fn tool(&self) -> String {
+    /// The tool that it calls.
+    pub(super) fn tool(&self) -> Option<Cow<'_, str>> {
         let call = self.message.as_ref().filter(|message| message.method() == Method::ToolsCall);
-        let name = call.and_then(|message| message.param(Param::Name)?.as_str());
-        name.map_or_else(String::new, |name| format!("tool:{name}"))
+        call?.param(Param::Name)?.as_str()
     }
 
     /// Whether it belongs to a session, which no other process knows.

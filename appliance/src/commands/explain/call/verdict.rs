@@ -136,6 +136,7 @@ fn verdict(
     let shown = causes().filter(|cause| is_met && refused.is_none_or(|refused| refused == *cause));
     let error = refused.map_or(Value::Null, |_| error.clone());
     let tool = asked.tool();
+    let tool: Vec<_> = tool.iter().map(|name| ("tool", &**name)).collect();
     let bounds = shown.map(|cause| bound(cause, heard.weight, &tool, loaded)).collect();
     Verdict { layer, stage, mode, decision, error, bounds }
 }
@@ -152,8 +153,8 @@ fn is_of(error: &Value, cause: &Cause) -> bool {
         && data["scope"].as_str().is_some_and(|scope| cause.covers(scope))
 }
 
-/// `tool` is the scope of the tool that is called.
-fn bound(cause: &'static Cause, weight: Weight, tool: &str, loaded: &Loaded) -> BoundOf {
+/// `tool` is the name of the tool that is called, with its table.
+fn bound(cause: &'static Cause, weight: Weight, tool: &[(&str, &str)], loaded: &Loaded) -> BoundOf {
     let rows = cause.keys.iter().flat_map(|key| {
         let measured = measured(key, weight);
         loaded.rows_like(key, tool).into_iter().map(move |row| (row, measured))
