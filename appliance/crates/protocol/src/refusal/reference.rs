@@ -1,8 +1,50 @@
-//! The reference of refusals, from the catalogue.
+//! The reference of refusals, from the catalogue, and what it advises clients to do.
 
 use std::fmt::Write;
 
 use super::{Cause, RefusalKind};
+
+impl RefusalKind {
+    /// What a client should do.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::ConnectionsExhausted => {
+                "Use the connections that you have. Come back when it says."
+            }
+            Self::AddressExhausted => {
+                "Share connections: one carries many calls. Come back when it says."
+            }
+            Self::ConnectionAbused => {
+                "Mend the HTTP/2 library that resets streams or sends frames for nothing."
+            }
+            Self::HeadMalformed => "Mend the request: sent again as it is, it is refused again.",
+            Self::UriTooLong => "Send arguments in the body, not in the address.",
+            Self::HeadTooLarge => "Send fewer or shorter header fields.",
+            Self::OriginForbidden => "Ask the operator to allow the place that you come from.",
+            Self::PayloadTooLarge => "Send less, or ask for less at once.",
+            Self::BodyTooSlow => "Send the body at once.",
+            Self::RateLimited => {
+                "Call less often: `RateLimit-Policy` says how often. Come back when it says."
+            }
+            Self::Overloaded | Self::PluginBusy => {
+                "Have fewer calls under way. Come back when it says."
+            }
+            Self::SessionsExhausted => {
+                "End sessions and streams that you do not use. Come back when it says."
+            }
+            Self::TasksExhausted => "Cancel tasks that nobody needs. Come back when it says.",
+            Self::MemoryExhausted => {
+                "Come back when it says; light calls are served before heavy ones."
+            }
+            Self::Draining => "Come back when it says, or go to another replica now.",
+            Self::CircuitOpen | Self::PluginUnavailable => {
+                "Do without this tool for a while; the others are well. Come back when it says."
+            }
+            Self::TimedOut => "Find out whether the tool did its work before you call it again.",
+        }
+    }
+}
 
 /// Every refusal with its causes, as Markdown.
 #[must_use]
