@@ -65,7 +65,7 @@ fn a_message_alone_passes_or_depends_layer_by_layer() {
     assert_eq!(concurrency["bounds"][0]["depends_on"], "how many calls are under way");
     assert_eq!(concurrency["bounds"][0]["http_status"], 429);
     assert_eq!(said["then"]["end"], "elsewhere", "{}", said["then"]);
-    let places = key(row(&said, "bulkhead", "call"), "plugin.echo.limits.concurrent_calls");
+    let places = key(row(&said, "bulkhead", "call"), "layer.bulkhead.concurrent_calls");
     assert_eq!(places["value"], "16");
     let ledger = key(row(&said, "memory", "edge"), "layer.memory.ledger_bytes_max");
     assert_eq!(ledger["value"], "not set");

@@ -406,7 +406,9 @@ pub static CAUSES: &[Cause] = &[
             "plugin.NAME.tool.NAME.queue_calls",
             "layer.bulkhead.queue_wait_ms",
             "plugin.NAME.limits.concurrent_calls",
+            "layer.bulkhead.concurrent_calls",
             "plugin.NAME.limits.queue_calls",
+            "layer.bulkhead.queue_calls",
         ],
     },
     Cause {
@@ -419,7 +421,9 @@ pub static CAUSES: &[Cause] = &[
         wait: QUEUE,
         keys: &[
             "plugin.NAME.limits.concurrent_calls",
+            "layer.bulkhead.concurrent_calls",
             "plugin.NAME.limits.queue_calls",
+            "layer.bulkhead.queue_calls",
             "layer.bulkhead.queue_wait_ms",
         ],
     },
@@ -431,7 +435,12 @@ pub static CAUSES: &[Cause] = &[
         when: "Without the `bulkhead` layer: a plugin has as many calls as it can take.",
         state: "how many calls of the plugin are under way",
         wait: "1 s",
-        keys: &["plugin.NAME.limits.concurrent_calls", "plugin.NAME.limits.queue_calls"],
+        keys: &[
+            "plugin.NAME.limits.concurrent_calls",
+            "layer.bulkhead.concurrent_calls",
+            "plugin.NAME.limits.queue_calls",
+            "layer.bulkhead.queue_calls",
+        ],
     },
     Cause {
         kind: RefusalKind::TimedOut,
