@@ -388,11 +388,15 @@ impl House {
         }
     }
 
-    /// Connections that stay silent.
+    /// Connections that stay silent. Those of earlier requests may still be on their way out, and make room once more.
     fn take_every_connection(&mut self) {
-        (0..40).for_each(|_| self.hold(""));
+        const REFUSED_AT_LEAST: u32 = 50;
         let begun = Instant::now();
-        while self.ask(Way::Modern)["error"]["data"]["layer"] != "connections" {
+        let mut refused = 0;
+        while refused < REFUSED_AT_LEAST {
+            self.hold("");
+            let is_refused = self.ask(Way::Modern)["error"]["data"]["layer"] == "connections";
+            refused = if is_refused { refused + 1 } else { 0 };
             assert!(begun.elapsed() < PATIENCE, "everybody is let in");
         }
     }
