@@ -1,6 +1,7 @@
 //! What can be asked on the command line. The environment is read here and nowhere else.
 
 use std::io::IsTerminal;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -44,7 +45,9 @@ const ABOUT_EXPLAIN: &str = "\
 Examples:
   toolrack explain
   toolrack explain layer.timeout
-  toolrack explain --profile my.toml plugin.files";
+  toolrack explain --profile my.toml plugin.files
+  toolrack explain --profile my.toml --call request.json --from 203.0.113.9
+  toolrack explain --call request.http --header 'Origin: https://chat.example.com'";
 
 const ABOUT_BENCH: &str = "\
 Examples:
@@ -114,7 +117,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         options: ProfileOptions,
         /// Only this key, or everything below it, with its meaning.
+        #[arg(conflicts_with = "call")]
         key: Option<String>,
+        #[command(flatten)]
+        asked: CallOptions,
     },
     /// Load an appliance with 1, 2, 5 and 10 times what it carries, and write a receipt.
     #[command(after_help = ABOUT_BENCH)]
@@ -151,6 +157,24 @@ pub(crate) struct ProfileOptions {
     /// Change one value; may be given more than once. Wins over the file and the environment.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+}
+
+/// A request to explain.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CallOptions {
+    /// Say what each layer would decide about the request in this file: HTTP as it is sent, head and body, or a JSON-RPC
+    /// message alone. Nothing is started and nothing is sent.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) call: Option<PathBuf>,
+    /// Who sends it.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", requires = "call")]
+    pub(crate) from: IpAddr,
+    /// A header field that it has besides, or instead of its own; may be given more than once.
+    #[arg(long, value_name = "NAME: VALUE", requires = "call")]
+    pub(crate) header: Vec<String>,
+    /// Print JSON.
+    #[arg(long, requires = "call")]
+    pub(crate) json: bool,
 }
 
 /// What to load, and how.

@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("plugin-host", &["plugin-abi", "protocol"]),
     ("stack", &["json-schema", "middleware", "plugin-host", "profile", "protocol", "telemetry"]),
     ("runtime", &["plugin-host", "profile", "protocol", "stack"]),
-    ("transport", &["middleware", "plugin-host", "profile", "protocol", "runtime"]),
+    ("transport", &["middleware", "plugin-host", "profile", "protocol", "runtime", "telemetry"]),
     ("control", &["profile", "protocol", "runtime"]),
     (
         "toolrack",

@@ -1,4 +1,4 @@
-//! Generated files: the JSON Schemas of a profile and of a receipt, and the references of keys and metrics, the
+//! Generated files: the JSON Schemas of a profile and of a receipt, and the references of keys, refusals and metrics, the
 //! profiles for a box and their page.
 
 use std::fs;
@@ -12,6 +12,7 @@ pub(crate) fn run(check: bool) -> Outcome {
         ("schemas/profile.schema.json", profile::schema()),
         ("schemas/receipt.schema.json", load::receipt::schema()),
         ("profiles/REFERENCE.md", profile::reference()),
+        ("profiles/REFUSALS.md", protocol::refusal::reference()),
         ("appliance/crates/telemetry/METRICS.md", telemetry::reference()),
     ];
     for (path, text) in files {

@@ -24,7 +24,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Serve(options) => serve::run(&options),
         Command::Check(options) => check::run(&options),
-        Command::Explain { options, key } => explain::run(&options, key.as_deref()),
+        Command::Explain { options, key, asked } => explain::run(&options, key.as_deref(), &asked),
         Command::Bench(options) => bench::run(&options),
         Command::Selftest(options) => selftest::run(&options),
         Command::Profiles(command) => profiles::run(&command),

@@ -3,6 +3,7 @@
 //! Needs no plugins; what the program serves is tested in `it`.
 
 mod explain;
+mod explain_call;
 mod golden;
 mod profiles;
 mod serve;

@@ -3,6 +3,7 @@
 mod bench;
 mod boxes;
 mod cli;
+mod control;
 mod descriptors;
 mod examples;
 mod fairness;
@@ -10,7 +11,9 @@ mod http;
 mod limits;
 mod memory;
 mod misbehave;
+mod order;
 mod program;
+mod refusals;
 mod selftest;
 mod sick;
 mod stdio;

@@ -58,6 +58,8 @@ pub(crate) struct Program {
     child: Child,
     /// In a mutex so that threads of one test can call the program at once.
     lines: Mutex<Receiver<Value>>,
+    /// Its standard input and output, if there is a listener on them.
+    stdio: Option<(ChildStdin, BufReader<ChildStdout>)>,
     pub(crate) address: String,
     pub(crate) control: String,
     /// What it said before it served.
@@ -99,10 +101,22 @@ impl Program {
 
     /// Starts it by a command that says more of its environment.
     pub(crate) fn start_by(mut command: Command, profile: &Path, more: &[&str]) -> Self {
+        command.stdin(Stdio::null());
+        Self::spawn(command, profile, more)
+    }
+
+    /// Starts it with a client on its standard input, of a profile that listens there as well.
+    pub(crate) fn start_with_stdio(profile: &Path, more: &[&str]) -> Self {
+        let mut command = toolrack();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        Self::spawn(command, profile, more)
+    }
+
+    fn spawn(mut command: Command, profile: &Path, more: &[&str]) -> Self {
         command.args(["serve", "--profile"]).arg(profile).args(more);
         command.args(["--set", "log.format=json"]);
-        let mut child =
-            command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+        let stdio = child.stdin.take().zip(child.stdout.take().map(BufReader::new));
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -113,6 +127,7 @@ impl Program {
         let mut program = Self {
             child,
             lines: Mutex::new(lines),
+            stdio,
             address: String::new(),
             control: String::new(),
             said: Vec::new(),
@@ -156,13 +171,25 @@ impl Program {
     }
 
     pub(crate) fn post_text(&self, headers: &str, body: &str) -> Answer {
-        let head = format!(
+        self.request(&self.head_of_post(headers, body), body)
+    }
+
+    /// POSTs a message and leaves its answer to be read, or not.
+    pub(crate) fn begin(&self, headers: &str, message: &Value) -> TcpStream {
+        let body = message.to_string();
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        let request = format!("{}\r\n{body}", self.head_of_post(headers, &body));
+        stream.write_all(request.as_bytes()).expect("it reads");
+        stream
+    }
+
+    fn head_of_post(&self, headers: &str, body: &str) -> String {
+        format!(
             "POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
              Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n{headers}",
             self.address,
             body.len()
-        );
-        self.request(&head, body)
+        )
     }
 
     /// Shakes hands and returns the headers of the session.
@@ -185,6 +212,15 @@ impl Program {
     /// A modern call of a tool.
     pub(crate) fn call(&self, tool: &str, arguments: &Value) -> Answer {
         self.post(&modern_headers("tools/call", Some(tool)), &modern_call(tool, arguments))
+    }
+
+    /// Sends a message on standard input and reads the answer.
+    pub(crate) fn ask_stdio(&mut self, message: &Value) -> Value {
+        let (input, output) = self.stdio.as_mut().expect("it was started with a client there");
+        writeln!(input, "{message}").and_then(|()| input.flush()).expect("it reads");
+        let mut line = String::new();
+        output.read_line(&mut line).expect("it writes");
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("not a message: {line:?}"))
     }
 
     /// Reads a path of the control listener.

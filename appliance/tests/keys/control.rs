@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
 use crate::program::PATIENCE;
-use crate::wire::{check, serve};
+use crate::wire::{check, refusal, serve};
 
 pub(crate) fn bind_says_where_operators_come_in() {
     let program = serve(&["control.bind=127.0.0.2:0"]);
@@ -38,4 +38,21 @@ pub(crate) fn a_test_is_begun_only_where_it_may() {
     let remote = ["control.bind=0.0.0.0:1", "control.allow_remote=true", "control.selftest=true"];
     let (is_good, said) = check(&remote);
     assert!(!is_good && said.contains("control.selftest"), "{said}");
+}
+
+pub(crate) fn so_many_refusals_of_each_kind_can_be_explained() {
+    for (kept, found) in [("0", [404, 404]), ("1", [404, 200]), ("2", [200, 200])] {
+        let program = serve(&[&format!("control.refusals_kept={kept}")]);
+        let head = format!(
+            "GET /mcp HTTP/1.1\r\nHost: {}\r\nOrigin: http://evil.example.com\r\n",
+            program.address
+        );
+        let refused = [(); 2].map(|()| program.request(&head, ""));
+        let explained = refused.each_ref().map(|answer| {
+            assert_eq!(refusal(answer), (403, "origin_forbidden".to_owned()));
+            let id = answer.header("x-request-id").expect("an id");
+            program.control(&format!("/admin/explain?request={id}")).status
+        });
+        assert_eq!(explained, found, "{kept}");
+    }
 }

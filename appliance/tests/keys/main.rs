@@ -45,6 +45,7 @@ macro_rules! exercised {
 exercised! {
     "control.allow_remote" => control::other_hosts_come_in_only_when_allowed,
     "control.bind" => control::bind_says_where_operators_come_in,
+    "control.refusals_kept" => control::so_many_refusals_of_each_kind_can_be_explained,
     "control.selftest" => control::a_test_is_begun_only_where_it_may,
     "extends" => file::a_profile_begins_with_the_one_that_it_extends,
     "format" => file::only_its_own_format_is_read,

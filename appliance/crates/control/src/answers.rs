@@ -10,7 +10,7 @@ use http::header::{ALLOW, CONTENT_TYPE, HOST};
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use protocol::{MemoryGauge, MemoryLevel};
+use protocol::{MemoryGauge, MemoryLevel, RefusalId};
 use runtime::{Phase, Vitals};
 use serde_json::json;
 
@@ -48,6 +48,8 @@ pub struct Sources {
     pub plan: Arc<dyn Fn() -> Bytes + Send + Sync>,
     /// Who runs self-tests; `None`: nobody may.
     pub selftest: Option<Arc<dyn SelfTests>>,
+    /// What is known of the refusal with this id, as JSON; `None` when it was forgotten or never was.
+    pub refusal: Arc<dyn Fn(RefusalId) -> Option<Bytes> + Send + Sync>,
 }
 
 /// Answers requests. Stays on the control thread.
@@ -64,10 +66,20 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const INDEX: &str = "\
-/livez       whether the process lives
-/readyz      whether it can serve
-/metrics     Prometheus metrics
-/admin/plan  the effective plan, with the origin of each value
+/livez                     whether the process lives
+/readyz                    whether it can serve
+/metrics                   Prometheus metrics
+/admin/plan                the effective plan, with the origin of each value
+/admin/explain?request=ID  why a recent request was refused
+";
+
+const NO_ID: &str = "\
+Ask for one id, of 16 hexadecimal digits: /admin/explain?request=0123456789abcdef
+A refusal has it as X-Request-Id and as data.request_id.
+";
+const FORGOTTEN: &str = "\
+No recent refusal has this id: it is another process's, or newer ones of its kind took its place
+(control.refusals_kept says how many are remembered).
 ";
 
 impl Answers {
@@ -90,6 +102,7 @@ impl Answers {
             "/readyz" => self.readyz(),
             "/metrics" => with_type(StatusCode::OK, PROMETHEUS, self.metrics()),
             "/admin/plan" => with_type(StatusCode::OK, JSON, (self.sources.plan)()),
+            "/admin/explain" => self.explain(request.uri().query().unwrap_or_default()),
             "/" => text(StatusCode::OK, INDEX),
             _ => text(StatusCode::NOT_FOUND, INDEX),
         }
@@ -145,6 +158,17 @@ impl Answers {
         });
         let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         with_type(status, JSON, body.to_string().into())
+    }
+
+    fn explain(&self, query: &str) -> Response<Full<Bytes>> {
+        let mut ids = query.split('&').filter_map(|pair| pair.strip_prefix("request="));
+        let (Some(Ok(id)), None) = (ids.next().map(str::parse::<RefusalId>), ids.next()) else {
+            return text(StatusCode::BAD_REQUEST, NO_ID);
+        };
+        match (self.sources.refusal)(id) {
+            Some(known) => with_type(StatusCode::OK, JSON, known),
+            None => text(StatusCode::NOT_FOUND, FORGOTTEN),
+        }
     }
 
     fn metrics(&self) -> Bytes {

@@ -1,4 +1,4 @@
-//! Health, metrics and the effective plan, on a thread and a listener of their own.
+//! Health, metrics, the effective plan and the last refusals, on a thread and a listener of their own.
 //!
 //! Nothing in here waits for the data plane: an answer is a look at atomics, or a text that was
 //! made a moment ago.

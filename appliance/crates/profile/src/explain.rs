@@ -34,6 +34,20 @@ impl Loaded {
         rows
     }
 
+    /// The values of keys like `pattern`, in which `NAME` stands for a name: for any, or for the one that `names` has for
+    /// its table (`plugin`, `tool`). A key without names that nobody set and that has no default is there with the value
+    /// `not set`.
+    #[must_use]
+    pub fn rows_like(&self, pattern: &str, names: &[(&str, &str)]) -> Vec<Row> {
+        let mut rows = self.rows(None);
+        rows.retain(|row| is_like(&row.key, pattern, names));
+        if rows.is_empty() && !pattern.contains("NAME") {
+            let (key, value) = (pattern.to_owned(), "not set".to_owned());
+            rows.push(Row { key, value, origin: Origin::Default });
+        }
+        rows
+    }
+
     fn collect(&self, value: &Value, path: &str, rows: &mut Vec<Row>) {
         match value {
             Value::Null => {}
@@ -80,6 +94,22 @@ impl Loaded {
     }
 }
 
+/// Whether `key` is one of `pattern` with these `names`, each with its table.
+fn is_like(key: &str, pattern: &str, names: &[(&str, &str)]) -> bool {
+    let (mut table, mut parts) = ("", key.split('.'));
+    let fits = pattern.split('.').all(|known| {
+        let Some(part) = parts.next() else { return false };
+        let is_it = if known == "NAME" {
+            names.iter().all(|(of, name)| *of != table || *name == part)
+        } else {
+            known == part
+        };
+        table = known;
+        is_it
+    });
+    fits && parts.next().is_none()
+}
+
 /// Parts of names that settings of plugins give to what nobody should read.
 const SECRET_NAMES: [&str; 5] = ["secret", "token", "password", "credential", "key"];
 
@@ -98,5 +128,25 @@ fn written(value: &Value) -> String {
         }
         Value::Object(_) => "{}".to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_like;
+
+    #[test]
+    fn a_pattern_has_the_keys_of_every_name_or_of_the_one_that_is_given() {
+        let limit = "plugin.NAME.limits.deadline_ms";
+        assert!(is_like("plugin.files.limits.deadline_ms", limit, &[]));
+        assert!(is_like("plugin.files.limits.deadline_ms", limit, &[("plugin", "files")]));
+        assert!(!is_like("plugin.echo.limits.deadline_ms", limit, &[("plugin", "files")]));
+        assert!(!is_like("plugin.files.limits.deadline_ms.more", limit, &[]));
+        assert!(!is_like("plugin.files.limits", limit, &[]));
+        let of_tool = "plugin.NAME.tool.NAME.queue_calls";
+        assert!(is_like("plugin.files.tool.search.queue_calls", of_tool, &[("tool", "search")]));
+        assert!(!is_like("plugin.files.tool.other.queue_calls", of_tool, &[("tool", "search")]));
+        let listener = "listen.NAME.http.connections_max";
+        assert!(is_like("listen.public.http.connections_max", listener, &[("plugin", "files")]));
     }
 }

@@ -170,6 +170,8 @@ pub struct ControlPlan {
     pub bind: ControlBind,
     /// Whether self-tests may be begun; never where other hosts reach it.
     pub selftest: bool,
+    /// Refusals of each kind that it can explain.
+    pub refusals_kept: usize,
 }
 
 /// Where the control listener is.

@@ -36,7 +36,7 @@ pub use memory::{MemoryGauge, MemoryLevel};
 pub use method::Method;
 pub use principal::Principal;
 pub use quota::Quota;
-pub use refusal::{Refusal, RefusalKind};
+pub use refusal::{Cause, Refusal, RefusalId, RefusalKind};
 pub use reply::{CacheHint, CacheScope, Content, Fault, InputRequired, Outcome, Reply};
 pub use revision::{Era, Revision};
 pub use target::{Target, TargetItem};

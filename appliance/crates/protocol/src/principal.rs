@@ -1,12 +1,17 @@
 //! Who a call is counted against.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::sync::LazyLock;
 
 /// The salt of this process: nobody outside can tell which principals fall together.
 static BOOT_SALT: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// A keyed hash, from which nobody outside can tell what was hashed.
+pub(crate) fn salted(value: impl Hash) -> u64 {
+    BOOT_SALT.hash_one(value)
+}
 
 /// Who a call is counted against: never something that the client chooses, such as a session or a name.
 ///
@@ -34,7 +39,7 @@ impl Principal {
     }
 
     fn hashed(who: u64) -> Self {
-        let hash = BOOT_SALT.hash_one(who);
+        let hash = salted(who);
         // Zero, which is one hash of 2^64, shares the place of its neighbour.
         Self(NonZeroU64::new(hash).unwrap_or(NonZeroU64::MIN))
     }

@@ -1,10 +1,18 @@
 //! Answers that no plugin produced, because a protection said no.
 
+mod causes;
+mod id;
+mod reference;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::principal::Principal;
 use crate::quota::Quota;
+
+pub use causes::{CAUSES, Cause};
+pub use id::{NotAnId, RefusalId};
+pub use reference::reference;
 
 /// Why a call was refused: one kind for each thing that a client can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -156,7 +164,7 @@ impl RefusalKind {
 }
 
 /// A refusal: what, by which layer, at which bound, and when to come back.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Refusal {
     /// What the client can do about it.
     pub kind: RefusalKind,
@@ -174,10 +182,12 @@ pub struct Refusal {
     pub quota: Option<Box<Quota>>,
     /// For the caller, one sentence: never a path, a host or a cause.
     pub message: Cow<'static, str>,
+    /// Of which the id is made: half as large.
+    serial: u32,
 }
 
 impl Refusal {
-    /// A refusal without bound or retry.
+    /// A refusal without bound or retry. It must be in the catalogue ([`CAUSES`]).
     #[must_use]
     pub fn new(
         kind: RefusalKind,
@@ -185,10 +195,16 @@ impl Refusal {
         scope: impl Into<Cow<'static, str>>,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
+        let scope = scope.into();
+        debug_assert!(
+            kind.cause(layer, &scope).is_some(),
+            "{kind:?} by {layer} at {scope} is not in the catalogue"
+        );
         Self {
+            serial: id::next_serial(),
             kind,
             layer,
-            scope: scope.into(),
+            scope,
             limit: None,
             wait: None,
             principal: None,
@@ -207,6 +223,12 @@ impl Refusal {
             "The request body is too large.",
         )
         .with_limit(bytes_max as u64)
+    }
+
+    /// Tells it from all others.
+    #[must_use]
+    pub fn id(&self) -> RefusalId {
+        RefusalId::of(self.serial)
     }
 
     /// The same with the bound that was reached.
@@ -259,8 +281,9 @@ impl Refusal {
     #[must_use]
     pub fn data(&self, generation: u64) -> String {
         let mut data = format!(
-            "{{\"refusal\":\"{}\",\"layer\":\"{}\",\"scope\":",
+            "{{\"refusal\":\"{}\",\"request_id\":\"{}\",\"layer\":\"{}\",\"scope\":",
             self.kind.as_str(),
+            self.id(),
             self.layer
         );
         crate::json::write_string(&mut data, &self.scope);
@@ -275,6 +298,16 @@ impl Refusal {
         }
         data.push_str(&format!(",\"generation\":{generation}}}"));
         data
+    }
+}
+
+/// Equal when they say the same; the serial number alone tells them apart.
+impl PartialEq for Refusal {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { serial: _, kind, layer, scope, limit, wait, principal, quota, message } = self;
+        (*kind, *layer, *limit, *wait) == (other.kind, other.layer, other.limit, other.wait)
+            && (scope, principal, quota, message)
+                == (&other.scope, &other.principal, &other.quota, &other.message)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use profile::Plan;
-use protocol::Bound;
+use protocol::{Bound, Refusal};
 use stack::Stack;
 
 /// One plan, its stack and a number; immutable.
@@ -40,6 +40,11 @@ impl Generation {
     #[must_use]
     pub const fn stack(&self) -> &Stack {
         &self.stack
+    }
+
+    /// Remembers a refusal that a client is told, so that an operator can ask about it.
+    pub fn note(&self, refusal: &Refusal) {
+        self.stack.kit().recent.note(refusal, self.number);
     }
 
     /// The calls and streams that it still has; each holds a permit until its last byte.

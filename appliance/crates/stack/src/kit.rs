@@ -11,7 +11,7 @@ use plugin_host::Plugin;
 use profile::Plan;
 use profile::plan::LayersPlan;
 use protocol::Bound;
-use telemetry::CallMeter;
+use telemetry::{CallMeter, RecentRefusals};
 
 use crate::seal::Seal;
 
@@ -42,6 +42,8 @@ pub struct Kit {
     pub seal: Arc<Seal>,
     /// Counts and times calls.
     pub meter: Arc<CallMeter>,
+    /// The last refusals, for an operator who asks about one.
+    pub recent: Arc<RecentRefusals>,
 }
 
 impl Kit {
@@ -62,6 +64,9 @@ impl Kit {
             bulkhead: bulkhead::State::new(),
             seal: Arc::new(seal),
             meter,
+            recent: Arc::new(RecentRefusals::new(
+                plan.control.as_ref().map_or(0, |control| control.refusals_kept),
+            )),
         }
     }
 

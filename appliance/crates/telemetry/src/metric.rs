@@ -87,6 +87,8 @@ metrics! {
     /// Refusals by layer and kind. `mode` is `enforce`, or `shadow` for what would have been
     /// refused.
     Refusals = "toolrack_refusals_total", Counter, ["layer", "kind", "mode"];
+    /// Refusals that `/admin/explain` can tell of.
+    RefusalsRemembered = "toolrack_refusals_remembered", Gauge, [];
     /// The most that a named bound admits. `scope` tells several of one name apart, for example by
     /// listener.
     BoundLimit = "toolrack_bound_limit", Gauge, ["bound", "scope"];

@@ -84,7 +84,7 @@ mod tests {
     fn renders_what_was_counted_with_its_meaning() {
         let registry = Registry::install().expect("the first of this process");
         let counter = RefusalCounter::new("origin", RefusalKind::OriginForbidden);
-        let refusal = Refusal::new(RefusalKind::OriginForbidden, "origin", "here", "no");
+        let refusal = Refusal::new(RefusalKind::OriginForbidden, "origin", "request", "no");
         counter.count(&refusal, false);
         counter.count(&refusal, false);
         counter.count(&refusal, true);

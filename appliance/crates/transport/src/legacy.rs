@@ -140,6 +140,7 @@ async fn subscribe(
     let watch = endpoint.watches.watch(owner, &uri);
     Watch::begun(std::slice::from_ref(&watch)).await;
     session.subscribe(&uri, Box::new(watch)).map_err(|refusal| {
+        generation.note(&refusal);
         Fault::new(refusal.kind.code(), refusal.message.clone())
             .with_data(refusal.data(generation.number()))
     })
@@ -271,7 +272,7 @@ async fn batched(
     let mut unheard = Unheard;
     Some(match run(generation, session, call, &mut unheard).await {
         Ended::Answered(message, _held) => message,
-        Ended::Refused(refusal) => encode::refusal(&to.id, &refusal, generation.number()),
+        Ended::Refused(refusal) => outcome::refused(generation, &to.id, &refusal),
         Ended::Cancelled => return None,
     })
 }

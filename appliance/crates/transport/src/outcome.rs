@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use protocol::encode::{self, ReplyTo};
 use protocol::json::{Limits, check};
-use protocol::{Call, Event, Held, Param, Refusal, Reply, Revision};
+use protocol::{Call, Event, Held, Id, Param, Refusal, Reply, Revision};
 use runtime::Generation;
 
 /// Events that a call may be ahead of its reader. Progress beyond that is dropped by the plugin host.
@@ -31,8 +31,14 @@ pub(crate) fn response(
             let server = generation.stack().catalogue().server_info();
             (encode::response(to, server, &reply.outcome), reply.held)
         }
-        Err(refusal) => (encode::refusal(&to.id, &refusal, generation.number()), Held::default()),
+        Err(refusal) => (refused(generation, &to.id, &refusal), Held::default()),
     }
+}
+
+/// A refusal as the response message; remembered, since its client may ask an operator about it.
+pub(crate) fn refused(generation: &Generation, id: &Id, refusal: &Refusal) -> Bytes {
+    generation.note(refusal);
+    encode::refusal(id, refusal, generation.number())
 }
 
 /// The notification for an event; `None` for one that this client does not hear of. `token` is JSON text, or empty.

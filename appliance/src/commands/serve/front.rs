@@ -58,6 +58,7 @@ impl Front {
             connections: kit.connections.clone(),
             http: kit.http.clone(),
             memory: Arc::clone(kit.memory.gauge()),
+            recent: Arc::clone(&kit.recent),
         };
         let mut http = Vec::new();
         let mut stdio = None;

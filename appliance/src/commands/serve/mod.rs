@@ -5,6 +5,7 @@ mod front;
 mod house;
 mod key;
 mod memory;
+mod refusals;
 mod report;
 mod selftest;
 mod stop;

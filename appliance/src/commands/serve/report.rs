@@ -15,6 +15,7 @@ use telemetry::{Metric, Registry, Samples};
 use transport::Endpoint;
 
 use super::front::Front;
+use super::refusals::Explainer;
 use super::selftest::Tests;
 
 /// What the control listener shows.
@@ -37,6 +38,7 @@ impl Shown<'_> {
         };
         let Self { registry, endpoint, tests } = self;
         let effective = Bytes::from(loaded.to_json());
+        let explainer = Explainer::new(loaded, endpoint);
         let switch = Arc::clone(&endpoint.switch);
         let bounds = front.bounds();
         let metered = Arc::clone(endpoint);
@@ -46,6 +48,7 @@ impl Shown<'_> {
             plugins: Arc::new(move || plugins(&switch)),
             metrics: Arc::new(move || metrics(registry.render(), &bounds, &metered)),
             plan: Arc::new(move || effective.clone()),
+            refusal: Arc::new(move |id| explainer.explain(id)),
             selftest: tests.map(|tests| Arc::clone(tests) as Arc<dyn SelfTests>),
         };
         control::start(plan, sources).map(Some)
@@ -88,6 +91,7 @@ pub(super) fn metrics(
         samples.set(Metric::TasksEnded, &[status.as_str()], count);
     }
     memory_metrics(&mut samples, &kit.memory);
+    samples.set(Metric::RefusalsRemembered, &[], kit.recent.count());
     samples.set(Metric::WatchedResources, &[], endpoint.watches.count());
     for plugin in &kit.plugins {
         plugin_metrics(&mut samples, plugin);

@@ -159,3 +159,21 @@ fn a_source_that_panics_costs_one_answer() {
     assert_eq!(get(address, "/livez").status, 200);
     control.stop();
 }
+
+#[test]
+fn a_refusal_is_explained_by_its_id_alone() {
+    let (control, address) = started(sources(), WIDE);
+    let known = get(address, &format!("/admin/explain?request={KNOWN_ID}"));
+    assert_eq!((known.status, known.body.as_str()), (200, "{\"refusal\":\"overloaded\"}"));
+    assert!(known.head.contains("content-type: application/json"), "{}", known.head);
+    let unknown = get(address, "/admin/explain?request=0000000000000001");
+    assert_eq!(unknown.status, 404);
+    assert!(unknown.body.contains("control.refusals_kept"), "{}", unknown.body);
+    let twice = format!("?request={KNOWN_ID}&request={KNOWN_ID}");
+    for query in ["", "?", "?request=", "?request=ff", "?other=00000000000000ff", &twice] {
+        let answer = get(address, &format!("/admin/explain{query}"));
+        assert_eq!(answer.status, 400, "{query}");
+        assert!(answer.body.contains("16 hexadecimal digits"), "{}", answer.body);
+    }
+    control.stop();
+}

@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// So long that no test meets it.
 const NEVER: Duration = Duration::from_secs(3600);
 
+/// The one refusal that is remembered.
+const KNOWN_ID: &str = "00000000000000ff";
+
 /// Limits that no test meets by accident.
 const WIDE: Limits = Limits {
     connections: 64,
@@ -44,6 +47,10 @@ fn sources() -> Sources {
         metrics: Arc::new(|| "some_total 1\n".to_owned()),
         plan: Arc::new(|| Bytes::from_static(b"{\"profile\":\"dev\"}")),
         selftest: None,
+        refusal: Arc::new(|id| {
+            (id.to_string() == KNOWN_ID)
+                .then(|| Bytes::from_static(b"{\"refusal\":\"overloaded\"}"))
+        }),
     }
 }
 
@@ -53,7 +60,11 @@ fn plugin(name: &str, is_ready: bool) -> PluginReport {
 }
 
 fn loopback() -> ControlPlan {
-    ControlPlan { bind: ControlBind::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))), selftest: true }
+    ControlPlan {
+        bind: ControlBind::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))),
+        refusals_kept: 0,
+        selftest: true,
+    }
 }
 
 /// A control listener on a free port.

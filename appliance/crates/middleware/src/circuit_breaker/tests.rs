@@ -364,7 +364,8 @@ async fn timeouts_and_plugins_that_cannot_serve_are_counted_and_our_refusals_are
         let config = config(Mode::Enforce);
         let layer = CircuitBreakerLayer::new(&config, &roster(), State::new(&config));
         let service = layer.layer(Inner::new(move |_| {
-            std::future::ready(Err(Refusal::new(kind, "test", "test", "no")))
+            let cause = kind.causes().next().expect("every kind has one");
+            std::future::ready(Err(Refusal::new(kind, cause.layer, cause.scope, "no")))
         }));
         for _ in 0..4 {
             assert!((&service).call(calling(0)).await.is_err());

@@ -106,7 +106,8 @@ impl Default for Server {
 pub(crate) struct Control {
     /// `address:port`, or `unix:/path/to/socket`. Port 0 takes a free one.
     pub(crate) bind: String,
-    /// Whether `bind` may be an address that other hosts reach. Whoever reaches it reads metrics and the plan.
+    /// Whether `bind` may be an address that other hosts reach. Whoever reaches it reads metrics, the plan and
+    /// why requests were refused.
     /// Default: false.
     #[serde(default)]
     pub(crate) allow_remote: bool,
@@ -116,6 +117,15 @@ pub(crate) struct Control {
     /// bounded and harms nobody; false elsewhere.
     #[serde(default)]
     pub(crate) selftest: Option<bool>,
+    /// Refusals of each kind that `/admin/explain` remembers, the last ones; a flood of one kind leaves those of others
+    /// alone. Each takes about 150 bytes once its kind has come. From 0, which is none, to 65536. Default: 512: at a
+    /// thousand refusals a second, the time to ask at once; all kinds together take 1.5 MB at most.
+    #[serde(default = "refusals_kept")]
+    pub(crate) refusals_kept: u64,
+}
+
+const fn refusals_kept() -> u64 {
+    512
 }
 
 /// Bounds of sessions and streams.

@@ -148,10 +148,11 @@ pub(super) fn control(
     control: Option<Control>,
     findings: &mut Findings<'_>,
 ) -> Option<ControlPlan> {
-    let Control { bind, allow_remote, selftest } = control?;
+    let Control { bind, allow_remote, selftest, refusals_kept } = control?;
+    let refusals_kept = findings.number("control.refusals_kept", refusals_kept, 0..=65_536);
     if let Some(path) = bind.strip_prefix("unix:") {
         let bind = ControlBind::Unix(PathBuf::from(path));
-        return Some(ControlPlan { bind, selftest: selftest.unwrap_or(true) });
+        return Some(ControlPlan { bind, selftest: selftest.unwrap_or(true), refusals_kept });
     }
     let address = address("control.bind", &bind, findings)?;
     let is_local = address.ip().is_loopback();
@@ -163,7 +164,7 @@ pub(super) fn control(
         if allow_remote {
             findings.warning(
                 "control.bind",
-                "whoever reaches this address reads the metrics and the plan",
+                "whoever reaches this address reads the metrics, the plan and why requests were refused",
             );
         } else {
             let message = "other hosts reach this address; choose a loopback address or unix:/path, or set control.allow_remote = true";
@@ -171,5 +172,5 @@ pub(super) fn control(
         }
     }
     let selftest = selftest.unwrap_or(is_local) && is_local;
-    Some(ControlPlan { bind: ControlBind::Tcp(address), selftest })
+    Some(ControlPlan { bind: ControlBind::Tcp(address), selftest, refusals_kept })
 }

@@ -32,6 +32,12 @@ pub const PROCESS: Cost = Cost::new(
     ByteSize::mib(16),
     "measured: 10 MiB with 1 to 16 worker threads and no plugin; the rest is for tables that grow with use",
 );
+/// A refusal that is remembered of each kind.
+pub const REFUSAL: Cost = Cost::new(
+    "a remembered refusal of each kind",
+    ByteSize::kib(4),
+    "counted: 136 bytes for each of 19 kinds, and room for as many more",
+);
 /// The control listener at work.
 pub const CONTROL: Cost = Cost::new(
     "the control listener",
@@ -104,9 +110,10 @@ pub const PLUGIN: Cost = Cost::new(
 pub const ALLOCATOR_PART: u64 = 8;
 
 /// Every figure, in the order in which the terms use them.
-pub const ALL: [Cost; 14] = [
+pub const ALL: [Cost; 15] = [
     PROCESS,
     THREAD,
+    REFUSAL,
     CONTROL,
     CONNECTION,
     HTTP2_CONNECTION,

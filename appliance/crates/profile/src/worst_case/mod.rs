@@ -17,7 +17,7 @@ use middleware::{ByteSize, Mode};
 use crate::plan::{HttpPlan, ListenerPlan, Plan, PluginPlan, StdioPlan, TransportPlan};
 use costs::{
     ALLOCATOR_PART, CALL, CONNECTION, CONTROL, HTTP2_CONNECTION, HTTP2_STREAM, LIMIT_KEY, MESSAGE,
-    PLUGIN, PROCESS, SESSION, STDIO, STREAM, SUBSCRIPTION, THREAD,
+    PLUGIN, PROCESS, REFUSAL, SESSION, STDIO, STREAM, SUBSCRIPTION, THREAD,
 };
 
 /// The share of the nearest limit that the ledger takes when the profile says nothing, and its usual most: those of
@@ -129,8 +129,10 @@ impl WorstCase {
         let cores = plan.hardware.as_ref().map_or(1, |hardware| hardware.cores);
         let threads = plan.process.worker_threads.unwrap_or(cores) as u64;
         self.add("worker threads", "process.worker_threads", threads, THREAD.bytes());
-        if plan.control.is_some() {
+        if let Some(control) = &plan.control {
             self.add("control", "", 1, CONTROL.bytes());
+            let kept = control.refusals_kept as u64;
+            self.add("refusals", "control.refusals_kept", kept, REFUSAL.bytes());
         }
     }
 

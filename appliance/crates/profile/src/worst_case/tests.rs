@@ -124,6 +124,13 @@ fn a_plugin_adds_its_threads_and_what_it_is_lent() {
 }
 
 #[test]
+fn refusals_that_are_remembered_cost_as_many_as_are_kept() {
+    let refusals = |settings: &[&str]| term("refusals", "edge-1c1g", settings);
+    assert_eq!(refusals(&["control.refusals_kept=100"]), Some(100 * 4 * 1_024));
+    assert_eq!(term("refusals", "desktop", &[]), None);
+}
+
+#[test]
 fn only_limits_that_are_on_have_keys() {
     let keys = |settings: &[&str]| term("clients", "edge-1c1g", settings);
     assert_eq!(keys(&[]), Some(2 * 25_000 * 32));

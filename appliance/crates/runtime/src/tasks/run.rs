@@ -150,6 +150,7 @@ impl Run {
     }
 
     fn refused(&self, refusal: &Refusal) -> End {
+        self.generation.note(refusal);
         failed(&Fault::of_refusal(refusal, self.generation.number()))
     }
 

@@ -157,6 +157,12 @@ impl Catalogue {
         })
     }
 
+    /// The plugin that has a tool.
+    #[must_use]
+    pub fn tool_owner(&self, name: &str) -> Option<&Arc<Plugin>> {
+        self.plugin(self.tools.find(name)?.place.plugin)
+    }
+
     /// The plugin that answers for a resource, for subscriptions.
     #[must_use]
     pub fn resource_owner(&self, uri: &str) -> Option<Arc<Plugin>> {

@@ -38,7 +38,7 @@ fn ends_are_told_apart() {
         })
     };
     let fault = Fault::new(-32602, "no");
-    let refusal = Refusal::new(RefusalKind::Overloaded, "concurrency", "here", "no");
+    let refusal = Refusal::new(RefusalKind::Overloaded, "concurrency", "process", "no");
     let results: [(&str, Result<Reply, Refusal>); 4] = [
         ("result", Ok(text(false).into())),
         ("tool_error", Ok(text(true).into())),

@@ -19,7 +19,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
 use super::drain::Drain;
-use super::farewell;
+use super::farewell::{self, NO_GENERATION};
 use super::listener::Guards;
 use super::metrics::Tally;
 use super::progress::{Closed, Progress};
@@ -92,6 +92,7 @@ impl Door {
             Err(refusal) => {
                 self.tally.refused.increment(1);
                 let refusal = refusal.for_principal(Principal::at(remote.ip()));
+                self.guards.recent.note(&refusal, NO_GENERATION);
                 if self.farewells.len() < FAREWELLS_MAX {
                     self.farewells.spawn(farewell::turn_away(socket, refusal));
                 } else {
@@ -179,7 +180,9 @@ impl Door {
             return false;
         };
         self.tally.refused.increment(1);
-        farewell::turn_away_at_once(&socket, &full("process"));
+        let refusal = full("process");
+        self.guards.recent.note(&refusal, NO_GENERATION);
+        farewell::turn_away_at_once(&socket, &refusal);
         // First: otherwise there is no descriptor for the spare, and whoever comes next takes the one that is freed.
         drop(socket);
         self.spare = spare();

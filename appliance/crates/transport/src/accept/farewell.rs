@@ -7,6 +7,8 @@ use protocol::{Id, Refusal, encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// Who is not let in is judged before there is a request that a generation could judge.
+pub(super) const NO_GENERATION: u64 = 0;
 /// How long the client has to read it.
 const READ_DEADLINE: Duration = Duration::from_secs(1);
 /// Most bytes of the request that are thrown away meanwhile.
@@ -15,14 +17,14 @@ const WASTE_BYTES_MAX: u64 = 64 * 1024;
 /// In HTTP/1, whatever the client would have spoken: it has not said. The body is what a refused call gets.
 fn answer(refusal: &Refusal) -> Vec<u8> {
     let status = StatusCode::from_u16(refusal.kind.http_status()).unwrap_or_default();
-    // No generation judged it.
-    let body = encode::refusal(&Id::default(), refusal, 0);
+    let body = encode::refusal(&Id::default(), refusal, NO_GENERATION);
     let retry_after = refusal
         .retry_after_secs()
         .map_or_else(String::new, |secs| format!("retry-after: {secs}\r\n"));
     let head = format!(
-        "HTTP/1.1 {status}\r\n{retry_after}connection: close\r\ncontent-type: application/json\r\n\
+        "HTTP/1.1 {status}\r\n{retry_after}x-request-id: {}\r\nconnection: close\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n",
+        refusal.id(),
         body.len()
     );
     [head.as_bytes(), &body].concat()

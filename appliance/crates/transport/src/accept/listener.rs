@@ -9,6 +9,7 @@ use middleware::{connections, http};
 use profile::plan::HttpPlan;
 use protocol::{Bound, MemoryGauge};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use telemetry::RecentRefusals;
 use tokio::net::TcpListener;
 
 use super::metrics::Tally;
@@ -94,6 +95,8 @@ pub struct Guards {
     pub http: http::State,
     /// How short memory is: connections are turned away while it is critical, and idle ones stay shorter before.
     pub memory: Arc<MemoryGauge>,
+    /// Remembers who was turned away.
+    pub recent: Arc<RecentRefusals>,
 }
 
 /// A bound listener. [`Listener::serve`] lets clients in; until then the kernel keeps them waiting.

@@ -8,10 +8,12 @@ use protocol::{Era, Fault, Held, Id, Outcome, Quota, Refusal, RefusalKind, Reply
 use runtime::Generation;
 
 use crate::body::{Messages, ReplyBody};
+use crate::outcome;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 fn response(status: StatusCode, body: ReplyBody) -> Response<ReplyBody> {
@@ -45,11 +47,14 @@ pub(super) fn fault(id: &Id, fault: &Fault) -> Response<ReplyBody> {
     json(status, encode::fault(id, fault), Held::default())
 }
 
-/// A refusal, with `Retry-After` where a retry can help.
-pub(super) fn refusal(id: &Id, refusal: &Refusal, generation: u64) -> Response<ReplyBody> {
+/// A refusal, with the id to ask an operator about, and `Retry-After` where a retry can help.
+pub(super) fn refusal(id: &Id, refusal: &Refusal, generation: &Generation) -> Response<ReplyBody> {
     let status = StatusCode::from_u16(refusal.kind.http_status()).unwrap_or(StatusCode::OK);
-    let message = encode::refusal(id, refusal, generation);
+    let message = outcome::refused(generation, id, refusal);
     let mut response = json(status, message, Held::default());
+    if let Ok(request_id) = HeaderValue::try_from(refusal.id().to_string()) {
+        response.headers_mut().insert(REQUEST_ID, request_id);
+    }
     if let Some(secs) = refusal.retry_after_secs() {
         response.headers_mut().insert(RETRY_AFTER, secs.into());
         if let Some(quota) = &refusal.quota {
@@ -98,7 +103,7 @@ pub(super) fn once(
             let server = generation.stack().catalogue().server_info();
             json(status, encode::response(to, server, &reply.outcome), held)
         }
-        Err(refused) => refusal(&to.id, &refused, generation.number()),
+        Err(refused) => refusal(&to.id, &refused, generation),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use protocol::{
-    Call, Class, Envelope, EnvelopeError, Fault, Held, Id, Method, Refusal, Revision, Shape, encode,
+    Call, Class, Envelope, EnvelopeError, Fault, Held, Id, Method, Refusal, Revision, Shape,
 };
 use tokio::sync::oneshot;
 
@@ -13,6 +13,7 @@ use super::step::Step;
 use super::{Admitted, HttpEndpoint, answer};
 use crate::body::ReplyBody;
 use crate::legacy::{self, Ended, Outlet};
+use crate::outcome;
 use crate::session::{Session, Stream, StreamKind, StreamReader};
 
 const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -66,7 +67,7 @@ impl HttpEndpoint {
         }
         if legacy::is_of_session(&session, envelope.method()) {
             if let Err(refusal) = check_class(&admitted, &envelope) {
-                return answer::refusal(&id, &refusal, admitted.generation.number()).into();
+                return answer::refusal(&id, &refusal, &admitted.generation).into();
             }
             return Step::later(self.of_session(admitted, session, envelope));
         }
@@ -114,7 +115,7 @@ impl HttpEndpoint {
         });
         let (session_id, session) = match created {
             Ok(created) => created,
-            Err(refusal) => return answer::refusal(&id, &refusal, admitted.generation.number()),
+            Err(refusal) => return answer::refusal(&id, &refusal, &admitted.generation),
         };
         let message = legacy::welcome(&admitted.generation, &session, envelope);
         let mut response = answer::json(StatusCode::OK, message, Held::default());
@@ -141,14 +142,13 @@ impl HttpEndpoint {
         let running = (Arc::clone(&generation), Arc::clone(&session));
         drop(tokio::spawn(async move {
             let (generation, session) = running;
-            let number = generation.number();
             let id = call.id();
             let how = legacy::run(&generation, &session, call, &mut outlet).await;
             match (outlet.stream.take(), how) {
                 (None, how) => drop(ended.send(how)),
                 (Some(stream), Ended::Answered(message, _held)) => stream.finish(message),
                 (Some(stream), Ended::Refused(refusal)) => {
-                    stream.finish(encode::refusal(&id, &refusal, number));
+                    stream.finish(outcome::refused(&generation, &id, &refusal));
                 }
                 (Some(stream), Ended::Cancelled) => stream.close(),
             }
@@ -162,7 +162,7 @@ impl HttpEndpoint {
                 held.absorb(permits);
                 answer::json(StatusCode::OK, message, held)
             }
-            Ok(Ended::Refused(refusal)) => answer::refusal(&id, &refusal, generation.number()),
+            Ok(Ended::Refused(refusal)) => answer::refusal(&id, &refusal, &generation),
             // The client took its request back, and wants no answer.
             Ok(Ended::Cancelled) => answer::status(StatusCode::ACCEPTED),
             Err(_) => answer::fault(

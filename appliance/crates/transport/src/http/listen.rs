@@ -29,7 +29,7 @@ impl HttpEndpoint {
             Ok(permit) => held.add(permit),
             Err(refusal) => {
                 let refusal = refusal.for_principal(admitted.principal);
-                return answer::refusal(&id, &refusal, generation.number());
+                return answer::refusal(&id, &refusal, generation);
             }
         }
         let heartbeat = self.heartbeat;

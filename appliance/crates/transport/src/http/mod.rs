@@ -86,7 +86,7 @@ impl HttpEndpoint {
         // Origin and size come first: whoever fails them learns nothing else.
         let admission = match generation.stack().admit(head).await {
             Ok(admission) => admission,
-            Err(refusal) => return answer::refusal(&Id::default(), &refusal, generation.number()),
+            Err(refusal) => return answer::refusal(&Id::default(), &refusal, &generation),
         };
         let (mut admitted, bytes_max, reserved) = match self.enter(generation, admission) {
             Ok(entered) => entered,
@@ -101,7 +101,7 @@ impl HttpEndpoint {
                 text
             }
             Err(read::ReadError::Refused(refusal)) => {
-                return answer::refusal(&Id::default(), &refusal, admitted.generation.number());
+                return answer::refusal(&Id::default(), &refusal, &admitted.generation);
             }
             Err(read::ReadError::Broken) => return answer::status(StatusCode::BAD_REQUEST),
         };
@@ -126,9 +126,8 @@ impl HttpEndpoint {
             return Err(Box::new(answer::status(StatusCode::NOT_FOUND)));
         }
         if let Err(refusal) = self.endpoint.check_phase() {
-            let number = generation.number();
             let refusal = refusal.for_principal(principal);
-            return Err(Box::new(answer::refusal(&Id::default(), &refusal, number)));
+            return Err(Box::new(answer::refusal(&Id::default(), &refusal, &generation)));
         }
         let admitted =
             Admitted { generation, principal, headers: parts.headers, held: admission.held };

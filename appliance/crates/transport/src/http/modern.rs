@@ -99,7 +99,7 @@ impl HttpEndpoint {
             Ok(permit) => held.add(permit),
             Err(refusal) => {
                 let refusal = refusal.for_principal(principal);
-                return answer::refusal(&to.id, &refusal, generation.number());
+                return answer::refusal(&to.id, &refusal, &generation);
             }
         }
         let state = Speaking {

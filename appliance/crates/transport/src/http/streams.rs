@@ -45,7 +45,7 @@ impl HttpEndpoint {
             Ok(stream) => stream,
             Err(refusal) => {
                 let refusal = refusal.for_principal(admitted.principal);
-                return answer::refusal(&no_id, &refusal, admitted.generation.number());
+                return answer::refusal(&no_id, &refusal, &admitted.generation);
             }
         };
         self.listen_for_changes(session, stream.reader(None), held)

@@ -69,7 +69,6 @@ impl Conversation {
     /// Takes in one line; what can be answered at once is answered.
     pub(super) async fn take(&mut self, line: Bytes) -> Option<Bytes> {
         let generation = self.endpoint.switch.load();
-        let number = generation.number();
         let (line, no_room) = reserve(&generation, line);
         match (Envelope::parse(line, &Limits::DEFAULT), no_room) {
             (Err(error), _) => Some(malformed(error)),
@@ -78,10 +77,10 @@ impl Conversation {
                 None
             }
             (Ok(Message::One(envelope)), Some(refusal)) if envelope.shape() == Shape::Request => {
-                Some(encode::refusal(&envelope.id().unwrap_or_default(), &refusal, number))
+                Some(outcome::refused(&generation, &envelope.id().unwrap_or_default(), &refusal))
             }
             (Ok(Message::Batch(_)), Some(refusal)) => {
-                Some(encode::refusal(&Id::default(), &refusal, number))
+                Some(outcome::refused(&generation, &Id::default(), &refusal))
             }
             (Ok(Message::Batch(items)), None) => self.batch(&generation, items).await,
             (Ok(Message::One(envelope)), _) => match classify::era_of_body(&envelope) {
@@ -135,7 +134,7 @@ impl Conversation {
             return Some(encode::fault(&id, &fault));
         }
         if let Err(refusal) = self.endpoint.check_phase() {
-            return Some(encode::refusal(&id, &refusal, generation.number()));
+            return Some(outcome::refused(generation, &id, &refusal));
         }
         if envelope.method() == Method::Listen {
             return self.listen(generation, &envelope);
@@ -171,7 +170,7 @@ impl Conversation {
         let to = outcome::reply_to(&call);
         let permit = match self.claim(&to.id, true) {
             Ok(permit) => permit,
-            Err(answer) => return Some(answer.encode(&to.id, generation.number())),
+            Err(answer) => return Some(answer.encode(&to.id, generation)),
         };
         let messages = self.messages.clone()?;
         let running = Arc::clone(&self.running);
@@ -219,7 +218,7 @@ impl Conversation {
         let permits = permits.and_then(|stream| Ok((stream, self.claim(&id, false)?)));
         let permits = match permits {
             Ok(permits) => permits,
-            Err(answer) => return Some(answer.encode(&id, generation.number())),
+            Err(answer) => return Some(answer.encode(&id, generation)),
         };
         let messages = self.messages.clone()?;
         let running = Arc::clone(&self.running);
@@ -300,7 +299,7 @@ impl Conversation {
             );
         }
         if let Err(refusal) = self.endpoint.check_phase() {
-            return Some(encode::refusal(&id, &refusal, generation.number()));
+            return Some(outcome::refused(generation, &id, &refusal));
         }
         let call = legacy::call(&session, envelope, Principal::local());
         if legacy::is_immediate(generation, &call) {
@@ -325,7 +324,7 @@ impl Conversation {
                 self.session = Some(session);
                 answer
             }
-            Err(refusal) => encode::refusal(&id, &refusal, generation.number()),
+            Err(refusal) => outcome::refused(generation, &id, &refusal),
         }
     }
 
@@ -345,7 +344,7 @@ impl Conversation {
             )
             .with_limit(self.calls.limit() as u64)
             .with_retry_after(Duration::from_secs(1));
-            return Some(encode::refusal(&id, &refusal, generation.number()));
+            return Some(outcome::refused(generation, &id, &refusal));
         };
         let messages = self.messages.clone()?;
         let generation = Arc::clone(generation);
@@ -354,7 +353,7 @@ impl Conversation {
             let mut outlet = Line(messages.clone());
             let message = match legacy::run(&generation, &session, call, &mut outlet).await {
                 Ended::Answered(message, _held) => message,
-                Ended::Refused(refusal) => encode::refusal(&id, &refusal, generation.number()),
+                Ended::Refused(refusal) => outcome::refused(&generation, &id, &refusal),
                 Ended::Cancelled => return,
             };
             drop(messages.send(message).await);
@@ -399,9 +398,9 @@ enum Answer {
 }
 
 impl Answer {
-    fn encode(&self, id: &Id, generation: u64) -> Bytes {
+    fn encode(&self, id: &Id, generation: &Generation) -> Bytes {
         match self {
-            Self::Refused(refusal) => encode::refusal(id, refusal, generation),
+            Self::Refused(refusal) => outcome::refused(generation, id, refusal),
             Self::Failed(fault) => encode::fault(id, fault),
         }
     }

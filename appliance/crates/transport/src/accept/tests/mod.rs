@@ -62,6 +62,7 @@ fn guards() -> Guards {
         connections: State::new(&connections::Config::default()),
         http: middleware::http::State::new(&middleware::http::Config::default()),
         memory: calm(),
+        recent: Arc::new(telemetry::RecentRefusals::new(0)),
     }
 }
 

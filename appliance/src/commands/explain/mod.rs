@@ -1,22 +1,29 @@
 //! `toolrack explain`.
 
+mod call;
+
 use std::fmt::Write;
 use std::process::ExitCode;
 
 use profile::{Loaded, Row};
 
-use crate::cli::ProfileOptions;
+use crate::cli::{CallOptions, ProfileOptions};
 use crate::exit;
 
 /// Longest key or value that the others are aligned to; longer ones stand out.
 const COLUMN_MAX: usize = 60;
 
 /// Shows the layers in their order, and every value with where it came from.
-pub(crate) fn run(options: &ProfileOptions, key: Option<&str>) -> ExitCode {
+///
+/// With a request: what each layer would decide about it.
+pub(crate) fn run(options: &ProfileOptions, key: Option<&str>, asked: &CallOptions) -> ExitCode {
     let loaded = match super::load(options) {
         Ok(loaded) => loaded,
         Err(problems) => return super::complain_of_all(&problems),
     };
+    if let Some(file) = &asked.call {
+        return call::run(&loaded, file, asked);
+    }
     let rows = loaded.rows(key);
     let mut out = String::new();
     match key {
