@@ -140,7 +140,12 @@ fn a_busy_tool_is_explained_by_the_limits_of_its_own_plugin() {
         "{MORE}[plugin.misbehave]\nlibrary = \"libmisbehave.so\"\n\
          limits = {{ concurrent_calls = 1, queue_calls = 0 }}\n"
     );
-    let settings = ["layer.rate_limit.mode=off", "log.filter=info,telemetry=debug"];
+    // Until the first call has its place, others are let in, however many.
+    let settings = [
+        "layer.rate_limit.mode=off",
+        "layer.pre_auth_limit.mode=off",
+        "log.filter=info,telemetry=debug",
+    ];
     let settings: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
     let mut program = Program::start(&profile(&more), &settings);
     let call = modern_call("never", &json!({}));

@@ -286,6 +286,27 @@ pub(crate) const FORMULAS: &[Formula] = &[
         value: |on| Value::Count(keys(on)),
     },
     Formula {
+        key: "layer.fairness.client_calls_max",
+        formula: "concurrency.calls_max / 8",
+        why: "eight greedy clients have to come together to keep others waiting",
+        beyond: "they wait, then 429 `client_busy`",
+        value: |on| Value::Count(on.calls() / 8),
+    },
+    Formula {
+        key: "layer.fairness.client_queue_calls_max",
+        formula: "2 x client_calls_max, at most 128",
+        why: "a burst of three times of what may be under way",
+        beyond: "429 `client_busy`",
+        value: |on| Value::Count((on.calls() / 4).min(128)),
+    },
+    Formula {
+        key: "layer.fairness.queue_calls_max",
+        formula: "4 x concurrency.calls_max, at most 4,096",
+        why: "what is served within the longest wait where calls take a quarter of it",
+        beyond: "429 `overloaded`",
+        value: |on| Value::Count((4 * on.calls()).min(4_096)),
+    },
+    Formula {
         key: "layer.concurrency.calls_max",
         formula: "64 x C",
         why: "most calls wait for something else most of the time; above that, latency grows and goodput does not",

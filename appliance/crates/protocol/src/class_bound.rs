@@ -46,6 +46,15 @@ pub struct Shares {
     pub guaranteed: [usize; COUNTED.len()],
 }
 
+impl Shares {
+    /// Most calls of `class` at once: what is guaranteed to others is not lent.
+    #[must_use]
+    pub fn most_of(self, class: Class) -> usize {
+        let others: usize = self.guaranteed.iter().sum::<usize>() - self.guaranteed[index(class)];
+        self.calls_max - others
+    }
+}
+
 /// A limit on calls at once, of which each class has a guaranteed part; what is guaranteed to nobody is for both.
 ///
 /// A call gets a permit when its class has not used its guarantee up, or when, with the guarantees of all classes set

@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use middleware::{
-    Mode, bulkhead, circuit_breaker, concurrency, connections, http, memory, origin, payload,
-    pre_auth_limit, rate_limit, timeout,
+    Mode, bulkhead, circuit_breaker, concurrency, connections, fairness, http, memory, origin,
+    payload, pre_auth_limit, rate_limit, timeout,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -91,6 +91,7 @@ pub(super) struct Layers {
     pub(super) payload: payload::Config,
     pub(super) memory: memory::Config,
     pub(super) rate_limit: rate_limit::Config,
+    pub(super) fairness: fairness::Config,
     pub(super) concurrency: concurrency::Config,
     pub(super) circuit_breaker: circuit_breaker::Config,
     pub(super) timeout: timeout::Config,

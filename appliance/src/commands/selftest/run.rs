@@ -70,6 +70,14 @@ impl Run {
         self.connect(way).map_or_else(|failed| failed, |mut connection| connection.ask(request))
     }
 
+    /// Sends one request from an address that others came from.
+    pub(super) fn ask_from(&self, way: &Way, client: IpAddr, request: &[u8]) -> Seen {
+        match Connection::open(way, client) {
+            Ok(mut connection) => connection.ask(request),
+            Err(error) => Seen::Failed(format!("cannot connect: {error}")),
+        }
+    }
+
     /// Judges an attack whose outcome within the bound is known.
     pub(super) fn attack(
         &mut self,

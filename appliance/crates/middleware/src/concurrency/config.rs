@@ -63,7 +63,8 @@ impl Config {
     }
 
     /// The shares in calls.
-    pub(super) fn shares(&self) -> Shares {
+    #[must_use]
+    pub fn shares(&self) -> Shares {
         let calls_max = self.calls_max.get().min(ClassBound::CALLS_MAX);
         let percents = [self.read_share_percent, self.work_share_percent];
         let guaranteed = percents.map(|percent| calls_max * usize::from(percent) / 100);

@@ -190,6 +190,12 @@ impl WorstCase {
                 self.add("calls", "layer.concurrency.mode", requests_max(plan), each);
             }
         }
+        let queues = &plan.layers.fairness;
+        if queues.mode == Mode::Enforce {
+            // The ledger has their bodies.
+            let calls = queues.queue_calls_max.into();
+            self.add("calls that wait", "layer.fairness.queue_calls_max", calls, CALL.bytes());
+        }
     }
 
     fn sessions(&mut self, plan: &Plan) {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use middleware::Mode;
+use protocol::Class;
 use serde_json::json;
 
 use super::super::judge::{Expected, Refusal, Seen};
@@ -20,6 +21,15 @@ const FULL_MAX: Duration = Duration::from_secs(2);
 /// A refusal of a call that took too long.
 const TIMED_OUT: Refusal =
     Refusal { layer: "timeout", kind: "timed_out", status: 200, code: -32019, says_when: false };
+
+/// A refusal of a call for which there is no permit.
+const FULL: Refusal = Refusal {
+    layer: "concurrency",
+    kind: "overloaded",
+    status: 429,
+    code: -32013,
+    says_when: true,
+};
 
 /// `layer.timeout`.
 pub(in super::super) fn timeout(run: &mut Run) -> Checked {
@@ -61,29 +71,30 @@ pub(super) fn in_time(seen: Seen, took: Duration, deadline: Duration) -> Seen {
     seen
 }
 
-/// `layer.concurrency`: as many calls as it has permits, and one more.
+/// `layer.concurrency`: as many calls of tools as there are permits for, and one more; and lists beside them.
 pub(in super::super) fn concurrency(run: &mut Run) -> Checked {
-    let lane = run.open(&[])?;
+    // With queues before it, no call would find the permits taken.
+    let lane = run.open(&[("layer.fairness.mode", "off")])?;
     let config = lane.plan.layers.concurrency.clone();
     let Some(way) = lane.way() else { return Ok(()) };
     if config.mode == Mode::Off {
         return Ok(());
     }
     let key = "layer.concurrency.calls_max";
-    let most = config.calls_max.get();
+    let most = config.shares().most_of(Class::Work);
     if most + 2 > run.test.begun.connections_max {
         let room = run.test.begun.connections_max;
         run.skip(key, format!("{most} calls need as many connections; a lane has {room} at most"));
         return Ok(());
     }
     let mut held = hang(run, way, "probe_hang", most - 1);
-    if let Some(why) = not_full(run, &mut held, "concurrency_calls", most - 1)? {
+    if let Some(why) = not_full(run, &mut held, PERMITS, most - 1)? {
         run.skip(key, why);
         return Ok(());
     }
     let below = run.ask(way, &way.ordinary());
     held.extend(hang(run, way, "probe_hang", 1));
-    if let Some(why) = not_full(run, &mut held, "concurrency_calls", most)? {
+    if let Some(why) = not_full(run, &mut held, PERMITS, most)? {
         run.skip(key, why);
         return Ok(());
     }
@@ -91,16 +102,25 @@ pub(in super::super) fn concurrency(run: &mut Run) -> Checked {
         lane: &lane,
         key,
         mode: config.mode,
-        expected: Expected::Refusal(Refusal {
-            layer: "concurrency",
-            kind: "overloaded",
-            status: 429,
-            code: -32013,
-            says_when: true,
-        }),
+        expected: Expected::Refusal(FULL),
         sent: format!("one call beside {} and beside {most} that do not end", most - 1),
     };
     run.attack(attack, Some(below), |run| run.ask(way, &way.ordinary()))?;
+    if config.shares().most_of(Class::Work) < config.calls_max.get() {
+        let list = run.ask(way, &way.request("tools/list", json!({})));
+        let attack = Attack {
+            lane: &lane,
+            key: "layer.concurrency.read_share_percent",
+            mode: config.mode,
+            expected: Expected::Refusal(FULL),
+            sent: format!("a list and a call beside {most} calls that do not end"),
+        };
+        run.attack(attack, Some(list), |run| run.ask(way, &way.ordinary()))?;
+    } else {
+        run.skip("layer.concurrency.read_share_percent", "nothing is kept for reads");
+    }
+    run.skip("layer.concurrency.work_share_percent", "no list takes long enough to hold a permit");
+    run.skip("layer.concurrency.adaptive", "it follows the time that calls take over minutes");
     drop(held);
     Ok(())
 }
@@ -116,14 +136,18 @@ pub(super) fn hang(run: &mut Run, way: &Way, tool: &str, count: usize) -> Vec<Co
     (0..count).filter_map(begin).collect()
 }
 
-/// Waits until calls use so much of a bound. Why they do not: a check that went on would blame the wrong layer.
+/// All calls that have a permit.
+pub(super) const PERMITS: &str = "bound=\"concurrency_calls\"} ";
+
+/// Waits until calls use so much of a bound, given by what the labels of its series begin with. Why they do not: a check
+/// that went on would blame the wrong layer.
 pub(super) fn not_full(
     run: &Run,
     held: &mut [Connection],
-    bound: &str,
+    labels: &str,
     count: usize,
 ) -> Result<Option<String>, Stopped> {
-    let series = format!("toolrack_bound_used{{bound=\"{bound}\"");
+    let series = format!("toolrack_bound_used{{{labels}");
     if run.reaches(&series, count as u64, FULL_MAX)? {
         return Ok(None);
     }

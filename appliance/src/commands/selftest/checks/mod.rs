@@ -4,6 +4,7 @@ mod calls;
 mod circuit;
 mod connections;
 mod edge;
+mod fairness;
 mod frames;
 mod http2;
 mod limits;
@@ -42,6 +43,7 @@ pub(super) const GROUPS: &[Group] = &[
     group(&["layer.rate_limit."], true, limits::rate),
     group(&["layer.timeout."], true, calls::timeout),
     group(&["layer.circuit_breaker."], true, circuit::check),
+    group(&["layer.fairness."], true, fairness::check),
     group(&["layer.concurrency."], true, calls::concurrency),
     group(&["layer.bulkhead.", "plugin."], true, places::check),
     group(&["layer.connections."], false, connections::layer),

@@ -18,6 +18,9 @@ const QUEUE_WAIT_MS: &str = "300";
 /// A refusal later than this after it was asked for has waited.
 const AT_ONCE: Duration = Duration::from_millis(250);
 
+/// Calls that have a place of the plugin.
+const PLACES: &str = "bound=\"bulkhead_calls\"";
+
 const BUSY: Refusal =
     Refusal { layer: "bulkhead", kind: "plugin_busy", status: 429, code: -32012, says_when: true };
 
@@ -62,7 +65,7 @@ fn of_plugin(run: &mut Run, plugin: &str, keys: &[String; 2], is_first: bool) ->
     }
     let of_tool = places.each_tool.concurrent_calls;
     let mut held = fill(run, way, calls_max - 1, of_tool);
-    if let Some(why) = not_full(run, &mut held, "bulkhead_calls", calls_max - 1)? {
+    if let Some(why) = not_full(run, &mut held, PLACES, calls_max - 1)? {
         keys.iter().for_each(|key| run.skip(key, &*why));
         return Ok(());
     }
@@ -70,7 +73,7 @@ fn of_plugin(run: &mut Run, plugin: &str, keys: &[String; 2], is_first: bool) ->
     // The tool that has fewer of them.
     let tool = if calls_max > of_tool { "probe_hang_beside" } else { "probe_hang" };
     held.extend(hang(run, way, tool, 1));
-    if let Some(why) = not_full(run, &mut held, "bulkhead_calls", calls_max)? {
+    if let Some(why) = not_full(run, &mut held, PLACES, calls_max)? {
         keys.iter().for_each(|key| run.skip(key, &*why));
         return Ok(());
     }
@@ -111,7 +114,7 @@ fn queue(run: &mut Run, plugin: &str, key: &str) -> Checked {
     let (of_tool, waits_of_tool) =
         (places.each_tool.concurrent_calls, places.each_tool.queue_calls);
     let mut held = fill(run, way, calls_max, of_tool);
-    if let Some(why) = not_full(run, &mut held, "bulkhead_calls", calls_max)? {
+    if let Some(why) = not_full(run, &mut held, PLACES, calls_max)? {
         run.skip(key, why);
         return Ok(());
     }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use middleware::Mode;
 use profile::Plan;
 use profile::plan::{
     HttpPlan, ListenerPlan, PluginLimitsPlan, PluginPlan, ToolLimitsPlan, TransportPlan,
@@ -22,6 +23,8 @@ const PROBE_LIBRARY: &str = "libprobe.so";
 pub(super) const PROBE_CALLS_MAX: usize = 2_048;
 /// The wish that bounds it like the plugin of this name.
 const LIKE: &str = "like";
+/// The wish that takes the queues away from before the permits: with them, no call finds the permits taken.
+const WITHOUT_QUEUES: (&str, &str) = ("layer.fairness.mode", "off");
 
 /// A plan, and what of the live one it does not keep.
 pub(super) struct LanePlan {
@@ -50,6 +53,11 @@ impl LanePlan {
         for (key, value) in wishes {
             if key == LIKE {
                 lane.bound_like(live, value)?;
+                continue;
+            }
+            if (&**key, &**value) == WITHOUT_QUEUES {
+                let live = std::mem::replace(&mut lane.plan.layers.fairness.mode, Mode::Off);
+                note(&mut lane.changed, key, (live != Mode::Off).then_some(live), Mode::Off);
                 continue;
             }
             let ms = value.parse::<NonZeroU64>().map_err(|_| {
@@ -90,6 +98,7 @@ impl LanePlan {
             "layer.circuit_breaker.half_open_ms" => &mut layers.circuit_breaker.half_open_ms,
             "layer.circuit_breaker.open_ms" => &mut layers.circuit_breaker.open_ms,
             "layer.connections.age_max_ms" => &mut layers.connections.age_max_ms,
+            "layer.fairness.wait_ms" => &mut layers.fairness.wait_ms,
             "layer.http.http2.ping_answer_ms" => &mut layers.http.http2.ping_answer_ms,
             "layer.http.http2.ping_ms" => &mut layers.http.http2.ping_ms,
             "layer.timeout.deadline_ms" => {
