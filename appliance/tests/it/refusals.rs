@@ -140,24 +140,17 @@ fn a_busy_tool_is_explained_by_the_limits_of_its_own_plugin() {
         "{MORE}[plugin.misbehave]\nlibrary = \"libmisbehave.so\"\n\
          limits = {{ concurrent_calls = 1, queue_calls = 0 }}\n"
     );
-    // Until the first call has its place, others are let in, however many.
-    let settings = [
-        "layer.rate_limit.mode=off",
-        "layer.pre_auth_limit.mode=off",
-        "log.filter=info,telemetry=debug",
-    ];
+    let settings = ["layer.rate_limit.mode=off", "log.filter=info,telemetry=debug"];
     let settings: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
     let mut program = Program::start(&profile(&more), &settings);
     let call = modern_call("never", &json!({}));
     let held = program.begin(&modern_headers("tools/call", Some("never")), &call);
+    let has_its_place = "toolrack_bound_used{bound=\"bulkhead_calls\",scope=\"misbehave\"} 1\n";
     let begun = Instant::now();
-    let error = loop {
-        let mut answer = program.call("large", &json!({ "bytes": 1 })).json();
-        if !answer["error"].is_null() {
-            break answer["error"].take();
-        }
-        assert!(begun.elapsed() < PATIENCE, "there is always a place");
-    };
+    while !program.control("/metrics").body.contains(has_its_place) {
+        assert!(begun.elapsed() < PATIENCE, "the call does not come to its place");
+    }
+    let error = program.call("large", &json!({ "bytes": 1 })).json()["error"].take();
     let told = explained(&program, &error);
     assert_eq!(told["refusal"], "plugin_busy");
     let keys = told["keys"].as_array().expect("keys").iter();
