@@ -6,14 +6,14 @@
 //! let go of it too, so that calls which never end count against the plugin's own bound.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::task::Waker;
 
 use bytes::Bytes;
 use crossbeam_queue::ArrayQueue;
-use parking_lot::Mutex;
 use plugin_abi::{CallHandle, E_CANCELLED, E_STALE, OK, Rc};
+use protocol::sync::Mutex;
+use protocol::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use protocol::sync::atomic::{AtomicU64, AtomicUsize};
 use protocol::{Event, EventSender, Lease, LogLevel};
 
 /// What a plugin gave as the end of a call: taken over, not yet believed.
@@ -378,5 +378,7 @@ impl Slots {
     }
 }
 
+#[cfg(all(test, feature = "shuttle"))]
+mod interleavings;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,11 @@
 //! The bound on calls: one whole, of which reads and works have a part each that the other leaves to it.
 
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock, Weak};
 
 use crate::bound::{Keeper, Permit, Reading};
 use crate::class::Class;
+use crate::sync::atomic::Ordering::{Relaxed, SeqCst};
+use crate::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
 /// Classes that are counted. Control is over at once and frees what others hold; streams have a budget of their own.
 const COUNTED: [Class; 2] = [Class::Read, Class::Work];
@@ -89,7 +89,7 @@ impl ClassBound {
             out: AtomicU64::new(0),
             limit: AtomicU32::new(0),
             guaranteed: Default::default(),
-            most: [const { AtomicU32::new(u32::MAX) }; COUNTED.len()],
+            most: [u32::MAX; COUNTED.len()].map(AtomicU32::new),
             peaks: Default::default(),
             peak: AtomicU32::new(0),
             refused: Default::default(),

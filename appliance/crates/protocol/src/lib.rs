@@ -12,6 +12,8 @@ pub mod encode;
 pub mod envelope;
 pub mod event;
 pub mod head;
+#[cfg(all(test, any(feature = "loom", feature = "shuttle")))]
+mod interleavings;
 pub mod json;
 pub mod lease;
 pub mod memory;
@@ -21,6 +23,7 @@ pub mod quota;
 pub mod refusal;
 pub mod reply;
 pub mod revision;
+pub mod sync;
 pub mod target;
 pub mod task;
 

@@ -5,11 +5,11 @@
 //! whose words are atomics themselves, so that a torn read is seen and thrown away.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed, fence};
-use std::sync::atomic::{Ordering::Acquire, Ordering::Release};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::refusal::CAUSES;
+use protocol::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use protocol::sync::atomic::{AtomicU64, fence};
 use protocol::{Cause, Refusal, RefusalId, RefusalKind};
 
 /// Words for a scope. Longer ones are cut: names of tools that no client could tell apart any more are rare.
@@ -89,7 +89,7 @@ impl RecentRefusals {
 /// The last refusals of one kind.
 #[derive(Debug)]
 struct Ring {
-    slots: Box<[Slot]>,
+    slots: Box<[Slot<WORDS>]>,
     /// How many have come.
     next: AtomicU64,
 }
@@ -107,13 +107,19 @@ impl Ring {
 }
 
 /// One refusal. The turn is odd while somebody writes.
-#[derive(Debug, Default)]
-struct Slot {
+#[derive(Debug)]
+struct Slot<const WORDS: usize> {
     turn: AtomicU64,
     words: [AtomicU64; WORDS],
 }
 
-impl Slot {
+impl<const WORDS: usize> Default for Slot<WORDS> {
+    fn default() -> Self {
+        Self { turn: AtomicU64::new(0), words: std::array::from_fn(|_| AtomicU64::new(0)) }
+    }
+}
+
+impl<const WORDS: usize> Slot<WORDS> {
     /// Writes, unless another thread does, which was overtaken by a whole ring: then this one is not remembered.
     fn put(&self, words: &[u64; WORDS]) {
         let turn = self.turn.load(Relaxed);
@@ -187,6 +193,8 @@ fn remembered(id: RefusalId, words: &[u64; WORDS]) -> Option<Remembered> {
     })
 }
 
+#[cfg(all(test, feature = "loom"))]
+mod interleavings;
 #[cfg(test)]
 mod tests {
     use protocol::Principal;

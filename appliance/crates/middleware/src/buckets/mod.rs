@@ -9,6 +9,8 @@
 //! - A key whose bucket is full says nothing, and is forgotten by the sweep, which takes a tenth of the maps at a time.
 //! - At the cap, keys that are not known share [`OVERFLOW_BUCKETS`] buckets: nobody gets in for being one too many.
 
+#[cfg(all(test, feature = "shuttle"))]
+mod interleavings;
 mod shard;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use governor::nanos::Nanos;
-use parking_lot::Mutex;
+use protocol::sync::Mutex;
 use protocol::{Bound, Share};
 
 /// When the bucket of each key will be full, in nanoseconds since the epoch of the buckets.

@@ -1,11 +1,10 @@
 //! Lets so many in at once, and the others in the order in which they came.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use parking_lot::Mutex;
+use protocol::sync::Mutex;
+use protocol::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use protocol::sync::atomic::{AtomicU32, AtomicU64};
 use tokio::sync::oneshot;
 
 /// One who waits; a message is a place.
@@ -161,6 +160,8 @@ fn clamp(limit: usize) -> u32 {
     limit.min(1 << 24) as u32
 }
 
+#[cfg(all(test, feature = "loom"))]
+mod interleavings;
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,10 +4,10 @@
 //! and decide. Forced: somebody else decides for a while. Times are milliseconds of any clock that never goes back.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use parking_lot::Mutex;
+use protocol::sync::Mutex;
+use protocol::sync::atomic::AtomicU64;
+use protocol::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::Config;
 use super::window::{Tally, Window};

@@ -1,6 +1,6 @@
 //! The last calls of a circuit: how many failed, how many were slow. Atomics only.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use protocol::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
 /// A place that no call has filled yet.
 const EMPTY: u8 = 0;

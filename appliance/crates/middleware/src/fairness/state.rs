@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::Weak;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use protocol::sync::Mutex;
+use protocol::sync::atomic::Ordering::{Relaxed, SeqCst};
+use protocol::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
 use protocol::{Bound, Class, ClassBound, Permit, Waiters};
 use telemetry::WaitMeter;
 use tokio::sync::oneshot;

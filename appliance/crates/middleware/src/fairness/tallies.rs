@@ -1,8 +1,8 @@
 //! How many of each client there are, for any number of clients in a fixed place.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
+use protocol::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use protocol::{ClassBound, Keeper, Permit};
 
 /// Counters in a row; a power of two.
