@@ -17,6 +17,8 @@
 
 mod config;
 mod core;
+#[cfg(all(test, feature = "loom"))]
+mod interleavings;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -26,6 +26,8 @@
 mod config;
 #[cfg(test)]
 mod gates;
+#[cfg(all(test, feature = "shuttle", not(feature = "loom")))]
+mod interleavings;
 mod queues;
 mod state;
 mod tallies;
