@@ -260,22 +260,18 @@ impl Slots {
         let was_open = self.with(handle, |state| match state {
             State::Open { .. } => {
                 *state = State::Abandoned;
+                // Under the lock: a completion that comes next counts it out again, and below zero it would hide
+                // every call that is awaited.
+                self.counters.abandoned.fetch_add(1, Release);
                 Some(true)
             }
             State::Ended(_) => Some(false),
             State::Free | State::Abandoned => None,
         });
-        match was_open.flatten() {
-            Some(true) => {
-                self.counters.abandoned.fetch_add(1, Release);
-                true
-            }
-            Some(false) => {
-                self.free(handle);
-                false
-            }
-            None => false,
+        if was_open == Some(Some(false)) {
+            self.free(handle);
         }
+        was_open == Some(Some(true))
     }
 
     /// A call that was given up holds its place beyond its deadline; its lender is told, unless the plugin has let go

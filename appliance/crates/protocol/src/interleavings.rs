@@ -21,16 +21,20 @@ mod in_loom {
         explore(|| {
             let bound = Bound::new("test", 1);
             let inside = Arc::new(AtomicUsize::new(0));
-            let came = at_once((0..3).map(|_| -> Box<dyn FnOnce() -> bool + Send> {
-                let (bound, inside) = (Arc::clone(&bound), Arc::clone(&inside));
-                Box::new(move || {
-                    let Some(permit) = bound.try_take() else { return false };
-                    assert_eq!(inside.fetch_add(1, Relaxed), 0, "one at a time");
-                    inside.fetch_sub(1, Relaxed);
-                    drop(permit);
-                    true
-                })
-            }).collect());
+            let came = at_once(
+                (0..3)
+                    .map(|_| -> Box<dyn FnOnce() -> bool + Send> {
+                        let (bound, inside) = (Arc::clone(&bound), Arc::clone(&inside));
+                        Box::new(move || {
+                            let Some(permit) = bound.try_take() else { return false };
+                            assert_eq!(inside.fetch_add(1, Relaxed), 0, "one at a time");
+                            inside.fetch_sub(1, Relaxed);
+                            drop(permit);
+                            true
+                        })
+                    })
+                    .collect(),
+            );
             assert!(came.contains(&true));
             assert_eq!((bound.used(), bound.peak()), (0, 1));
             let refused = came.iter().filter(|came| !**came).count() as u64;
@@ -43,20 +47,25 @@ mod in_loom {
         explore(|| {
             let bound = Bound::new("test", 4);
             let held = Arc::new(AtomicUsize::new(0));
-            at_once([3, 2].map(|most| -> Box<dyn FnOnce() + Send> {
-                let (bound, held) = (Arc::clone(&bound), Arc::clone(&held));
-                Box::new(move || {
-                    let mut share = Share::none(bound);
-                    for count in [1, most] {
-                        let before = share.held();
-                        if share.resize(count) {
-                            let all = held.fetch_add(count - before, Relaxed) + count - before;
-                            assert!(all <= 4, "{all} held");
-                        }
-                    }
-                    held.fetch_sub(share.held(), Relaxed);
-                })
-            }).into());
+            at_once(
+                [3, 2]
+                    .map(|most| -> Box<dyn FnOnce() + Send> {
+                        let (bound, held) = (Arc::clone(&bound), Arc::clone(&held));
+                        Box::new(move || {
+                            let mut share = Share::none(bound);
+                            for count in [1, most] {
+                                let before = share.held();
+                                if share.resize(count) {
+                                    let all =
+                                        held.fetch_add(count - before, Relaxed) + count - before;
+                                    assert!(all <= 4, "{all} held");
+                                }
+                            }
+                            held.fetch_sub(share.held(), Relaxed);
+                        })
+                    })
+                    .into(),
+            );
             assert_eq!(bound.used(), 0, "everything came back");
             assert!(bound.peak() <= 4);
         });
@@ -75,19 +84,21 @@ mod in_shuttle {
         explore(|| {
             let bound = ClassBound::new("test", Shares { calls_max: 2, guaranteed: [1, 0] });
             let under_way = Arc::new(AtomicUsize::new(0));
-            let came = at_once([Class::Work, Class::Read, Class::Work].map(
-                |class| -> Box<dyn FnOnce() -> bool + Send> {
-                    let (bound, under_way) = (Arc::clone(&bound), Arc::clone(&under_way));
-                    Box::new(move || {
-                        let permit = bound.try_take(class);
-                        if permit.is_some() {
-                            assert!(under_way.fetch_add(1, SeqCst) < 2, "three at once");
-                            under_way.fetch_sub(1, SeqCst);
-                        }
-                        permit.is_some()
+            let came = at_once(
+                [Class::Work, Class::Read, Class::Work]
+                    .map(|class| -> Box<dyn FnOnce() -> bool + Send> {
+                        let (bound, under_way) = (Arc::clone(&bound), Arc::clone(&under_way));
+                        Box::new(move || {
+                            let permit = bound.try_take(class);
+                            if permit.is_some() {
+                                assert!(under_way.fetch_add(1, SeqCst) < 2, "three at once");
+                                under_way.fetch_sub(1, SeqCst);
+                            }
+                            permit.is_some()
+                        })
                     })
-                },
-            ).into());
+                    .into(),
+            );
             assert!(came[1], "the guarantee of reads");
             assert!(came[0] || came[2], "one work had room");
             assert_eq!((bound.used(), under_way.load(SeqCst)), (0, 0));

@@ -12,12 +12,7 @@ fn rate(burst: u32) -> Rate {
     Rate::new("client", 1, Duration::from_secs(1), burst).expect("a limit")
 }
 
-fn taking(
-    buckets: &Arc<Buckets>,
-    key: u64,
-    rate: Rate,
-    now: Instant,
-) -> thread::JoinHandle<usize> {
+fn taking(buckets: &Arc<Buckets>, key: u64, rate: Rate, now: Instant) -> thread::JoinHandle<usize> {
     let buckets = Arc::clone(buckets);
     thread::spawn(move || usize::from(buckets.take(key, &rate, now).is_ok()))
 }

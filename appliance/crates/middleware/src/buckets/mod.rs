@@ -32,8 +32,9 @@ use protocol::{Bound, Quota};
 use shard::Shard;
 
 /// Maps that share the keys. Not a power of two: maps grow by doubling, all at about the same number of keys, and a
-/// million keys, the most that settings allow, should fill them well. They take 22 MiB in maps of this number.
-pub const SHARDS: usize = 80;
+/// million keys, the most that settings allow, should fill them well. They take 22 MiB in maps of this number. A model
+/// makes them anew for each schedule, and has few keys.
+pub const SHARDS: usize = if cfg!(feature = "shuttle") { 2 } else { 80 };
 
 /// Buckets that keys share which found no place of their own.
 pub const OVERFLOW_BUCKETS: usize = 256;

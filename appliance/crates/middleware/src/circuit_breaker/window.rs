@@ -1,6 +1,7 @@
 //! The last calls of a circuit: how many failed, how many were slow. Atomics only.
 
-use protocol::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use protocol::sync::atomic::Ordering::{AcqRel, Relaxed};
+use protocol::sync::atomic::{AtomicU8, AtomicU32};
 
 /// A place that no call has filled yet.
 const EMPTY: u8 = 0;
@@ -51,9 +52,9 @@ impl Window {
             (false, false) => WELL,
         };
         let at = self.next.fetch_add(1, Relaxed) as usize % self.ring.len();
-        // Counted before it can be seen, so that no count ever falls below zero.
+        // Counted before it can be seen (hence the ordering of the swap), so that no count ever falls below zero.
         self.count(kind, |counter| counter.fetch_add(1, Relaxed));
-        let before = self.ring[at].swap(kind, Relaxed);
+        let before = self.ring[at].swap(kind, AcqRel);
         self.count(before, |counter| counter.fetch_sub(1, Relaxed));
         if before == EMPTY {
             self.calls.fetch_add(1, Relaxed);
@@ -81,7 +82,7 @@ impl Window {
     pub(super) fn clear(&self) {
         for place in &self.ring {
             // By the same steps as a call that pushes another out, so that calls that end meanwhile stay counted.
-            let before = place.swap(EMPTY, Relaxed);
+            let before = place.swap(EMPTY, AcqRel);
             self.count(before, |counter| counter.fetch_sub(1, Relaxed));
             if before != EMPTY {
                 self.calls.fetch_sub(1, Relaxed);

@@ -48,19 +48,20 @@ fn of_calls_that_come_at_once_each_comes_in_or_is_served_in_the_end() {
         let state = state(1, 1);
         let inside = Arc::new(AtomicUsize::new(0));
         // Two of one client, which has a share of one, and one of another.
-        let threads = [(1, Class::Work), (1, Class::Read), (2, Class::Work)].map(|(client, class)| {
-            let inside = Arc::clone(&inside);
-            spawn(&state, move |shared| match enter(shared, client, class) {
-                Entered::Now(turn) => {
-                    assert_eq!(inside.fetch_add(1, SeqCst), 0, "one permit");
-                    inside.fetch_sub(1, SeqCst);
-                    drop(turn);
-                    None
-                }
-                Entered::Later(ticket) => Some(ticket),
-                Entered::Never(full) => panic!("there is room to wait: {full:?}"),
-            })
-        });
+        let threads =
+            [(1, Class::Work), (1, Class::Read), (2, Class::Work)].map(|(client, class)| {
+                let inside = Arc::clone(&inside);
+                spawn(&state, move |shared| match enter(shared, client, class) {
+                    Entered::Now(turn) => {
+                        assert_eq!(inside.fetch_add(1, SeqCst), 0, "one permit");
+                        inside.fetch_sub(1, SeqCst);
+                        drop(turn);
+                        None
+                    }
+                    Entered::Later(ticket) => Some(ticket),
+                    Entered::Never(full) => panic!("there is room to wait: {full:?}"),
+                })
+            });
         let waiting = threads.into_iter().filter_map(|thread| thread.join().expect("no panic"));
         serve_all(waiting.collect());
         assert_nobody_left(&state);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use protocol::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use protocol::{ClassBound, Keeper, Permit};
 
-/// Counters in a row; a power of two.
-const COUNTERS: usize = 4_096;
+/// Counters in a row; a power of two. A model makes them anew for each schedule, and has few clients.
+const COUNTERS: usize = if cfg!(feature = "shuttle") { 4 } else { 4_096 };
 
 /// Counts by client in two rows of counters; a client has one in each, and the lower one is its count. So no client
 /// ever has more than its count says, and one is thought to have more than it has only while both of its counters are
