@@ -1,6 +1,7 @@
 use std::sync::atomic::AtomicU32;
 
 use proptest::prelude::*;
+use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 
 use super::*;
 
@@ -131,6 +132,120 @@ fn threads_together_get_no_more_than_a_burst() {
         });
         assert_eq!(admitted.into_inner(), 50, "of its own bucket, and of a shared one");
     }
+}
+
+/// What is done to buckets.
+#[derive(Clone, Debug)]
+enum Step {
+    Take(u64),
+    Wait(u64),
+    Sweep,
+}
+
+const MACHINE_PERIOD_MS: u64 = 100;
+const MACHINE_BURST: u64 = 3;
+const MACHINE_KEYS: u64 = 4;
+
+/// The same as it is told in a sentence: a bucket gains one call each period, and holds no more than the burst.
+#[derive(Clone, Debug)]
+struct Model {
+    /// What each bucket holds, in milliseconds of gaining.
+    held_ms: [u64; MACHINE_KEYS as usize],
+    now_ms: u64,
+    /// Whether the last step was a call that is good.
+    is_good: bool,
+}
+
+impl ReferenceStateMachine for Model {
+    type State = Self;
+    type Transition = Step;
+
+    fn init_state() -> BoxedStrategy<Self> {
+        let full_ms = MACHINE_BURST * MACHINE_PERIOD_MS;
+        let held_ms = [full_ms; MACHINE_KEYS as usize];
+        Just(Self { held_ms, now_ms: 0, is_good: false }).boxed()
+    }
+
+    fn transitions(_: &Self) -> BoxedStrategy<Step> {
+        prop_oneof![
+            6 => (0..MACHINE_KEYS).prop_map(Step::Take),
+            2 => (1..2 * MACHINE_PERIOD_MS).prop_map(Step::Wait),
+            1 => Just(Step::Sweep),
+        ]
+        .boxed()
+    }
+
+    fn apply(mut state: Self, step: &Step) -> Self {
+        state.is_good = false;
+        match step {
+            Step::Take(key) => {
+                let held_ms = &mut state.held_ms[*key as usize];
+                if let Some(left_ms) = held_ms.checked_sub(MACHINE_PERIOD_MS) {
+                    (*held_ms, state.is_good) = (left_ms, true);
+                }
+            }
+            Step::Wait(ms) => {
+                state.now_ms += ms;
+                for held_ms in &mut state.held_ms {
+                    *held_ms = (*held_ms + ms).min(MACHINE_BURST * MACHINE_PERIOD_MS);
+                }
+            }
+            Step::Sweep => {}
+        }
+        state
+    }
+}
+
+struct Machine {
+    buckets: Buckets,
+    start: Instant,
+}
+
+impl Machine {
+    fn take(&self, number: u64, now: Instant) -> Result<(), Duration> {
+        let rate = per_sec(1_000 / MACHINE_PERIOD_MS as u32, MACHINE_BURST as u32);
+        self.buckets.take(key(number), &rate, now)
+    }
+}
+
+impl StateMachineTest for Machine {
+    type SystemUnderTest = Self;
+    type Reference = Model;
+
+    fn init_test(_: &Model) -> Self {
+        let buckets = Buckets::new("keys", MACHINE_KEYS as u32);
+        Self { start: buckets.epoch, buckets }
+    }
+
+    fn apply(machine: Self, model: &Model, step: Step) -> Self {
+        let now = machine.start + Duration::from_millis(model.now_ms);
+        match step {
+            Step::Take(number) => match machine.take(number, now) {
+                Ok(()) => assert!(model.is_good, "more than the model gives"),
+                Err(wait) => {
+                    assert!(!model.is_good, "less than the model gives");
+                    let missing_ms = MACHINE_PERIOD_MS - model.held_ms[number as usize];
+                    assert_eq!(wait, Duration::from_millis(missing_ms));
+                }
+            },
+            Step::Wait(_) => {}
+            Step::Sweep => sweep_all(&machine.buckets, now),
+        }
+        machine
+    }
+
+    fn check_invariants(machine: &Self, model: &Model) {
+        // Whose bucket is not full is known; others may be forgotten.
+        let begun = model.held_ms.iter().filter(|ms| **ms < MACHINE_BURST * MACHINE_PERIOD_MS);
+        assert!((begun.count()..=MACHINE_KEYS as usize).contains(&machine.buckets.keys().used()));
+    }
+}
+
+prop_state_machine! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_bucket_gives_what_its_model_gives(sequential 1..40 => Machine);
 }
 
 proptest! {

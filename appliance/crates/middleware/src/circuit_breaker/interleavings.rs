@@ -9,14 +9,14 @@ use super::core::{Core, Pass, Phase, Rules, Verdict};
 use super::window::Window;
 
 const WELL: Verdict = Verdict::Answered { was_slow: false };
-/// Opens at the second of two failures, closes at the first probe that succeeds.
+/// Opens at the second call when one of two failed or was slow, closes at the first probe that succeeds.
 const RULES: Rules = Rules {
     calls_min: 2,
     failure_percent: 50,
-    slow_percent: 80,
+    slow_percent: 50,
     open_ms: 100,
     open_max_ms: 400,
-    probes_max: 1,
+    probes_max: 2,
     probes_needed: 1,
     half_open_ms: 1_000,
 };
@@ -27,13 +27,13 @@ fn closed() -> Arc<Core> {
     Arc::new(Core::new(2, 7))
 }
 
-/// A circuit that has opened, and one call that began before.
-fn opened() -> (Arc<Core>, Pass) {
+/// A circuit that calls have opened.
+fn opened_by(verdict: Verdict) -> Arc<Core> {
     let core = closed();
     let pass = core.pass_closed().expect("closed");
-    (0..2).for_each(|_| settle(&core, pass, Verdict::Failed, 0));
+    (0..2).for_each(|_| settle(&core, pass, verdict, 0));
     assert_eq!(core.look(&RULES, 0).0, Phase::Open);
-    (core, pass)
+    core
 }
 
 fn settle(core: &Core, pass: Pass, verdict: Verdict, now_ms: u64) {
@@ -51,7 +51,7 @@ fn spawn<T: 'static>(
 #[test]
 fn half_open_lets_no_more_probes_pass_at_once_than_allowed_and_each_settles() {
     explore(|| {
-        let (core, _) = opened();
+        let core = opened_by(Verdict::Failed);
         let under_way = Arc::new(AtomicU32::new(0));
         let threads = [WELL, Verdict::Failed, Verdict::Void].map(|verdict| {
             let under_way = Arc::clone(&under_way);
@@ -108,14 +108,14 @@ fn a_failure_of_an_earlier_era_does_not_open_a_circuit_that_recovered() {
 #[test]
 fn who_passes_a_circuit_that_closed_is_not_judged_with_what_came_before() {
     explore(|| {
-        let (core, _) = opened();
+        let core = opened_by(Verdict::Answered { was_slow: true });
         let probe = core.admit(&RULES, LATER_MS).expect("half-open");
         let closes = spawn(&core, move |core| settle(core, probe, WELL, LATER_MS));
         if let Some(pass) = core.pass_closed() {
-            settle(&core, pass, Verdict::Failed, LATER_MS);
+            (0..2).for_each(|_| settle(&core, pass, WELL, LATER_MS));
         }
         closes.join().expect("no thread panics");
-        assert_eq!(core.look(&RULES, LATER_MS).0, Phase::Closed, "one call is not enough");
+        assert_eq!(core.look(&RULES, LATER_MS).0, Phase::Closed, "nothing slow since");
     });
 }
 
