@@ -6,6 +6,7 @@ mod boxes;
 mod conformance;
 mod dev;
 mod interop;
+mod models;
 mod run;
 mod schemas;
 mod server;
@@ -45,6 +46,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Explore the models of the concurrent cores.
+    Models,
     /// Run the official MCP conformance suite against the real program.
     Conformance,
     /// Drive the real program with the official clients, and check its messages against the official schemas.
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Arrows => arrows::run(),
         Task::Schemas { check } => schemas::run(check),
+        Task::Models => models::run(),
         Task::Conformance => conformance::run(),
         Task::Interop => interop::run(),
         Task::Bench(arguments) => bench::run(&arguments),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::Outcome;
 use crate::run;
-use crate::{arrows, conformance, interop, schemas, stress, tidy};
+use crate::{arrows, conformance, interop, models, schemas, stress, tidy};
 
 type Step = (&'static str, fn() -> Outcome);
 
@@ -25,7 +25,7 @@ const STEPS: &[Step] = &[
     ("example in Rust", example),
     // All that is wrong at once: the next run is minutes away.
     ("tests", || run::must("cargo", &["test", "--workspace", "--no-fail-fast"])),
-    ("models of the concurrent cores", models),
+    ("models of the concurrent cores", models::run),
     ("conformance", conformance::run),
     ("interop", interop::run),
     ("stress", stress::check),
@@ -40,33 +40,6 @@ fn example() -> Outcome {
     cargo("fmt", &["--check"])?;
     cargo("build", &["--quiet", "--target-dir", "target"])?;
     cargo("test", &["--quiet", "--target-dir", "target"])
-}
-
-/// Schedules of each model in shuttle: some minutes' worth are for nights.
-const SCHEDULES: &str = "1000";
-/// Preemptions of each model in loom.
-const PREEMPTIONS: &str = "2";
-
-/// Builds of their own, in which atomics and locks are those of a model checker; see `protocol::sync`.
-fn models() -> Outcome {
-    let check = |checker: &str, crates: &[&str]| {
-        let packages = crates.iter().flat_map(|name| ["--package", name]);
-        let features: Vec<String> = crates.iter().map(|name| format!("{name}/{checker}")).collect();
-        let mut cargo =
-            run::program("cargo", &["test", "--quiet", "--no-fail-fast", "--lib", "interleavings"]);
-        cargo.args(packages).args(["--features", &features.join(",")]);
-        // Those of the caller count, for a longer look.
-        for (key, value) in
-            [("SHUTTLE_SCHEDULES", SCHEDULES), ("LOOM_MAX_PREEMPTIONS", PREEMPTIONS)]
-        {
-            if std::env::var_os(key).is_none() {
-                cargo.env(key, value);
-            }
-        }
-        run::finish(cargo, &format!("models in {checker}"))
-    };
-    check("loom", &["protocol", "telemetry", "middleware"])?;
-    check("shuttle", &["protocol", "middleware", "plugin-host"])
 }
 
 /// Runs every step; stops at the first that fails.

@@ -83,8 +83,10 @@ fn a_place_that_is_given_to_one_who_gives_up_comes_back() {
     explore(|| {
         let gate = full();
         let turn = gate.wait();
+        // On a thread of its own, so that the place may come before its first step.
+        let gives_up = spawn(&gate, move |gate| gate.give_up(turn));
         let leaves = spawn(&gate, Gate::leave);
-        gate.give_up(turn);
+        gives_up.join().expect("no thread panics");
         leaves.join().expect("no thread panics");
         assert_empty(&gate);
     });
