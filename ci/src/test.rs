@@ -23,6 +23,7 @@ const STEPS: &[Step] = &[
         run::must("cargo", &["build", "--quiet", "--workspace"])
     }),
     ("example in Rust", example),
+    ("fuzz targets", fuzz_targets),
     // All that is wrong at once: the next run is minutes away.
     ("tests", || run::must("cargo", &["test", "--workspace", "--no-fail-fast"])),
     ("models of the concurrent cores", models::run),
@@ -40,6 +41,14 @@ fn example() -> Outcome {
     cargo("fmt", &["--check"])?;
     cargo("build", &["--quiet", "--target-dir", "target"])?;
     cargo("test", &["--quiet", "--target-dir", "target"])
+}
+
+/// The fuzz targets are a workspace of their own as well, and see doors that no other build has.
+fn fuzz_targets() -> Outcome {
+    let manifest = ["--manifest-path", "ci/fuzz/Cargo.toml", "--target-dir", "target/fuzz"];
+    let mut cargo = run::program("cargo", &["check", "--quiet", "--locked"]);
+    cargo.args(manifest).env("RUSTFLAGS", "--cfg fuzzing");
+    run::finish(cargo, "cargo check of the fuzz targets")
 }
 
 /// Runs every step; stops at the first that fails.

@@ -2,7 +2,7 @@
 
 use ::http::HeaderMap;
 use plugin_host::{HeaderKind, HeaderParam};
-use protocol::{Envelope, Era};
+use protocol::{Envelope, Era, Principal};
 
 use crate::{classify, http, modern};
 
@@ -29,7 +29,7 @@ pub fn mirrors(headers: &HeaderMap, envelope: &Envelope) -> bool {
 /// Reads what a modern request declares, and makes a call of it.
 pub fn declared(envelope: Envelope) {
     if let Ok(declared) = modern::check_body(&envelope) {
-        let call = declared.call(envelope);
+        let call = declared.call(envelope, Principal::local());
         let _ = (call.wants_progress(), call.id());
     }
 }
