@@ -15,7 +15,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         build.extend(["--package", plugin]);
     }
     run::must("cargo", &build)?;
-    let program = run::root().join("target/release/toolrack");
+    let program = run::target().join("release/toolrack");
     let mut serve = std::process::Command::new(&program);
     serve.args(["serve", "--profile", "dev"]).args(arguments);
     // Returns only when the program cannot be started.

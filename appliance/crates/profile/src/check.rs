@@ -28,8 +28,11 @@ pub(crate) fn check(values: &Value, origins: &BTreeMap<String, Origin>) -> Vec<P
         let (key, message) = match misfit.what {
             // Named above, with the nearest known key.
             What::Unknown => continue,
-            What::Missing(member) if path.is_empty() => (member, "this key is missing".to_owned()),
-            What::Missing(member) => (format!("{path}.{member}"), "this key is missing".to_owned()),
+            What::Missing(member) => {
+                let key = if path.is_empty() { member } else { format!("{path}.{member}") };
+                let message = format!("this key is missing; {}", expected(&key));
+                (key, message)
+            }
             What::Shape => {
                 let value = values.pointer(&misfit.pointer).unwrap_or(values);
                 (path.clone(), format!("{value} does not fit; {}", expected(&path)))
@@ -103,13 +106,17 @@ fn unknown_keys(
 
 fn unknown<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
     let known: Vec<_> = known.collect();
-    let nearest = known.iter().max_by(|left, right| {
-        strsim::jaro_winkler(name, left).total_cmp(&strsim::jaro_winkler(name, right))
-    });
-    match nearest {
-        Some(nearest) if strsim::jaro_winkler(name, nearest) > 0.7 => {
-            format!("unknown key; did you mean `{nearest}`?")
-        }
-        _ => format!("unknown key; known here: {}", known.join(", ")),
+    match nearest(name, known.iter().copied()) {
+        Some(nearest) => format!("unknown key; did you mean `{nearest}`?"),
+        None => format!("unknown key; known here: {}", known.join(", ")),
     }
+}
+
+/// What was probably meant by `name`, if anything known is like it.
+pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    known
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|(left, _), (right, _)| left.total_cmp(right))
+        .map(|(_, known)| known)
 }

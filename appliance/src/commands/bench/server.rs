@@ -40,7 +40,9 @@ impl Own {
         let settings = settings(options)?;
         let mut command =
             Command::new(cli::program().map_err(|error| Failed::new(exit::INTERNAL, error))?);
-        command.args(["serve", "--profile", &options.profile]);
+        // This thread lives as long as the process: the kernel counts threads as parents.
+        let own_pid = std::process::id().to_string();
+        command.args(["serve", "--end-with", &own_pid, "--profile", &options.profile]);
         for setting in options.set.iter().chain(&settings) {
             command.args(["--set", setting]);
         }
