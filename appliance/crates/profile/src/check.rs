@@ -30,7 +30,7 @@ pub(crate) fn check(values: &Value, origins: &BTreeMap<String, Origin>) -> Vec<P
             What::Unknown => continue,
             What::Missing(member) => {
                 let key = if path.is_empty() { member } else { format!("{path}.{member}") };
-                let message = format!("this key is missing; {}", expected(&key));
+                let message = format!("this key is missing; it means: {}", meaning(&key));
                 (key, message)
             }
             What::Shape => {
@@ -58,8 +58,13 @@ pub(crate) fn place(key: &str, origins: &BTreeMap<String, Origin>) -> Place {
     }
 }
 
-/// What the schema wants at `path`, in the words of the key's own documentation.
+/// What the schema wants at `path`.
 fn expected(path: &str) -> String {
+    format!("this key means: {}", meaning(path))
+}
+
+/// The key's own documentation.
+fn meaning(path: &str) -> String {
     let mut schema: &Value = &SCHEMA;
     for name in path.split('.') {
         let inner = schema
@@ -71,7 +76,7 @@ fn expected(path: &str) -> String {
         }
     }
     let description = schema.get("description").and_then(Value::as_str).unwrap_or_default();
-    format!("this key means: {}", description.replace('\n', " "))
+    description.replace('\n', " ")
 }
 
 fn unknown_keys(

@@ -99,7 +99,10 @@ mod tests {
     #[test]
     fn tells_clients_of_every_revision_newest_first() {
         let told = Revision::all_as_json();
-        assert!(told.starts_with("[\"2026-07-28\",\"2025-11-25\",") && told.ends_with(']'), "{told}");
+        assert!(
+            told.starts_with("[\"2026-07-28\",\"2025-11-25\",") && told.ends_with(']'),
+            "{told}"
+        );
         assert_eq!(told.matches('"').count(), 2 * Revision::COUNT);
     }
 

@@ -166,8 +166,7 @@ impl HttpEndpoint {
 }
 
 const NOT_HERE: &str = "Nothing is served at this path; MCP usually is at /mcp.\n";
-const NOT_JSON: &str =
-    "Send one JSON-RPC message with `Content-Type: application/json` and without `Content-Encoding`.\n";
+const NOT_JSON: &str = "Send one JSON-RPC message with `Content-Type: application/json` and without `Content-Encoding`.\n";
 const NOT_READABLE: &str =
     "An answer may be either: send `Accept: application/json, text/event-stream`.\n";
 /// What almost every client sends.
