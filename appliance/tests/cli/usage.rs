@@ -117,3 +117,19 @@ fn text_that_a_full_disk_swallows_is_a_failure() {
         assert!(said.contains("cannot write to standard output: No space left"), "{said}");
     }
 }
+
+#[test]
+fn a_self_test_without_an_appliance_says_what_to_start_or_name() {
+    for (control, code, part) in [
+        ("nonsense", 64, "write it like http://127.0.0.1:9090 or unix:/path"),
+        (
+            "unix:/nowhere/control",
+            75,
+            "nobody listens at unix:/nowhere/control; start the appliance",
+        ),
+    ] {
+        let ended = run(&["selftest", "--control", control]);
+        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
+}
