@@ -26,8 +26,12 @@ Every key of a profile can also be set by an environment variable, with two unde
 tables: TOOLRACK_LAYER__TIMEOUT__DEADLINE_MS=5000.
 
 Exit codes:
-  0 as asked   1 a self-test saw a protection fail   64 wrong command line   70 internal fault   75 not now, for example a port in use
-  78 something is wrong with the profile or with what it names";
+   0  as asked
+   1  a self-test saw a protection fail
+  64  the command line is wrong
+  70  a fault of ours
+  75  not now, for example a port in use
+  78  the profile, or something that it names, is wrong";
 
 const ABOUT_SERVE: &str = "\
 Examples:
@@ -39,7 +43,10 @@ Examples:
 const ABOUT_CHECK: &str = "\
 Examples:
   toolrack check --profile my.toml
-  toolrack check --profile my.toml --set layer.timeout.deadline_ms=5000";
+  toolrack check --profile my.toml --set layer.timeout.deadline_ms=5000
+
+It reads the profile and those that it extends, and nothing else: that libraries are there, ports
+are free and plugins like their configuration shows when `toolrack serve` starts.";
 
 const ABOUT_EXPLAIN: &str = "\
 Examples:
@@ -107,7 +114,13 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve a profile until SIGTERM or Ctrl-C.
     #[command(after_help = ABOUT_SERVE)]
-    Serve(ProfileOptions),
+    Serve {
+        #[command(flatten)]
+        options: ProfileOptions,
+        /// End when the parent, the process of this number, ends; `toolrack bench` asks for it.
+        #[arg(long, value_name = "PID", hide = true)]
+        end_with: Option<i32>,
+    },
     /// Say everything that is wrong with a profile, without starting anything.
     #[command(after_help = ABOUT_CHECK)]
     Check(ProfileOptions),

@@ -17,6 +17,8 @@ mod tidy;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rustix::fs::Mode;
+use rustix::process::umask;
 
 /// Checks, generators, conformance and benchmark.
 #[derive(Parser)]
@@ -58,10 +60,15 @@ enum Task {
     Stress(stress::Arguments),
 }
 
+/// Write access of anybody but the owner.
+const NOT_OTHERS: Mode = Mode::WGRP.union(Mode::WOTH);
+
 /// What a task ends with: a sentence that says what is wrong and how to mend it.
 type Outcome = Result<(), String>;
 
 fn main() -> ExitCode {
+    // Under the umask 002 that many systems begin with, cargo would build libraries that the appliance refuses to load.
+    umask(umask(NOT_OTHERS) | NOT_OTHERS);
     let outcome = match Cli::parse().task {
         Task::Dev { arguments } => dev::run(&arguments),
         Task::Test => test::run(),

@@ -20,6 +20,13 @@ pub(crate) fn root() -> PathBuf {
     here.parent().map_or_else(|| here.to_owned(), Path::to_owned)
 }
 
+/// Where cargo builds, which a setting of cargo may move: this program is in `debug` of it.
+pub(crate) fn target() -> PathBuf {
+    let program = std::env::current_exe().ok();
+    let folder = program.as_deref().and_then(|program| program.ancestors().nth(2));
+    folder.map_or_else(|| root().join("target"), Path::to_owned)
+}
+
 /// A program in the root of the checkout.
 pub(crate) fn program(name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(name);

@@ -21,7 +21,7 @@ impl Server {
 
     /// With `more` arguments for `serve`.
     pub(crate) fn start_with(profile: &str, more: &[&str]) -> Result<Self, String> {
-        let program = run::root().join("target/debug/toolrack");
+        let program = run::target().join("debug/toolrack");
         let mut child = run::program(&program.to_string_lossy(), &["serve", "--profile", profile])
             .args(more)
             .stderr(Stdio::piped())

@@ -3,12 +3,13 @@
 mod bench;
 mod check;
 mod explain;
+mod parent;
 mod plugin;
 mod profiles;
 mod selftest;
 mod serve;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use profile::{Loaded, Plan, Sources, WorstCase};
@@ -22,7 +23,10 @@ use crate::hardware::Hardware;
 /// Runs what was asked.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     match cli.command {
-        Command::Serve(options) => serve::run(&options),
+        Command::Serve { options, end_with } => match end_with.map_or(Ok(()), parent::end_with) {
+            Ok(()) => serve::run(&options),
+            Err(code) => code,
+        },
         Command::Check(options) => check::run(&options),
         Command::Explain { options, key, asked } => explain::run(&options, key.as_deref(), &asked),
         Command::Bench(options) => bench::run(&options),
@@ -60,10 +64,16 @@ fn memory_table(plan: &Plan) -> String {
     WorstCase::of(plan).table(plan.hardware.as_ref().map(|hardware| hardware.memory_bytes))
 }
 
-/// Prints to standard output. A reader that has gone away is no failure.
+/// Prints to standard output. A reader that has gone away is no failure; a full disk is.
 fn say(text: &str) -> ExitCode {
-    std::io::stdout().write_all(text.as_bytes()).ok();
-    ExitCode::from(exit::OK)
+    let mut stdout = std::io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            complain(&format!("cannot write to standard output: {error}"));
+            ExitCode::from(exit::TEMPORARY)
+        }
+        _ => ExitCode::from(exit::OK),
+    }
 }
 
 /// Prints one line to standard error.

@@ -126,7 +126,7 @@ fn advice(host: &Hardware, choice: &Choice) -> String {
         out,
         "
 Try it:
-  toolrack serve --profile {name}
+  toolrack serve --profile {name} --set plugin.echo.library=libecho.so
 
 Make it yours, in a file:
   format = 1

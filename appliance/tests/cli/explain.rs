@@ -115,3 +115,16 @@ fn the_worst_case_of_memory_stands_between_layers_and_values() {
     assert!(rows.last().expect("a sum").contains("% of hardware.memory_bytes, 1024.0 MiB"));
     assert!(!run(&["explain", "layer.payload"]).stdout.contains("Worst case"));
 }
+
+#[test]
+fn a_key_that_does_not_exist_is_answered_with_the_one_that_was_meant() {
+    for (asked, meant) in [
+        ("layer.tmeout", "did you mean `layer.timeout`?"),
+        ("layer.timeout.deadline", "did you mean `layer.timeout.deadline_ms`?"),
+        ("zzz", "there is no such key; `toolrack explain` without a key shows all"),
+    ] {
+        let ended = run(&["explain", asked]);
+        assert_eq!(ended.code, Some(64), "{asked}");
+        assert!(ended.stderr.contains(meant), "{}", ended.stderr);
+    }
+}

@@ -171,7 +171,7 @@ fn what_cannot_be_explained_is_a_mistake_of_the_command_line() {
     let path = |file: &tempfile::TempPath| file.to_str().expect("UTF-8").to_owned();
     let (nonsense, call, empty) = (path(&nonsense), path(&call), path(&empty));
     for (arguments, part) in [
-        (vec!["--call", &nonsense], "no HTTP request"),
+        (vec!["--call", &nonsense], "neither one JSON-RPC message nor an HTTP request"),
         (vec!["--call", &empty], "empty"),
         (vec!["--call", "/nowhere/at/all"], "cannot read"),
         (vec!["--call", &call, "--header", "nothing"], "Name: value"),

@@ -7,7 +7,9 @@ fn help_goes_to_stdout_and_says_how_to_begin() {
     for arguments in [&["--help"][..], &["-h"], &["help"]] {
         let ended = run(arguments);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-        for part in ["Usage: toolrack", "toolrack serve ", "Exit codes:", "78 something is wrong"] {
+        for part in
+            ["Usage: toolrack", "toolrack serve ", "Exit codes:", "78  the profile, or something"]
+        {
             assert!(ended.stdout.contains(part), "{part} is not in {}", ended.stdout);
         }
     }
@@ -102,4 +104,32 @@ fn a_file_that_is_no_plugin_is_refused_with_its_reason() {
     let missing = run(&["plugin", "inspect", "/nothing/here.so"]);
     assert_eq!(missing.code, Some(78));
     assert!(missing.stderr.contains("/nothing/here.so"), "{}", missing.stderr);
+}
+
+#[test]
+fn text_that_a_full_disk_swallows_is_a_failure() {
+    for command in ["explain", "schema", "version"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux");
+        // `end` would read what is written.
+        let output = toolrack().arg(command).stdout(full).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(75), "{command}");
+        let said = String::from_utf8(output.stderr).expect("text");
+        assert!(said.contains("cannot write to standard output: No space left"), "{said}");
+    }
+}
+
+#[test]
+fn a_self_test_without_an_appliance_says_what_to_start_or_name() {
+    for (control, code, part) in [
+        ("nonsense", 64, "write it like http://127.0.0.1:9090 or unix:/path"),
+        (
+            "unix:/nowhere/control",
+            75,
+            "nobody listens at unix:/nowhere/control; start the appliance",
+        ),
+    ] {
+        let ended = run(&["selftest", "--control", control]);
+        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
 }

@@ -207,6 +207,30 @@ fn interrupted_run_shows_what_there_is() {
     assert!(run.receipt["steps"].as_array().map(Vec::len) < Some(4));
 }
 
+/// The process that `parent` started.
+fn child_of(parent: u32) -> u32 {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let children = std::fs::read_to_string(path).expect("Linux tells");
+    children.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("a child")
+}
+
+#[test]
+fn the_appliance_of_a_killed_run_ends_as_well() {
+    let profile = profile("");
+    let path = profile.to_string_lossy();
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = ["--profile", &path, "--seconds", "1", "--calls-per-sec", "20"];
+    let (mut bench, _stderr) = begin(folder.path(), &arguments, "unloaded:");
+    let appliance = rustix::process::Pid::from_raw(child_of(bench.id()) as i32).expect("a pid");
+    let ends = rustix::process::pidfd_open(appliance, rustix::process::PidfdFlags::empty());
+    let ends = ends.expect("it lives");
+    bench.kill().expect("it dies");
+    bench.wait().expect("it has died");
+    let mut ended = [rustix::event::PollFd::new(&ends, rustix::event::PollFlags::IN)];
+    let patience = rustix::event::Timespec { tv_sec: 60, tv_nsec: 0 };
+    assert_eq!(rustix::event::poll(&mut ended, Some(&patience)).expect("a poll"), 1);
+}
+
 #[test]
 fn what_would_fail_for_every_call_is_said_at_once() {
     let program = Program::start(&profile(""), &[]);
@@ -229,6 +253,7 @@ fn what_would_fail_for_every_call_is_said_at_once() {
     fails(&["--url", &url, "--arguments", "[]"], 64, "must be an object");
     fails(&["--url", &url, "--pid", "4294967295"], 64, "--pid");
     fails(&["--profile", "desktop"], 78, "does not serve HTTP");
+    fails(&["--profile", "edge-1c1g"], 78, "add --set plugin.echo.library=libecho.so");
     drop(program);
     fails(&["--url", &url], 75, "cannot reach 127.0.0.1");
 }

@@ -62,7 +62,10 @@ fn refuses_profiles_that_cannot_be_meant() {
             "format = 1\nextends = \"dev\"\n[tasks]\ncount_max = 0\n",
             "tasks.count_max: 0 is outside of 1 to 1000000",
         ),
+        ("format = 1\nextends = \"nowhere\"\n", ":2:1: extends: "),
         ("format = 1\nextends = \"nowhere\"\n", "cannot read this profile"),
+        ("extends = \"medum-4c8g\"\n", "did you mean the built-in profile `medium-4c8g`?"),
+        ("", ".toml: format: this key is missing; it means: The format of this file"),
         (
             "format = 1\nextends = \"dev\"\n[listen.public]\nhttp = { bind = \"0.0.0.0:1\" }\n",
             "allowed_hosts is empty",
@@ -144,6 +147,27 @@ fn prints_the_schema_the_version_and_a_manifest() {
     let refused = run(&["plugin", "inspect", no_library.to_str().expect("UTF-8")]);
     assert_eq!(refused.status.code(), Some(78));
     assert!(text(&refused.stderr).contains("is not a plugin"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn warns_of_a_profile_that_serves_nothing() {
+    let bare = "format = 1\nextends = \"production\"\n";
+    let (code, said) = checked(bare);
+    assert_eq!(code, Some(0));
+    assert!(said.starts_with("warning: plugin: there is none"), "{said}");
+    let (code, said) = checked(&format!("{bare}[plugin.echo]\nlibrary = \"libecho.so\"\n"));
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn names_every_folder_in_which_it_missed_a_library() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let profile = "format = 1\nextends = \"dev\"\n[plugin.new]\nlibrary = \"libnew.so\"\n";
+    std::fs::write(folder.path().join("my.toml"), profile).expect("written");
+    let mut serve = crate::program::toolrack();
+    serve.args(["serve", "--profile", "my.toml"]).current_dir(folder.path());
+    let said = text(&serve.output().expect("it runs").stderr);
+    assert!(said.contains("`libnew.so` was not found in the current folder, /"), "{said}");
 }
 
 #[test]

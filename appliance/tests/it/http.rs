@@ -242,7 +242,20 @@ fn malformed_input_gets_its_refusal_and_harms_nobody() {
         "POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n",
         program.address
     );
-    assert_eq!(program.request(&text, "{}").status, 415);
+    let refused = program.request(&text, "{}");
+    assert_eq!(refused.status, 415);
+    assert!(refused.body.contains("`Content-Type: application/json`"), "{}", refused.body);
+    let astray = format!("GET / HTTP/1.1\r\nHost: {}\r\n", program.address);
+    let refused = program.request(&astray, "");
+    assert_eq!(refused.status, 404);
+    assert!(refused.body.contains("/mcp"), "{}", refused.body);
+    let one_sided = format!(
+        "POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nAccept: application/json\r\nContent-Length: 2\r\n",
+        program.address
+    );
+    let refused = program.request(&one_sided, "{}");
+    assert_eq!(refused.status, 406);
+    assert!(refused.body.contains("text/event-stream"), "{}", refused.body);
     let put = format!("PUT /mcp HTTP/1.1\r\nHost: {}\r\n", program.address);
     let refused = program.request(&put, "");
     assert_eq!((refused.status, refused.header("allow")), (405, Some("POST, GET, DELETE")));

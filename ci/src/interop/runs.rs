@@ -55,7 +55,7 @@ impl Run {
         command.args([era.name(), &run.label().replace(' ', "-"), transport.name()]);
         match transport {
             Transport::Http => command.arg(&target.url),
-            Transport::Stdio => command.arg(run::root().join("target/debug/toolrack")).args([
+            Transport::Stdio => command.arg(run::target().join("debug/toolrack")).args([
                 "serve",
                 "--profile",
                 "ci/interop/stdio.toml",

@@ -86,8 +86,11 @@ pub(crate) fn path_of(uri: &str) -> Option<String> {
 
 impl Files {
     pub(crate) fn open(root: &str) -> Result<Self> {
-        let wrong =
-            |error: std::io::Error| Error::invalid(format!("config.root: `{root}`: {error}"));
+        let wrong = |error: std::io::Error| {
+            Error::invalid(format!(
+                "config.root: `{root}`: {error}; name a folder that is there, without `~`"
+            ))
+        };
         let root = Path::new(root).canonicalize().map_err(wrong)?;
         let dir = Dir::open_ambient_dir(&root, ambient_authority()).map_err(wrong)?;
         Ok(Self { root, dir })

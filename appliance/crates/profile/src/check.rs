@@ -28,8 +28,11 @@ pub(crate) fn check(values: &Value, origins: &BTreeMap<String, Origin>) -> Vec<P
         let (key, message) = match misfit.what {
             // Named above, with the nearest known key.
             What::Unknown => continue,
-            What::Missing(member) if path.is_empty() => (member, "this key is missing".to_owned()),
-            What::Missing(member) => (format!("{path}.{member}"), "this key is missing".to_owned()),
+            What::Missing(member) => {
+                let key = if path.is_empty() { member } else { format!("{path}.{member}") };
+                let message = format!("this key is missing; it means: {}", meaning(&key));
+                (key, message)
+            }
             What::Shape => {
                 let value = values.pointer(&misfit.pointer).unwrap_or(values);
                 (path.clone(), format!("{value} does not fit; {}", expected(&path)))
@@ -55,8 +58,13 @@ pub(crate) fn place(key: &str, origins: &BTreeMap<String, Origin>) -> Place {
     }
 }
 
-/// What the schema wants at `path`, in the words of the key's own documentation.
+/// What the schema wants at `path`.
 fn expected(path: &str) -> String {
+    format!("this key means: {}", meaning(path))
+}
+
+/// The key's own documentation.
+fn meaning(path: &str) -> String {
     let mut schema: &Value = &SCHEMA;
     for name in path.split('.') {
         let inner = schema
@@ -68,7 +76,7 @@ fn expected(path: &str) -> String {
         }
     }
     let description = schema.get("description").and_then(Value::as_str).unwrap_or_default();
-    format!("this key means: {}", description.replace('\n', " "))
+    description.replace('\n', " ")
 }
 
 fn unknown_keys(
@@ -103,13 +111,17 @@ fn unknown_keys(
 
 fn unknown<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
     let known: Vec<_> = known.collect();
-    let nearest = known.iter().max_by(|left, right| {
-        strsim::jaro_winkler(name, left).total_cmp(&strsim::jaro_winkler(name, right))
-    });
-    match nearest {
-        Some(nearest) if strsim::jaro_winkler(name, nearest) > 0.7 => {
-            format!("unknown key; did you mean `{nearest}`?")
-        }
-        _ => format!("unknown key; known here: {}", known.join(", ")),
+    match nearest(name, known.iter().copied()) {
+        Some(nearest) => format!("unknown key; did you mean `{nearest}`?"),
+        None => format!("unknown key; known here: {}", known.join(", ")),
     }
+}
+
+/// What was probably meant by `name`, if anything known is like it.
+pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    known
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|(left, _), (right, _)| left.total_cmp(right))
+        .map(|(_, known)| known)
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::check;
 use crate::load::Loaded;
 use crate::origin::Origin;
 use crate::schema;
@@ -68,6 +69,17 @@ impl Loaded {
     /// Where a value came from: its own place, or that of an inline table or list around it.
     fn origin(&self, key: &str) -> Origin {
         self.origins.get(key).cloned().unwrap_or(Origin::Default)
+    }
+
+    /// The key that was probably meant by one that does not exist.
+    #[must_use]
+    pub fn nearest_key(&self, key: &str) -> Option<String> {
+        let rows = self.rows(None).into_iter().map(|row| row.key);
+        let known: Vec<_> = rows.chain(schema::all().into_iter().map(|key| key.path)).collect();
+        // With as many parts, so that `layer.tmeout` means the table and not one of its keys.
+        let parts = key.split('.').count();
+        let alike = known.iter().map(String::as_str).filter(|key| key.split('.').count() == parts);
+        check::nearest(key, alike).map(str::to_owned)
     }
 
     /// What a key means; `None` for a key that does not exist.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::check;
 use crate::origin::Origin;
 use crate::plan::Plan;
-use crate::problem::{Problem, Problems};
+use crate::problem::{Place, Problem, Problems};
 use crate::profile::Profile;
 use crate::resolve::{Context, resolve};
 use crate::source::{Source, environment, files, set};
@@ -72,8 +72,16 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     for source in &all {
         origins.extend(source.origins.clone());
     }
-    let profile: Profile =
-        figment.extract().map_err(|error| Problems(misfits(&figment, &error, &origins)))?;
+    let profile: Profile = figment.extract().map_err(|error| {
+        let mut problems = misfits(&figment, &error, &origins);
+        // What nobody wrote is missing in the profile that was asked for.
+        for problem in &mut problems {
+            if problem.place == Place::Value(Origin::Default) {
+                problem.place = Place::Source(file.label());
+            }
+        }
+        Problems(problems)
+    })?;
     let values = serde_json::to_value(&profile).unwrap_or_default();
     let context = Context {
         name: file.name(),
@@ -112,8 +120,8 @@ fn of_figment(error: &figment::Error, origins: &BTreeMap<String, Origin>) -> Pro
 
 fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.sort_by_key(|problem| match &problem.place {
-        crate::problem::Place::Value(Origin::BuiltIn { line, .. }) => (0, *line),
-        crate::problem::Place::Value(Origin::File { line, .. }) => (1, *line),
+        Place::Value(Origin::BuiltIn { line, .. }) => (0, *line),
+        Place::Value(Origin::File { line, .. }) => (1, *line),
         _ => (2, 0),
     });
     problems

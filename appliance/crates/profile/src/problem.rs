@@ -24,6 +24,16 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// The same of a source that was asked for by `extends` at `origin`, which is where it is to be mended.
+    #[must_use]
+    pub(crate) fn asked_for_at(self, origin: Option<Origin>) -> Self {
+        let (Some(origin), Place::Source(source)) = (origin, &self.place) else { return self };
+        let message = format!("{source}: {}", self.message);
+        Self { place: Place::Value(origin), key: "extends".to_owned(), message }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = OneLine(f);

@@ -5,11 +5,13 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::bound::Permit;
-use crate::envelope::{Envelope, Id, MetaKey};
+use crate::envelope::{Envelope, Id, MetaKey, Param};
 use crate::event::{EventSender, LogLevel};
+use crate::json::{Kind, Raw};
 use crate::lease::Lease;
 use crate::method::Method;
 use crate::principal::Principal;
+use crate::reply::Fault;
 use crate::revision::Revision;
 use crate::target::Target;
 
@@ -87,6 +89,21 @@ impl Call {
     #[must_use]
     pub fn id(&self) -> Id {
         self.envelope.id().unwrap_or_default()
+    }
+
+    /// The answers that the client brings (`inputResponses`), names to results; `None` when it brings none.
+    ///
+    /// # Errors
+    /// -32602 when they are anything but an object of objects.
+    pub fn input_responses(&self) -> Result<Option<Raw<'_>>, Fault> {
+        let Some(answers) = self.envelope.param(Param::InputResponses) else { return Ok(None) };
+        let is_map = answers.kind() == Kind::Object
+            && answers.members().all(|(_, answer)| answer.kind() == Kind::Object);
+        if is_map {
+            Ok(Some(answers))
+        } else {
+            Err(Fault::invalid_params("inputResponses must be an object of result objects"))
+        }
     }
 
     /// Whether the client wants progress.

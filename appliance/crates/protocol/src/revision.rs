@@ -61,6 +61,13 @@ impl Revision {
         }
     }
 
+    /// All revisions as clients are told of them: a JSON array, newest first.
+    #[must_use]
+    pub fn all_as_json() -> String {
+        let quoted: Vec<_> = Self::ALL.iter().map(|revision| format!("\"{revision}\"")).collect();
+        format!("[{}]", quoted.join(","))
+    }
+
     /// The era of this revision.
     #[must_use]
     pub const fn era(self) -> Era {
@@ -88,6 +95,16 @@ impl std::fmt::Display for Revision {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tells_clients_of_every_revision_newest_first() {
+        let told = Revision::all_as_json();
+        assert!(
+            told.starts_with("[\"2026-07-28\",\"2025-11-25\",") && told.ends_with(']'),
+            "{told}"
+        );
+        assert_eq!(told.matches('"').count(), 2 * Revision::COUNT);
+    }
 
     #[test]
     fn reads_back_what_it_writes() {

@@ -41,7 +41,12 @@ pub enum StartError {
 }
 
 fn folders(searched: &[PathBuf]) -> String {
-    searched.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
+    let name = |folder: &PathBuf| {
+        // What a profile in the current folder says of its own.
+        let is_here = folder.as_os_str().is_empty();
+        if is_here { "the current folder".to_owned() } else { folder.display().to_string() }
+    };
+    searched.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// Loads and starts every plugin of `plan`, all at once, and returns them in the plan's order.

@@ -49,7 +49,9 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    let lines = lines.with_target(false);
+    // Who cannot be told, because the disk is full or the reader is gone, cannot be told of that either; the attempt would
+    // be a panic.
+    let lines = lines.with_target(false).log_internal_errors(false);
     if is_json {
         Box::new(lines.json().flatten_event(true).with_span_list(false).finish())
     } else {
@@ -122,6 +124,18 @@ mod tests {
     fn the_filter_decides_what_is_written() {
         assert_eq!(log("warn", false, false), "");
         assert_eq!(log("info,telemetry=debug", false, false).lines().count(), 2);
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_stops_nobody() {
+        let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux");
+        let filter = EnvFilter::builder().parse("info").expect("a filter");
+        let mut is_past = false;
+        tracing::subscriber::with_default(lines(filter, true, false, full), || {
+            tracing::info!("Nobody will read this.");
+            is_past = true;
+        });
+        assert!(is_past);
     }
 
     #[test]

@@ -43,9 +43,7 @@ pub(crate) fn check_version(version: &str) -> Result<(), Fault> {
     if Revision::parse(version) == Some(Revision::MODERN) {
         return Ok(());
     }
-    let supported: Vec<_> =
-        Revision::ALL.iter().map(|revision| format!("\"{revision}\"")).collect();
-    let mut data = format!("{{\"supported\":[{}],\"requested\":", supported.join(","));
+    let mut data = format!("{{\"supported\":{},\"requested\":", Revision::all_as_json());
     protocol::json::write_string(&mut data, version);
     data.push('}');
     Err(Fault::new(codes::UNSUPPORTED_VERSION, "Unsupported protocol version").with_data(data))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::json::{Kind, Raw};
+use protocol::json::Raw;
 use protocol::{
     CacheHint, Call, ClientCapabilities, Content, Envelope, Fault, MetaKey, Method, Outcome, Param,
     Refusal, Reply, encode,
@@ -84,10 +84,11 @@ fn about_task(tasks: &Tasks, call: &Call) -> Result<Reply, Refusal> {
                 task.cancel();
                 object(b"")
             }
-            _ => match input_responses(call) {
+            _ => match call.input_responses() {
                 Err(fault) => Outcome::Failed(fault),
-                Ok(answers) if task.answer(answers) => object(b""),
-                Ok(_) => return Err(tasks.no_room()),
+                Ok(None) => Outcome::Failed(Fault::invalid_params("inputResponses is missing")),
+                Ok(Some(answers)) if task.answer(answers) => object(b""),
+                Ok(Some(_)) => return Err(tasks.no_room()),
             },
         },
     };
@@ -103,15 +104,6 @@ fn find(tasks: &Tasks, call: &Call) -> Result<(String, Arc<Task>), Fault> {
         Fault::invalid_params("There is no such task: it never existed here, or has expired.")
     })?;
     Ok((id.into_owned(), task))
-}
-
-fn input_responses(call: &Call) -> Result<Raw<'_>, Fault> {
-    let answers = call.envelope.param(Param::InputResponses).filter(|answers| {
-        answers.kind() == Kind::Object
-            && answers.members().all(|(_, answer)| answer.kind() == Kind::Object)
-    });
-    answers
-        .ok_or_else(|| Fault::invalid_params("inputResponses must be an object of result objects"))
 }
 
 /// A result of these members.

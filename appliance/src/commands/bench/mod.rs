@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use load::receipt::{Build, FORMAT, Machine, Receipt};
+use rustix::fs::{Access, access};
 
 use crate::cli::{self, BenchOptions};
 use crate::exit;
@@ -55,7 +56,10 @@ pub(crate) fn run(options: &BenchOptions) -> ExitCode {
 
 fn measure(options: &BenchOptions) -> Result<u8, Failed> {
     let settings = Settings::from(options).map_err(|error| Failed::new(exit::USAGE, error))?;
-    fs::create_dir_all(&options.out).map_err(|error| cannot_write(&options.out, &error))?;
+    // Now, and not after all the work.
+    fs::create_dir_all(&options.out)
+        .and_then(|()| Ok(access(&options.out, Access::WRITE_OK)?))
+        .map_err(|error| cannot_write(&options.out, &error))?;
     let stopped = stop_on_signals().map_err(|error| Failed::new(exit::INTERNAL, error))?;
     load::process::raise_descriptors().map_err(|error| Failed::new(exit::INTERNAL, error))?;
     let subject = Subject::find(options, &stopped)?;
@@ -143,7 +147,11 @@ fn write(folder: &Path, receipt: &Receipt) -> Result<(), Failed> {
         .map_err(|error| Failed::new(exit::INTERNAL, error))?;
     for (name, text) in [("receipt.json", json + "\n"), ("receipt.html", page::render(receipt))] {
         let path = folder.join(name);
-        fs::write(&path, text).map_err(|error| cannot_write(&path, &error))?;
+        fs::write(&path, text).map_err(|error| {
+            // Half a receipt is worse than none.
+            fs::remove_file(&path).ok();
+            cannot_write(&path, &error)
+        })?;
         super::say(&format!("wrote {}\n", path.display()));
     }
     Ok(())
@@ -151,7 +159,9 @@ fn write(folder: &Path, receipt: &Receipt) -> Result<(), Failed> {
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failed {
     let path = path.display();
-    Failed::new(exit::USAGE, format!("{path}: {error}; name another folder with --out"))
+    let is_full = error.kind() == std::io::ErrorKind::StorageFull;
+    let code = if is_full { exit::TEMPORARY } else { exit::USAGE };
+    Failed::new(code, format!("{path}: {error}; name another folder with --out"))
 }
 
 #[cfg(test)]

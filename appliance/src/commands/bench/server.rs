@@ -40,7 +40,9 @@ impl Own {
         let settings = settings(options)?;
         let mut command =
             Command::new(cli::program().map_err(|error| Failed::new(exit::INTERNAL, error))?);
-        command.args(["serve", "--profile", &options.profile]);
+        // This thread lives as long as the process: the kernel counts threads as parents.
+        let own_pid = std::process::id().to_string();
+        command.args(["serve", "--end-with", &own_pid, "--profile", &options.profile]);
         for setting in options.set.iter().chain(&settings) {
             command.args(["--set", setting]);
         }
@@ -126,6 +128,16 @@ impl Drop for Own {
 fn settings(options: &ProfileOptions) -> Result<Vec<String>, Failed> {
     let loaded = crate::commands::load(options)
         .map_err(|problems| Failed { code: exit::CONFIG, lines: problems })?;
+    let name = &loaded.plan.name;
+    if loaded.plan.plugins.is_empty() {
+        return Err(Failed::new(
+            exit::CONFIG,
+            format!(
+                "profile `{name}` names no plugin, so there is no tool to call; \
+                 add --set plugin.echo.library=libecho.so"
+            ),
+        ));
+    }
     let http = |listener: &&profile::plan::ListenerPlan| {
         matches!(listener.transport, TransportPlan::Http(_))
     };
@@ -137,7 +149,6 @@ fn settings(options: &ProfileOptions) -> Result<Vec<String>, Failed> {
         .map(|listener| format!("listen.{}.http.bind=127.0.0.1:0", listener.name))
         .collect();
     if settings.is_empty() {
-        let name = &loaded.plan.name;
         return Err(Failed::new(
             exit::CONFIG,
             format!(

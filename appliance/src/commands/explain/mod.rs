@@ -31,8 +31,11 @@ pub(crate) fn run(options: &ProfileOptions, key: Option<&str>, asked: &CallOptio
         Some(key) => {
             let meaning = loaded.meaning(key);
             if rows.is_empty() && meaning.is_none() {
+                let meant = loaded.nearest_key(key);
+                let meant = meant.map(|meant| format!("; did you mean `{meant}`?"));
                 super::complain(&format!(
-                    "{key}: there is no such key; `toolrack explain` without a key shows all"
+                    "{key}: there is no such key{} `toolrack explain` without a key shows all",
+                    meant.as_deref().unwrap_or(";")
                 ));
                 return ExitCode::from(exit::USAGE);
             }
@@ -50,11 +53,12 @@ pub(crate) fn run(options: &ProfileOptions, key: Option<&str>, asked: &CallOptio
 
 fn layers(loaded: &Loaded, out: &mut String) {
     writeln!(out, "Layers, the first meets a request first:").ok();
+    let width = stack::ORDER.iter().map(|(layer, _)| layer.len()).max().unwrap_or(0);
     for (layer, stage) in stack::ORDER {
         // An absent table has no rows: the layer is off.
         let rows = loaded.rows(Some(&format!("layer.{layer}.mode")));
         let mode = rows.first().map_or("off", |row| row.value.trim_matches('"'));
-        writeln!(out, "  {stage:<7} {layer:<12} {mode}").ok();
+        writeln!(out, "  {stage:<6}  {layer:<width$}  {mode}").ok();
     }
     writeln!(out, "\n{}", super::memory_table(&loaded.plan)).ok();
     writeln!(out, "Values, and where each came from:").ok();

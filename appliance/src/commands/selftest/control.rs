@@ -1,6 +1,6 @@
 //! The control listener of the appliance that is tested, over TCP or a Unix socket.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -29,7 +29,8 @@ impl Control {
         let path = text.strip_prefix("unix:").or_else(|| text.starts_with('/').then_some(text));
         match path {
             Some(path) => Ok(Self::Unix(path.into())),
-            None => Target::resolve(text).map(Self::Tcp),
+            None if text.starts_with("http://") => Target::resolve(text).map(Self::Tcp),
+            None => Err(format!("`{text}`: write it like http://127.0.0.1:9090 or unix:/path")),
         }
     }
 
@@ -57,7 +58,12 @@ impl Control {
                 exchange(stream, &request)
             }),
         };
-        let bytes = exchanged.map_err(|error| format!("the control listener {self}: {error}"))?;
+        let bytes = exchanged.map_err(|error| match error.kind() {
+            ErrorKind::ConnectionRefused | ErrorKind::NotFound => format!(
+                "nobody listens at {self}; start the appliance, or name its control listener with --control"
+            ),
+            _ => format!("the control listener {self}: {error}"),
+        })?;
         let text = || String::from_utf8_lossy(&bytes).into_owned();
         let status = bytes.get(9..12).and_then(|status| str::from_utf8(status).ok()?.parse().ok());
         let status =

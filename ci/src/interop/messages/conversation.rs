@@ -56,7 +56,7 @@ impl Conversation {
     ) -> Result<Self, String> {
         let files = run::root().join("target/ci/interop/messages").join(label);
         std::fs::create_dir_all(&files).map_err(|error| format!("{}: {error}", files.display()))?;
-        let program = run::root().join("target/debug/toolrack");
+        let program = run::target().join("debug/toolrack");
         let root = format!("plugin.filesystem.config.root={}", files.display());
         let arguments = ["serve", "--profile", "ci/interop/stdio.toml", "--set", &root];
         let mut child = run::program(&program.to_string_lossy(), &arguments)

@@ -107,6 +107,11 @@ pub(crate) fn resolve(
         request_state: request_state(profile.request_state, &mut findings),
     };
     hardware::check(&plan, &mut findings);
+    if plan.plugins.is_empty() {
+        let message = "there is none, so clients find nothing to call; add one to a profile of your own, for example \
+                       [plugin.echo] with library = \"libecho.so\"";
+        findings.warning("plugin", message);
+    }
     (plan, findings.problems, findings.warnings)
 }
 

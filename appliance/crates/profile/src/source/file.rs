@@ -1,6 +1,8 @@
 //! Profile files, and those that they extend.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Failed, Source};
 use crate::built_in::{BuiltIn, built_in, built_ins};
+use crate::check::nearest;
 use crate::origin::Origin;
 use crate::problem::{Place, Problem};
 
@@ -41,7 +44,7 @@ impl File {
         }
     }
 
-    fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         match self {
             Self::BuiltIn(name) => format!("built-in `{name}`"),
             Self::Path(path) => path.display().to_string(),
@@ -82,10 +85,18 @@ impl File {
         };
         let unreadable = |error: std::io::Error| {
             let names: Vec<_> = built_ins().iter().map(|BuiltIn { name, .. }| *name).collect();
-            problem(format!(
-                "cannot read this profile: {error}; name a file, or one of the built-in profiles: {}",
-                names.join(", ")
-            ))
+            let asked = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
+            let message = match nearest(&asked, names.iter().copied()) {
+                Some(name) if error.kind() == ErrorKind::NotFound => format!(
+                    "there is no such file; did you mean the built-in profile `{name}`? There are: {}",
+                    names.join(", ")
+                ),
+                _ => format!(
+                    "cannot read this profile: {error}; name a file, or one of the built-in profiles: {}",
+                    names.join(", ")
+                ),
+            };
+            problem(message)
         };
         let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
         if bytes > FILE_BYTES_MAX {
@@ -103,6 +114,8 @@ pub(crate) fn files(name: &str) -> Result<(File, Vec<Source>), Failed> {
     let mut sources = Vec::new();
     let mut seen = Vec::new();
     let mut next = Some(file.clone());
+    // Where the file was asked for; unknown of the first.
+    let mut asked_at: Option<Origin> = None;
     while let Some(file) = next.take() {
         if seen.contains(&file) || seen.len() == DEPTH_MAX {
             let message = format!(
@@ -114,8 +127,9 @@ pub(crate) fn files(name: &str) -> Result<(File, Vec<Source>), Failed> {
                 message,
             }]);
         }
-        let text = file.read().map_err(|problem| vec![problem])?;
+        let text = file.read().map_err(|problem| vec![problem.asked_for_at(asked_at.take())])?;
         let source = parse(&file, &text)?;
+        asked_at = source.origins.get("extends").cloned();
         if let Some(base) = source.values.get("extends").and_then(Value::as_str) {
             next = Some(File::named(base, file.folder()));
         }

@@ -170,10 +170,9 @@ fn discover(
     offers: Offers,
     instructions: Option<&str>,
 ) -> String {
-    let versions: Vec<_> = Revision::ALL.iter().map(|revision| format!("\"{revision}\"")).collect();
     let mut out = format!(
-        "{{\"resultType\":\"complete\",\"supportedVersions\":[{}],\"capabilities\":{}",
-        versions.join(","),
+        "{{\"resultType\":\"complete\",\"supportedVersions\":{},\"capabilities\":{}",
+        Revision::all_as_json(),
         capabilities(offers, Era::Modern)
     );
     push_instructions(&mut out, instructions);

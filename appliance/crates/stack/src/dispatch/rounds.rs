@@ -1,6 +1,6 @@
 //! Reads the answers that a modern client sends back with its call (multi round-trip requests).
 
-use protocol::json::{Kind, Raw};
+use protocol::json::Raw;
 use protocol::{Call, Fault, Param};
 
 use crate::seal::{Binding, ROUNDS_MAX, Seal};
@@ -10,22 +10,13 @@ use crate::seal::{Binding, ROUNDS_MAX, Seal};
 /// # Errors
 /// When either is not what this server gave out, or not of its kind.
 pub(super) fn open(call: &mut Call, binding: &Binding, seal: &Seal) -> Result<(), Fault> {
-    let answers = call.envelope.param(Param::InputResponses);
-    let state = call.envelope.param(Param::RequestState);
-    if answers.is_none() && state.is_none() {
-        return Ok(());
-    }
     if !call.method().may_ask() {
         return Ok(());
     }
-    if let Some(answers) = answers {
-        let is_map = answers.kind() == Kind::Object
-            && answers.members().all(|(_, answer)| answer.kind() == Kind::Object);
-        if !is_map {
-            return Err(Fault::invalid_params(
-                "inputResponses must be an object of result objects",
-            ));
-        }
+    let answers = call.input_responses()?;
+    let state = call.envelope.param(Param::RequestState);
+    if answers.is_none() && state.is_none() {
+        return Ok(());
     }
     let opened = match state {
         None => None,

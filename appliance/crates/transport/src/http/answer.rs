@@ -14,11 +14,20 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 fn response(status: StatusCode, body: ReplyBody) -> Response<ReplyBody> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
+    response
+}
+
+/// An answer for whoever reads along: one line that says what would have been right.
+pub(super) fn hint(status: StatusCode, line: &'static str) -> Response<ReplyBody> {
+    let body = ReplyBody::ready(Bytes::from_static(line.as_bytes()), Held::default());
+    let mut response = response(status, body);
+    response.headers_mut().insert(CONTENT_TYPE, TEXT);
     response
 }
 
@@ -29,7 +38,8 @@ pub(super) fn status(status: StatusCode) -> Response<ReplyBody> {
 
 /// 405 with what is allowed.
 pub(super) fn method_not_allowed() -> Response<ReplyBody> {
-    let mut response = status(StatusCode::METHOD_NOT_ALLOWED);
+    let line = "MCP messages come by POST; GET and DELETE need an Mcp-Session-Id.\n";
+    let mut response = hint(StatusCode::METHOD_NOT_ALLOWED, line);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, GET, DELETE"));
     response
 }

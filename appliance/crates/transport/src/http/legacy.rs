@@ -16,7 +16,8 @@ use crate::legacy::{self, Ended, Outlet};
 use crate::outcome;
 use crate::session::{Session, Stream, StreamKind, StreamReader};
 
-const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
+/// Names the session of a request.
+pub(super) const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// A legacy error of the transport itself, with its own HTTP status.
 fn refused(id: &Id, status: u16, code: i32, message: &'static str) -> Response<ReplyBody> {

@@ -123,7 +123,7 @@ impl HttpEndpoint {
     ) -> Result<(Admitted, usize, Option<Share>), Box<Response<ReplyBody>>> {
         let Head { parts, principal, .. } = admission.head;
         if parts.uri.path() != self.path {
-            return Err(Box::new(answer::status(StatusCode::NOT_FOUND)));
+            return Err(Box::new(answer::hint(StatusCode::NOT_FOUND, NOT_HERE)));
         }
         if let Err(refusal) = self.endpoint.check_phase() {
             let refusal = refusal.for_principal(principal);
@@ -137,7 +137,7 @@ impl HttpEndpoint {
             HttpMethod::DELETE => return Err(Box::new(self.delete(&admitted))),
             _ => return Err(Box::new(answer::method_not_allowed())),
         }
-        check_media(&admitted.headers).map_err(|status| Box::new(answer::status(status)))?;
+        check_media(&admitted.headers)?;
         Ok((admitted, admission.request_bytes_max, admission.reserved))
     }
 
@@ -165,11 +165,15 @@ impl HttpEndpoint {
     }
 }
 
+const NOT_HERE: &str = "Nothing is served at this path; MCP usually is at /mcp.\n";
+const NOT_JSON: &str = "Send one JSON-RPC message with `Content-Type: application/json` and without `Content-Encoding`.\n";
+const NOT_READABLE: &str =
+    "An answer may be either: send `Accept: application/json, text/event-stream`.\n";
 /// What almost every client sends.
 const USUAL_ACCEPT: &str = "application/json, text/event-stream";
 
 /// A body that is not JSON, or a client that could not read our answer.
-fn check_media(headers: &HeaderMap) -> Result<(), StatusCode> {
+fn check_media(headers: &HeaderMap) -> Result<(), Box<Response<ReplyBody>>> {
     let essence = |value: &http::HeaderValue| {
         let text = value.to_str().ok()?;
         Some(text.split(';').next()?.trim().eq_ignore_ascii_case("application/json"))
@@ -177,13 +181,13 @@ fn check_media(headers: &HeaderMap) -> Result<(), StatusCode> {
     if headers.get(header::CONTENT_TYPE).and_then(essence) != Some(true)
         || headers.contains_key(header::CONTENT_ENCODING)
     {
-        return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        return Err(Box::new(answer::hint(StatusCode::UNSUPPORTED_MEDIA_TYPE, NOT_JSON)));
     }
     let is_usual = headers.get(header::ACCEPT).is_some_and(|value| value == USUAL_ACCEPT);
     if is_usual || accepts(headers, "application/json") && accepts(headers, "text/event-stream") {
         Ok(())
     } else {
-        Err(StatusCode::NOT_ACCEPTABLE)
+        Err(Box::new(answer::hint(StatusCode::NOT_ACCEPTABLE, NOT_READABLE)))
     }
 }
 

@@ -10,13 +10,13 @@ use runtime::Change;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::legacy::SESSION_HEADER;
 use super::{Admitted, HttpEndpoint, accepts, answer};
 use crate::body::ReplyBody;
 use crate::legacy;
 use crate::session::{Session, StreamItem, StreamKind, StreamReader, sse};
 
 const LAST_EVENT_HEADER: HeaderName = HeaderName::from_static("last-event-id");
-const SESSION_HEADER: &str = "mcp-session-id";
 
 impl HttpEndpoint {
     /// Opens the session's stream, or reads on where a connection broke.

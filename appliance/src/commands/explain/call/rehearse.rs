@@ -129,7 +129,9 @@ async fn http(
     let heard = lock(&heard).take();
     match (heard, served) {
         (Some(heard), _) => Ok(heard),
-        (None, Err(error)) => Err(format!("this is no HTTP request that is served: {error}")),
+        (None, Err(error)) => Err(format!(
+            "this is neither one JSON-RPC message nor an HTTP request that is served: {error}"
+        )),
         (None, Ok(())) => Err("this is no whole HTTP request".to_owned()),
     }
 }
