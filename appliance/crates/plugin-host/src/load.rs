@@ -1,13 +1,13 @@
 //! From a path to a loaded image: the bytes that were checked are the bytes that run.
 //!
 //! The file is read once into sealed memory, checked there and loaded from there. The descriptor of that memory stays
-//! open for the life of the process: the loader tells images apart by it.
+//! open for the life of the process: the loader tells images apart by it, and a changed file is told from it.
 
 use std::error::Error;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
@@ -18,6 +18,8 @@ use crate::error::LoadError;
 
 /// Largest library that is loaded: its sealed copy stays in memory for good.
 const FILE_BYTES_MAX: u64 = 64 << 20;
+/// How much of an image is compared with a file at a time.
+const COMPARED_BYTES: usize = 64 << 10;
 /// Thread keys that must be left over. A process has 1,024, every image of a Rust plugin takes one for good, and the
 /// one that finds none aborts the process.
 const FREE_THREAD_KEYS_MIN: usize = 128;
@@ -68,8 +70,28 @@ fn check_folder(path: &Path) -> Result<(), LoadError> {
     if is_open { Err(LoadError::WritableFolder { path: folder.to_owned() }) } else { Ok(()) }
 }
 
-/// Loads checked bytes and returns the entry function. The image stays for good.
-pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Entry, LoadError> {
+/// The sealed memory that a library was loaded from. It is there for good, as the library is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Image(&'static File);
+
+impl Image {
+    /// Whether it holds exactly these bytes. `false` when it cannot be read: then it is as good as another one.
+    pub(crate) fn holds(self, bytes: &[u8]) -> bool {
+        let is_as_long = self.0.metadata().is_ok_and(|image| image.len() == bytes.len() as u64);
+        let mut part = vec![0; COMPARED_BYTES];
+        let mut at = 0;
+        is_as_long
+            && bytes.chunks(COMPARED_BYTES).all(|expected| {
+                let part = &mut part[..expected.len()];
+                let is_same = self.0.read_exact_at(part, at).is_ok() && part == expected;
+                at += expected.len() as u64;
+                is_same
+            })
+    }
+}
+
+/// Loads checked bytes and returns the entry function with what it was loaded from. The image stays for good.
+pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<(Entry, Image), LoadError> {
     check_thread_keys()?;
     let image = seal(bytes).map_err(|errno| LoadError::Loader {
         path: path.to_owned(),
@@ -77,7 +99,7 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Entry, LoadError> {
     })?;
     let name = format!("/proc/self/fd/{}", image.as_raw_fd());
     // Leaked on purpose: a closed number that is used again would make the loader return this image for another.
-    std::mem::forget(image);
+    let image = Image(Box::leak(Box::new(image)));
     let refused = |error: libloading::Error| {
         // The error itself only names the function; what the loader says is behind it.
         let what = error.source().map_or_else(|| error.to_string(), ToString::to_string);
@@ -91,16 +113,16 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Entry, LoadError> {
     let entry: Entry = *unsafe { library.get::<Entry>(ENTRY_SYMBOL) }.map_err(refused)?;
     // Never unloaded: thread-locals with destructors make unloading unsound.
     std::mem::forget(library);
-    Ok(entry)
+    Ok((entry, image))
 }
 
-fn seal(bytes: &[u8]) -> std::io::Result<OwnedFd> {
+fn seal(bytes: &[u8]) -> std::io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let mut memory = File::from(rustix::fs::memfd_create("toolrack-plugin", flags)?);
     memory.write_all(bytes)?;
     let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
     rustix::fs::fcntl_add_seals(&memory, seals)?;
-    Ok(memory.into())
+    Ok(memory)
 }
 
 fn check_thread_keys() -> Result<(), LoadError> {

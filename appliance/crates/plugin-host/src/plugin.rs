@@ -23,7 +23,7 @@ use crate::describe::{self, Described, ExecMode};
 use crate::descriptor;
 use crate::error::{LoadError, StopError};
 use crate::host_functions::HostState;
-use crate::load;
+use crate::load::{self, Image};
 use crate::log_lines::LogLines;
 use crate::manifest::Manifest;
 use crate::outcome::{self, Asked, Rejected};
@@ -86,6 +86,7 @@ impl PluginState {
 pub struct Plugin {
     settings: Settings,
     manifest: Manifest,
+    image: Image,
     core: Arc<Core>,
     counters: Arc<Counters>,
     control: ControlThread,
@@ -105,7 +106,7 @@ impl Plugin {
         let path: &Path = &settings.library;
         let bytes = load::read_checked(path)?;
         let manifest = Manifest::from_elf(&bytes).map_err(|fault| fault.at(path))?;
-        let entry = load::load(path, &bytes)?;
+        let (entry, image) = load::load(path, &bytes)?;
         let descriptor::Checked { api, is_serial } = descriptor::check(path, entry)?;
         let counters = Arc::new(Counters::default());
         let limits = &settings.limits;
@@ -137,6 +138,7 @@ impl Plugin {
             pool: Pool::new(&settings.name, threads_max),
             settings,
             manifest,
+            image,
             core,
             counters,
             control,
@@ -181,6 +183,29 @@ impl Plugin {
     #[must_use]
     pub fn calls_max(&self) -> usize {
         self.slots().count()
+    }
+
+    /// Whether a start with `settings` would lead to the same: its library has the bytes that run, and it is told the
+    /// same. Which start it would be does not matter. Reads the library.
+    ///
+    /// # Errors
+    /// When the library would not be loaded.
+    pub fn is_as(&self, settings: &Settings) -> Result<bool, LoadError> {
+        let bytes = load::read_checked(&settings.library)?;
+        let own = Settings { generation: settings.generation, ..self.settings.clone() };
+        Ok(own == *settings && self.image.holds(&bytes))
+    }
+
+    /// Which start of a plugin of this name it is, from 1.
+    #[must_use]
+    pub const fn start_number(&self) -> u32 {
+        self.settings.generation
+    }
+
+    /// Whether it has said that a list of its own changed, and was not described since.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.core.host.changed.load(SeqCst) != 0
     }
 
     /// Asks it to describe itself again. Blocks; bounded by five seconds.
