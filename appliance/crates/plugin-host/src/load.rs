@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
@@ -15,11 +15,10 @@ use plugin_abi::{ENTRY_SYMBOL, Entry};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 
 use crate::error::LoadError;
+use crate::image::Image;
 
 /// Largest library that is loaded: its sealed copy stays in memory for good.
 const FILE_BYTES_MAX: u64 = 64 << 20;
-/// How much of an image is compared with a file at a time.
-const COMPARED_BYTES: usize = 64 << 10;
 /// Thread keys that must be left over. A process has 1,024, every image of a Rust plugin takes one for good, and the
 /// one that finds none aborts the process.
 const FREE_THREAD_KEYS_MIN: usize = 128;
@@ -70,26 +69,6 @@ fn check_folder(path: &Path) -> Result<(), LoadError> {
     if is_open { Err(LoadError::WritableFolder { path: folder.to_owned() }) } else { Ok(()) }
 }
 
-/// The sealed memory that a library was loaded from. It is there for good, as the library is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Image(&'static File);
-
-impl Image {
-    /// Whether it holds exactly these bytes. `false` when it cannot be read: then it is as good as another one.
-    pub(crate) fn holds(self, bytes: &[u8]) -> bool {
-        let is_as_long = self.0.metadata().is_ok_and(|image| image.len() == bytes.len() as u64);
-        let mut part = vec![0; COMPARED_BYTES];
-        let mut at = 0;
-        is_as_long
-            && bytes.chunks(COMPARED_BYTES).all(|expected| {
-                let part = &mut part[..expected.len()];
-                let is_same = self.0.read_exact_at(part, at).is_ok() && part == expected;
-                at += expected.len() as u64;
-                is_same
-            })
-    }
-}
-
 /// Loads checked bytes and returns the entry function with what it was loaded from. The image stays for good.
 pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<(Entry, Image), LoadError> {
     check_thread_keys()?;
@@ -99,7 +78,7 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<(Entry, Image), LoadErro
     })?;
     let name = format!("/proc/self/fd/{}", image.as_raw_fd());
     // Leaked on purpose: a closed number that is used again would make the loader return this image for another.
-    let image = Image(Box::leak(Box::new(image)));
+    let image = Image::keep(image);
     let refused = |error: libloading::Error| {
         // The error itself only names the function; what the loader says is behind it.
         let what = error.source().map_or_else(|| error.to_string(), ToString::to_string);

@@ -23,7 +23,8 @@ use crate::describe::{self, Described, ExecMode};
 use crate::descriptor;
 use crate::error::{LoadError, StopError};
 use crate::host_functions::HostState;
-use crate::load::{self, Image};
+use crate::image::Image;
+use crate::load;
 use crate::log_lines::LogLines;
 use crate::manifest::Manifest;
 use crate::outcome::{self, Asked, Rejected};
@@ -183,29 +184,6 @@ impl Plugin {
     #[must_use]
     pub fn calls_max(&self) -> usize {
         self.slots().count()
-    }
-
-    /// Whether a start with `settings` would lead to the same: its library has the bytes that run, and it is told the
-    /// same. Which start it would be does not matter. Reads the library.
-    ///
-    /// # Errors
-    /// When the library would not be loaded.
-    pub fn is_as(&self, settings: &Settings) -> Result<bool, LoadError> {
-        let bytes = load::read_checked(&settings.library)?;
-        let own = Settings { generation: settings.generation, ..self.settings.clone() };
-        Ok(own == *settings && self.image.holds(&bytes))
-    }
-
-    /// Which start of a plugin of this name it is, from 1.
-    #[must_use]
-    pub const fn start_number(&self) -> u32 {
-        self.settings.generation
-    }
-
-    /// Whether it has said that a list of its own changed, and was not described since.
-    #[must_use]
-    pub fn is_outdated(&self) -> bool {
-        self.core.host.changed.load(SeqCst) != 0
     }
 
     /// Asks it to describe itself again. Blocks; bounded by five seconds.
@@ -390,6 +368,18 @@ impl Plugin {
         });
         let left = deadline.saturating_duration_since(Instant::now());
         waiter.is_ok() && wait.recv_timeout(left).is_ok()
+    }
+
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) const fn image(&self) -> Image {
+        self.image
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
     }
 
     pub(crate) fn slots(&self) -> &Slots {

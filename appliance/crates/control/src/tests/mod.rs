@@ -62,6 +62,7 @@ fn plugin(name: &str, is_ready: bool) -> PluginReport {
 fn loopback() -> ControlPlan {
     ControlPlan {
         bind: ControlBind::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))),
+        is_local: true,
         refusals_kept: 0,
         selftest: true,
     }
