@@ -58,8 +58,10 @@ mod tests {
 
     #[test]
     fn changes_are_named_by_their_keys_and_whole_tables_by_their_own() {
-        let one = json!({ "a": 1, "b": { "c": [1], "d": null }, "plugin": { "x": { "library": "x" } } });
-        let other = json!({ "a": 1, "b": { "c": [2], "e": null }, "plugin": { "y": { "library": "x" } } });
+        let one =
+            json!({ "a": 1, "b": { "c": [1], "d": null }, "plugin": { "x": { "library": "x" } } });
+        let other =
+            json!({ "a": 1, "b": { "c": [2], "e": null }, "plugin": { "y": { "library": "x" } } });
         let mut keys = Vec::new();
         compare(&one, &other, "", &mut keys);
         assert_eq!(keys, ["b.c", "plugin.x", "plugin.y"]);
