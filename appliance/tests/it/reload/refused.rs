@@ -28,7 +28,7 @@ fn a_broken_profile_leaves_the_old_one_and_the_next_good_one_comes_in() {
     let same = "[plugin.twin]\nlibrary = \"libecho.so\"\n";
     let panics =
         "[plugin.misbehave]\nlibrary = \"libmisbehave.so\"\nconfig = { panics_in = \"start\" }\n";
-    let no_box = "[hardware]\ncores = 1024\nmemory_bytes = \"64GiB\"\nmismatch = \"refuse\"\n";
+    let no_fit = "[hardware]\ncores = 1\nmemory_bytes = \"1GiB\"\n";
     for (broken, said) in [
         ("[layer\n", vec!["live.toml:", "not TOML"]),
         (two, vec!["did you mean `deadline_ms`?", "layer.concurrency.calls_max"]),
@@ -36,7 +36,7 @@ fn a_broken_profile_leaves_the_old_one_and_the_next_good_one_comes_in() {
         (missing, vec!["plugin.other.library", "libnowhere.so"]),
         (same, vec!["the tool `echo` is already offered by plugin.echo"]),
         (panics, vec!["plugin.misbehave"]),
-        (no_box, vec!["cores"]),
+        (no_fit, vec!["hardware.memory_bytes", "does not fit"]),
     ] {
         let problems = refused(&live, &[ON_REQUEST, ECHO, broken], "refused");
         assert!(said.iter().all(|part| problems.contains(part)), "{said:?} in {problems}");
