@@ -19,6 +19,9 @@ use crate::image::Image;
 
 /// Largest library that is loaded: its sealed copy stays in memory for good.
 const FILE_BYTES_MAX: u64 = 64 << 20;
+/// How often sealing is tried. The kernel is busy while it holds a page of the memory, to move it for example, and waits
+/// for it a tenth of a second before it says so.
+const SEAL_TRIES: usize = 10;
 /// Thread keys that must be left over. A process has 1,024, every image of a Rust plugin takes one for good, and the
 /// one that finds none aborts the process.
 const FREE_THREAD_KEYS_MIN: usize = 128;
@@ -100,7 +103,13 @@ fn seal(bytes: &[u8]) -> std::io::Result<File> {
     let mut memory = File::from(rustix::fs::memfd_create("toolrack-plugin", flags)?);
     memory.write_all(bytes)?;
     let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&memory, seals)?;
+    let mut tries = 1;
+    while let Err(error) = rustix::fs::fcntl_add_seals(&memory, seals) {
+        if error != rustix::io::Errno::BUSY || tries == SEAL_TRIES {
+            return Err(error.into());
+        }
+        tries += 1;
+    }
     Ok(memory)
 }
 
