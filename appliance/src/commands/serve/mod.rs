@@ -18,11 +18,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use control::StartError;
 use middleware::Mode;
+use plugin_host::{Notice, Plugin};
 use profile::Plan;
 use profile::plan::{LogFormat, Mismatch};
 use runtime::{NOTICES_MAX, Phase, Switch, follow_notices};
 use stack::PLUGIN_GRACE;
 use telemetry::{LogShape, Registry};
+use tokio::sync::mpsc::Receiver;
 use transport::accept::BindError;
 
 use crate::cli::ProfileOptions;
@@ -66,13 +68,7 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     let loaded =
         super::load(options).map_err(|problems| Failed { code: exit::CONFIG, lines: problems })?;
     let plan = Arc::new(loaded.plan.clone());
-    let shape = match plan.log.format {
-        LogFormat::Auto => LogShape::Auto,
-        LogFormat::Text => LogShape::Text,
-        LogFormat::Json => LogShape::Json,
-    };
-    telemetry::start_logging(&plan.log.filter, shape, crate::cli::wants_colours())
-        .map_err(|error| Failed::new(exit::CONFIG, format!("log.filter: {error}")))?;
+    start_log(&plan)?;
     let mismatches =
         compared_with_host(&plan, options).map_err(|lines| Failed { code: exit::CONFIG, lines })?;
     let shortage =
@@ -85,12 +81,11 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     let (notice_sink, notices) = tokio::sync::mpsc::channel(NOTICES_MAX);
     let switch = first_generation(&plan, &notice_sink)?;
     let sampler = sampler(&plan, &switch).map_err(|error| Failed::new(exit::INTERNAL, error))?;
+    let sampler = Arc::new(Mutex::new(sampler));
     let runtime = data_plane(&plan).map_err(|error| Failed::new(exit::INTERNAL, error))?;
     let endpoint = house::endpoint(Arc::clone(&switch));
-    let vitals = Arc::clone(&endpoint.vitals);
     let tests = selftest::Tests::of(&plan, &switch);
     let effective = Effective::new(loaded);
-    let sampler = Arc::new(Mutex::new(sampler));
     let reloader = Reloader::new(House {
         options: options.clone(),
         endpoint: Arc::clone(&endpoint),
@@ -100,39 +95,14 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
         data_plane: runtime.handle().clone(),
         read: Mutex::new(read),
     });
-    let code = runtime.block_on(async {
-        let front = Front::open(&plan, &endpoint).map_err(|error| {
-            let code = later_or_never(matches!(error, BindError::AddressInUse { .. }));
-            Failed::new(code, error)
-        })?;
-        let signals = Signals::new();
-        tokio::spawn(Arc::clone(&reloader).follow_signals());
-        let control = report::Shown {
-            registry,
-            endpoint: &endpoint,
-            tests: tests.as_ref(),
-            effective: &effective,
-            reloader: &reloader,
-        };
-        let control = control.start(&plan, &front).map_err(|error| {
-            let code = later_or_never(matches!(error, StartError::InUse(_)));
-            Failed::new(code, error)
-        })?;
-        report::say_what_is_served(&plan, &switch, &front, control.as_ref());
-        let changes = endpoint.changes.clone();
-        tokio::spawn(follow_notices(notices, Arc::clone(&switch), changes, Arc::clone(&vitals)));
-        tokio::spawn(house::beat(Arc::clone(&vitals)));
-        tokio::spawn(house::sweep(Arc::clone(&endpoint)));
-        reloader.start().map_err(|error| Failed::new(exit::INTERNAL, error))?;
-        vitals.enter(Phase::Ready);
-        let code = front.serve(&endpoint, signals).await;
-        reloader.stop();
-        endpoint.tasks.end_all();
-        if let Some(control) = control {
-            control.stop();
-        }
-        Ok(code)
-    })?;
+    let shown = report::Shown {
+        registry,
+        endpoint: &endpoint,
+        tests: tests.as_ref(),
+        effective: &effective,
+        reloader: &reloader,
+    };
+    let code = runtime.block_on(serve(&plan, shown, notices))?;
     if let Some(tests) = tests {
         tests.stop();
     }
@@ -145,11 +115,55 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     Ok(code)
 }
 
+fn start_log(plan: &Plan) -> Result<(), Failed> {
+    let shape = match plan.log.format {
+        LogFormat::Auto => LogShape::Auto,
+        LogFormat::Text => LogShape::Text,
+        LogFormat::Json => LogShape::Json,
+    };
+    telemetry::start_logging(&plan.log.filter, shape, crate::cli::wants_colours())
+        .map_err(|error| Failed::new(exit::CONFIG, format!("log.filter: {error}")))
+}
+
+/// Opens every listener and serves until the end. Returns the exit code.
+async fn serve(
+    plan: &Plan,
+    shown: report::Shown<'_>,
+    notices: Receiver<(Arc<str>, Notice)>,
+) -> Result<u8, Failed> {
+    let (endpoint, reloader) = (shown.endpoint, shown.reloader);
+    let front = Front::open(plan, endpoint).map_err(|error| {
+        let code = later_or_never(matches!(error, BindError::AddressInUse { .. }));
+        Failed::new(code, error)
+    })?;
+    let signals = Signals::new();
+    reloader.follow_signals();
+    let control = shown.start(plan, &front).map_err(|error| {
+        let code = later_or_never(matches!(error, StartError::InUse(_)));
+        Failed::new(code, error)
+    })?;
+    let (switch, vitals) = (&endpoint.switch, &endpoint.vitals);
+    report::say_what_is_served(plan, switch, &front, control.as_ref());
+    let changes = endpoint.changes.clone();
+    tokio::spawn(follow_notices(notices, Arc::clone(switch), changes, Arc::clone(vitals)));
+    tokio::spawn(house::beat(Arc::clone(vitals)));
+    tokio::spawn(house::sweep(Arc::clone(endpoint)));
+    reloader.start().map_err(|error| Failed::new(exit::INTERNAL, error))?;
+    vitals.enter(Phase::Ready);
+    let code = front.serve(endpoint, signals).await;
+    reloader.stop();
+    endpoint.tasks.end_all();
+    if let Some(control) = control {
+        control.stop();
+    }
+    Ok(code)
+}
+
 /// Stops the plugins of every generation that is left.
 fn stop_all_plugins(switch: &Switch) {
     let current = switch.load();
     let generations = switch.draining().into_iter().chain([Arc::clone(&current)]);
-    let mut plugins = Vec::<Arc<plugin_host::Plugin>>::new();
+    let mut plugins = Vec::<Arc<Plugin>>::new();
     for generation in generations {
         for plugin in &generation.stack().kit().plugins {
             if !plugins.iter().any(|known| Arc::ptr_eq(known, plugin)) {

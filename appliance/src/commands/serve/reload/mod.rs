@@ -62,15 +62,21 @@ impl Reloader {
         watch::start(self)
     }
 
-    /// Has SIGHUP read the profile again.
-    pub(super) async fn follow_signals(self: Arc<Self>) {
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
-            return tracing::warn!("SIGHUP cannot be listened to; use `toolrack reload`.");
+    /// Has SIGHUP read the profile again, from now on. To be called on the data plane.
+    pub(super) fn follow_signals(self: &Arc<Self>) {
+        let mut hangup = match signal(SignalKind::hangup()) {
+            Ok(hangup) => hangup,
+            Err(error) => {
+                return tracing::warn!(%error, "SIGHUP is not listened to; use `toolrack reload`.");
+            }
         };
-        while hangup.recv().await.is_some() {
-            // Whoever sends a signal reads the log.
-            drop(self.order(Trigger::Signal));
-        }
+        let reloader = Arc::clone(self);
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                // Whoever sends a signal reads the log.
+                drop(reloader.order(Trigger::Signal));
+            }
+        });
     }
 
     /// Takes no more orders. An attempt that runs is left alone: the switch is closed to it.
