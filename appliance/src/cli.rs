@@ -76,6 +76,16 @@ Run it on the machine of the appliance, after every deployment. Clients do not n
 listeners, states and a plugin of its own, and ends within a minute. Exit code 1 says that a
 protection did not do what the profile says, 75 that there was no test, or not to its end.";
 
+const ABOUT_RELOAD: &str = "\
+Examples:
+  toolrack reload
+  toolrack reload --wait
+  toolrack reload --wait --control unix:/run/toolrack/control
+
+The appliance reads the profile that it was started with, with the same --set and environment. With
+--wait: exit code 0 when the profile is what serves, 78 when it was refused with reasons (what was
+there before serves on), 75 when the appliance could not be asked.";
+
 const ABOUT_SHOW: &str = "\
 Example:
   toolrack profiles show dev > my.toml";
@@ -141,6 +151,9 @@ pub(crate) enum Command {
     /// Attack the protections of an appliance that serves, in a lane beside its clients, and report key by key.
     #[command(after_help = ABOUT_SELFTEST)]
     Selftest(SelftestOptions),
+    /// Have an appliance that serves read its profile again, and swap it in without a client noticing.
+    #[command(after_help = ABOUT_RELOAD)]
+    Reload(ReloadOptions),
     /// The profiles that are part of the program.
     #[command(subcommand)]
     Profiles(Profiles),
@@ -251,6 +264,20 @@ pub(crate) struct SelftestOptions {
     /// Only this layer, or `listen` or `session`; may be given more than once.
     #[arg(long, value_name = "NAME")]
     pub(crate) layer: Vec<String>,
+}
+
+/// Which appliance is to read its profile again.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ReloadOptions {
+    /// The control listener of the appliance: a URL, or the path of its Unix socket.
+    #[arg(long, value_name = "URL|PATH", default_value = "http://127.0.0.1:9090")]
+    pub(crate) control: String,
+    /// Wait for the end, print it, and say by the exit code whether the profile is what serves.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// How long to wait at most.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "wait")]
+    pub(crate) timeout_secs: u64,
 }
 
 /// How clients of the load speak.

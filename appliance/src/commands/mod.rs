@@ -2,17 +2,19 @@
 
 mod bench;
 mod check;
+mod control;
 mod explain;
 mod parent;
 mod plugin;
 mod profiles;
+mod reload;
 mod selftest;
 mod serve;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-use profile::{Loaded, Plan, Sources, WorstCase};
+use profile::{Loaded, Plan, Sources, WorstCase, Written};
 use protocol::Revision;
 
 use crate::cli::{self, Cli, Command, ProfileOptions};
@@ -29,6 +31,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         },
         Command::Check(options) => check::run(&options),
         Command::Explain { options, key, asked } => explain::run(&options, key.as_deref(), &asked),
+        Command::Reload(options) => reload::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Selftest(options) => selftest::run(&options),
         Command::Profiles(command) => profiles::run(&command),
@@ -57,6 +60,11 @@ fn load(options: &ProfileOptions) -> Result<Loaded, Vec<String>> {
         library_search: cli::library_search(),
     };
     profile::load(&sources).map_err(|problems| problems.0.iter().map(ToString::to_string).collect())
+}
+
+/// The files that the profile consists of, as they are now.
+fn written(options: &ProfileOptions) -> Vec<Written> {
+    if options.profile == AUTO { Vec::new() } else { profile::written(&options.profile) }
 }
 
 /// What a plan takes at most, for people.

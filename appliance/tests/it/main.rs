@@ -14,7 +14,11 @@ mod misbehave;
 mod order;
 mod program;
 mod refusals;
+mod reload;
 mod selftest;
 mod sick;
 mod stdio;
 mod tasks;
+#[path = "../keys/wire.rs"]
+#[allow(dead_code, reason = "shared with `keys`: either uses what it needs")]
+mod wire;

@@ -22,6 +22,7 @@ mod process;
 #[path = "../it/program.rs"]
 #[allow(dead_code, reason = "shared with `it`: either uses what it needs")]
 mod program;
+mod reload;
 mod request_state;
 mod server;
 mod session;
@@ -175,6 +176,8 @@ exercised! {
     "plugin.NAME.tool.NAME.deadline_ms" => bulkhead::a_call_ends_at_the_deadline_of_its_tool,
     "plugin.NAME.tool.NAME.queue_calls" => bulkhead::so_many_calls_of_one_tool_wait_besides,
     "process.worker_threads" => process::so_many_threads_serve_clients,
+    "reload.stage_deadline_ms" => reload::plugins_have_so_long_to_be_ready,
+    "reload.watch" => reload::a_changed_file_comes_in_by_itself_or_on_request,
     "request_state.key.env" => request_state::the_key_may_be_an_environment_variable,
     "request_state.key.file" => request_state::the_key_may_be_a_file,
     "request_state.ttl_ms" => request_state::a_state_is_good_for_so_long,

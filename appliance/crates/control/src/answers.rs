@@ -14,6 +14,7 @@ use protocol::{MemoryGauge, MemoryLevel, RefusalId};
 use runtime::{Phase, Vitals};
 use serde_json::json;
 
+use crate::reload::Reloads;
 use crate::selftest::SelfTests;
 
 /// Metrics older than this are rendered anew: scrapers that come more often share them.
@@ -46,6 +47,10 @@ pub struct Sources {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The effective plan with the origin of each value, as JSON.
     pub plan: Arc<dyn Fn() -> Bytes + Send + Sync>,
+    /// The last attempts to change the profile, as JSON.
+    pub attempts: Arc<dyn Fn() -> Bytes + Send + Sync>,
+    /// Who reads the profile again; `None`: nobody may ask here.
+    pub reloads: Option<Arc<dyn Reloads>>,
     /// Who runs self-tests; `None`: nobody may.
     pub selftest: Option<Arc<dyn SelfTests>>,
     /// What is known of the refusal with this id, as JSON; `None` when it was forgotten or never was.
@@ -71,6 +76,7 @@ const INDEX: &str = "\
 /metrics                   Prometheus metrics
 /admin/plan                the effective plan, with the origin of each value
 /admin/explain?request=ID  why a recent request was refused
+/admin/reloads             the last attempts to change the profile
 ";
 
 const NO_ID: &str = "\
@@ -102,6 +108,7 @@ impl Answers {
             "/readyz" => self.readyz(),
             "/metrics" => with_type(StatusCode::OK, PROMETHEUS, self.metrics()),
             "/admin/plan" => with_type(StatusCode::OK, JSON, (self.sources.plan)()),
+            "/admin/reloads" => with_type(StatusCode::OK, JSON, (self.sources.attempts)()),
             "/admin/explain" => self.explain(request.uri().query().unwrap_or_default()),
             "/" => text(StatusCode::OK, INDEX),
             _ => text(StatusCode::NOT_FOUND, INDEX),
@@ -113,6 +120,11 @@ impl Answers {
         let message = "This host name is not served here; use localhost.\n";
         let is_refused = self.checks_host && !names_this_machine(request);
         is_refused.then(|| text(StatusCode::FORBIDDEN, message))
+    }
+
+    /// Who reads the profile again.
+    pub(crate) fn reloads(&self) -> Option<&Arc<dyn Reloads>> {
+        self.sources.reloads.as_ref()
     }
 
     /// Who runs self-tests.

@@ -6,6 +6,7 @@
 mod answers;
 mod connection;
 mod listener;
+mod reload;
 mod reserve;
 mod selftest;
 #[cfg(test)]
@@ -14,5 +15,6 @@ mod thread;
 
 pub use answers::{PluginReport, Sources};
 pub use listener::{ControlAddress, StartError};
+pub use reload::Reloads;
 pub use selftest::{Ask, SelfTests, Telling, Told};
 pub use thread::{Control, start};

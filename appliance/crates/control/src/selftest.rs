@@ -1,4 +1,4 @@
-//! The paths by which a self-test asks for its lane: the only ones here that make the process work.
+//! The paths by which a self-test asks for its lane.
 //!
 //! | request | meaning | status |
 //! |---|---|---|
@@ -86,8 +86,11 @@ pub trait SelfTests: Send + Sync {
 }
 
 impl Answers {
-    /// Answers a request, at once unless it is one of a self-test.
+    /// Answers a request, at once unless it is an order.
     pub(crate) async fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        if let Some(response) = self.reload(request).await {
+            return response;
+        }
         let is_ours = request.uri().path().strip_prefix(PATH);
         if !is_ours.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             return self.answer(request);
@@ -144,7 +147,7 @@ fn wishes(query: &str) -> Vec<(String, String)> {
     pairs.take(WISHES_MAX).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-fn response(told: &Told) -> Response<Full<Bytes>> {
+pub(crate) fn response(told: &Told) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(told.body.to_string().into()));
     *response.status_mut() = told.status;
     let kind = HeaderValue::from_static("application/json");

@@ -14,6 +14,7 @@ mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod host_functions;
+mod image;
 mod line;
 mod load;
 mod log_lines;
@@ -22,6 +23,7 @@ mod older;
 mod outcome;
 mod plugin;
 mod promise;
+mod reload;
 mod settings;
 mod slots;
 mod threads;

@@ -1,12 +1,12 @@
 //! From a path to a loaded image: the bytes that were checked are the bytes that run.
 //!
 //! The file is read once into sealed memory, checked there and loaded from there. The descriptor of that memory stays
-//! open for the life of the process: the loader tells images apart by it.
+//! open for the life of the process: the loader tells images apart by it, and a changed file is told from it.
 
 use std::error::Error;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -15,9 +15,13 @@ use plugin_abi::{ENTRY_SYMBOL, Entry};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 
 use crate::error::LoadError;
+use crate::image::Image;
 
 /// Largest library that is loaded: its sealed copy stays in memory for good.
 const FILE_BYTES_MAX: u64 = 64 << 20;
+/// How often sealing is tried. The kernel is busy while it holds a page of the memory, to move it for example, and waits
+/// for it a tenth of a second before it says so.
+const SEAL_TRIES: usize = 10;
 /// Thread keys that must be left over. A process has 1,024, every image of a Rust plugin takes one for good, and the
 /// one that finds none aborts the process.
 const FREE_THREAD_KEYS_MIN: usize = 128;
@@ -68,8 +72,8 @@ fn check_folder(path: &Path) -> Result<(), LoadError> {
     if is_open { Err(LoadError::WritableFolder { path: folder.to_owned() }) } else { Ok(()) }
 }
 
-/// Loads checked bytes and returns the entry function. The image stays for good.
-pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Entry, LoadError> {
+/// Loads checked bytes and returns the entry function with what it was loaded from. The image stays for good.
+pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<(Entry, Image), LoadError> {
     check_thread_keys()?;
     let image = seal(bytes).map_err(|errno| LoadError::Loader {
         path: path.to_owned(),
@@ -77,7 +81,7 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Entry, LoadError> {
     })?;
     let name = format!("/proc/self/fd/{}", image.as_raw_fd());
     // Leaked on purpose: a closed number that is used again would make the loader return this image for another.
-    std::mem::forget(image);
+    let image = Image::keep(image);
     let refused = |error: libloading::Error| {
         // The error itself only names the function; what the loader says is behind it.
         let what = error.source().map_or_else(|| error.to_string(), ToString::to_string);
@@ -91,16 +95,22 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Entry, LoadError> {
     let entry: Entry = *unsafe { library.get::<Entry>(ENTRY_SYMBOL) }.map_err(refused)?;
     // Never unloaded: thread-locals with destructors make unloading unsound.
     std::mem::forget(library);
-    Ok(entry)
+    Ok((entry, image))
 }
 
-fn seal(bytes: &[u8]) -> std::io::Result<OwnedFd> {
+fn seal(bytes: &[u8]) -> std::io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let mut memory = File::from(rustix::fs::memfd_create("toolrack-plugin", flags)?);
     memory.write_all(bytes)?;
     let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&memory, seals)?;
-    Ok(memory.into())
+    let mut tries = 1;
+    while let Err(error) = rustix::fs::fcntl_add_seals(&memory, seals) {
+        if error != rustix::io::Errno::BUSY || tries == SEAL_TRIES {
+            return Err(error.into());
+        }
+        tries += 1;
+    }
+    Ok(memory)
 }
 
 fn check_thread_keys() -> Result<(), LoadError> {

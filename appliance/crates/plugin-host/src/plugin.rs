@@ -23,6 +23,7 @@ use crate::describe::{self, Described, ExecMode};
 use crate::descriptor;
 use crate::error::{LoadError, StopError};
 use crate::host_functions::HostState;
+use crate::image::Image;
 use crate::load;
 use crate::log_lines::LogLines;
 use crate::manifest::Manifest;
@@ -86,6 +87,7 @@ impl PluginState {
 pub struct Plugin {
     settings: Settings,
     manifest: Manifest,
+    image: Image,
     core: Arc<Core>,
     counters: Arc<Counters>,
     control: ControlThread,
@@ -105,7 +107,7 @@ impl Plugin {
         let path: &Path = &settings.library;
         let bytes = load::read_checked(path)?;
         let manifest = Manifest::from_elf(&bytes).map_err(|fault| fault.at(path))?;
-        let entry = load::load(path, &bytes)?;
+        let (entry, image) = load::load(path, &bytes)?;
         let descriptor::Checked { api, is_serial } = descriptor::check(path, entry)?;
         let counters = Arc::new(Counters::default());
         let limits = &settings.limits;
@@ -137,6 +139,7 @@ impl Plugin {
             pool: Pool::new(&settings.name, threads_max),
             settings,
             manifest,
+            image,
             core,
             counters,
             control,
@@ -365,6 +368,18 @@ impl Plugin {
         });
         let left = deadline.saturating_duration_since(Instant::now());
         waiter.is_ok() && wait.recv_timeout(left).is_ok()
+    }
+
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) const fn image(&self) -> Image {
+        self.image
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
     }
 
     pub(crate) fn slots(&self) -> &Slots {

@@ -27,7 +27,7 @@ pub struct Limits {
 }
 
 /// What a plugin is started with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Its name in the profile.
     pub name: Arc<str>,

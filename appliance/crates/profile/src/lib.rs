@@ -3,6 +3,7 @@
 //! Reads the files that it is given and nothing else: no environment, no sockets, no libraries.
 
 mod built_in;
+mod changes;
 mod check;
 mod explain;
 mod load;
@@ -16,10 +17,12 @@ mod source;
 pub mod worst_case;
 
 pub use built_in::{BuiltIn, built_in, built_ins};
+pub use changes::at_start;
 pub use explain::Row;
 pub use load::{Loaded, Sources, load};
 pub use origin::Origin;
 pub use plan::Plan;
 pub use problem::{Place, Problem, Problems};
 pub use schema::{keys, reference, schema};
+pub use source::{Written, written};
 pub use worst_case::WorstCase;

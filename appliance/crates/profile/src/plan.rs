@@ -34,6 +34,8 @@ pub struct Plan {
     pub layers: LayersPlan,
     /// Plugins in the order of their names.
     pub plugins: Vec<PluginPlan>,
+    /// How a changed profile comes into the process.
+    pub reload: ReloadPlan,
     /// How the process ends.
     pub shutdown: ShutdownPlan,
     /// Threads of the data plane.
@@ -168,6 +170,8 @@ pub struct StdioPlan {
 pub struct ControlPlan {
     /// Where it listens.
     pub bind: ControlBind,
+    /// Whether no other host reaches it: then it also takes orders.
+    pub is_local: bool,
     /// Whether self-tests may be begun; never where other hosts reach it.
     pub selftest: bool,
     /// Refusals of each kind that it can explain.
@@ -298,6 +302,15 @@ pub struct PluginLimitsPlan {
     pub overruns_max: u32,
     /// Of every tool that has none of its own.
     pub each_tool: ToolLimitsPlan,
+}
+
+/// How a changed profile comes into the process.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReloadPlan {
+    /// Whether its files are watched.
+    pub watch: bool,
+    /// For loading and starting plugins.
+    pub stage_deadline: Duration,
 }
 
 /// How the process ends.

@@ -1,11 +1,13 @@
 //! Generations and the switch between them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
+use parking_lot::{Mutex, MutexGuard};
 use profile::Plan;
 use protocol::{Bound, Refusal};
 use stack::Stack;
+use tokio::sync::watch;
 
 /// One plan, its stack and a number; immutable.
 ///
@@ -15,13 +17,16 @@ pub struct Generation {
     plan: Arc<Plan>,
     stack: Stack,
     in_flight: Arc<Bound>,
+    /// Ends with the generation, and so tells whoever waits for that.
+    life: watch::Sender<()>,
 }
 
 impl Generation {
     /// A generation of `plan`; `number` counts from 1.
     #[must_use]
     pub fn new(number: u64, plan: Arc<Plan>, stack: Stack) -> Self {
-        Self { number, plan, stack, in_flight: Bound::new("generation_calls", usize::MAX) }
+        let in_flight = Bound::new("generation_calls", usize::MAX);
+        Self { number, plan, stack, in_flight, life: watch::Sender::new(()) }
     }
 
     /// Counts from 1.
@@ -52,26 +57,83 @@ impl Generation {
     pub const fn in_flight(&self) -> &Arc<Bound> {
         &self.in_flight
     }
+
+    /// Waits until nobody has this generation any more: neither a call nor a stream, and no caller of this.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut life = self.life.subscribe();
+        async move {
+            // Nothing is ever sent: the only news is the end.
+            while life.changed().await.is_ok() {}
+        }
+    }
 }
 
 /// The one atomic pointer to the current generation.
-pub struct Switch(ArcSwap<Generation>);
+pub struct Switch {
+    current: ArcSwap<Generation>,
+    /// No call takes it: it is for those who publish.
+    past: Mutex<Past>,
+}
+
+/// What was current before.
+#[derive(Default)]
+struct Past {
+    generations: Vec<Weak<Generation>>,
+    is_closed: bool,
+}
+
+/// The turn of one who publishes: nobody else does meanwhile, so what is built from the current generation follows it.
+pub struct Turn<'s> {
+    switch: &'s Switch,
+    past: MutexGuard<'s, Past>,
+}
 
 impl Switch {
     /// Points to the first generation.
     #[must_use]
     pub fn new(first: Generation) -> Self {
-        Self(ArcSwap::from_pointee(first))
+        Self { current: ArcSwap::from_pointee(first), past: Mutex::default() }
     }
 
     /// The current generation, for one call.
     #[must_use]
     pub fn load(&self) -> Arc<Generation> {
-        self.0.load_full()
+        self.current.load_full()
     }
 
-    /// Makes `next` the current one, and returns the one before. Cannot fail.
-    pub fn publish(&self, next: Arc<Generation>) -> Arc<Generation> {
-        self.0.swap(next)
+    /// Waits for the turn to publish; `None` once the switch is closed.
+    #[must_use]
+    pub fn turn(&self) -> Option<Turn<'_>> {
+        let past = self.past.lock();
+        (!past.is_closed).then_some(Turn { switch: self, past })
+    }
+
+    /// The generations before the current one that somebody still has, the oldest first.
+    #[must_use]
+    pub fn draining(&self) -> Vec<Arc<Generation>> {
+        self.past.lock().generations.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// From now on the current generation stays: for the end of the process, which stops its plugins.
+    pub fn close(&self) {
+        self.past.lock().is_closed = true;
+    }
+}
+
+impl Turn<'_> {
+    /// The generation that the next one follows.
+    #[must_use]
+    pub fn current(&self) -> Arc<Generation> {
+        self.switch.load()
+    }
+
+    /// Makes a generation of `plan` the current one and returns it. Cannot fail.
+    pub fn publish(mut self, plan: Arc<Plan>, stack: Stack) -> Arc<Generation> {
+        let next = Arc::new(Generation::new(self.current().number() + 1, plan, stack));
+        let before = self.switch.current.swap(Arc::clone(&next));
+        let generations = &mut self.past.generations;
+        generations.retain(|generation| generation.strong_count() > 0);
+        generations.push(Arc::downgrade(&before));
+        next
     }
 }

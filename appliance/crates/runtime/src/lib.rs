@@ -1,5 +1,6 @@
 //! The only room where time passes: generations, the switch, changes, drain.
 
+mod attempts;
 mod changes;
 mod generation;
 mod notices;
@@ -8,9 +9,10 @@ mod tasks;
 mod vitals;
 mod watches;
 
+pub use attempts::{Attempt, Attempts, Trigger, Verdict};
 pub use changes::{Change, Changes};
-pub use generation::{Generation, Switch};
-pub use notices::{NOTICES_MAX, follow_notices};
+pub use generation::{Generation, Switch, Turn};
+pub use notices::{NOTICES_MAX, describe_again, follow_notices};
 pub use secret_id::{IdDigest, SecretId};
 pub use tasks::{Task, Tasks};
 pub use vitals::{Phase, Vitals};

@@ -7,7 +7,7 @@ use plugin_host::{Notice, Plugin};
 use tokio::sync::mpsc::Receiver;
 
 use crate::changes::{Change, Changes};
-use crate::generation::{Generation, Switch};
+use crate::generation::Switch;
 use crate::vitals::Vitals;
 
 /// Notices that wait to be followed. Lists are read whole, so a dropped one is made good by the next.
@@ -46,7 +46,7 @@ pub async fn follow_notices(
         let (switch, vitals) = (Arc::clone(&switch), Arc::clone(&vitals));
         // Describing waits for the plugin, so it is no work for a thread that serves.
         let republished =
-            tokio::task::spawn_blocking(move || republish(&switch, &vitals, &plugins)).await;
+            tokio::task::spawn_blocking(move || describe_again(&switch, &vitals, &plugins)).await;
         if republished.unwrap_or(false) {
             for list in lists {
                 changes.publish(list);
@@ -55,9 +55,9 @@ pub async fn follow_notices(
     }
 }
 
-/// Describes `names` again and publishes a generation with what they offer now. `false` when it does not fit together;
-/// then everything stays as it was.
-fn republish(switch: &Switch, vitals: &Vitals, names: &BTreeSet<Arc<str>>) -> bool {
+/// Describes the plugins of these names again and publishes a generation with what they offer now. `false` when it does
+/// not fit together; then everything stays as it was. Blocks.
+pub fn describe_again(switch: &Switch, vitals: &Vitals, names: &BTreeSet<Arc<str>>) -> bool {
     let current = switch.load();
     let kit = current.stack().kit();
     let is_named = |plugin: &&Arc<Plugin>| names.contains(plugin.name());
@@ -74,10 +74,12 @@ fn republish(switch: &Switch, vitals: &Vitals, names: &BTreeSet<Arc<str>>) -> bo
     if !has_changed {
         return false;
     }
-    match stack::build(current.plan(), kit) {
+    let Some(turn) = switch.turn() else { return false };
+    // Another one, if the profile was changed while the plugins described themselves.
+    let current = turn.current();
+    match stack::build(current.plan(), current.stack().kit()) {
         Ok(stack) => {
-            let number = current.number() + 1;
-            switch.publish(Arc::new(Generation::new(number, Arc::clone(current.plan()), stack)));
+            let number = turn.publish(Arc::clone(current.plan()), stack).number();
             vitals.set_generation(number);
             tracing::info!(generation = number, "Lists of plugins changed.");
             true

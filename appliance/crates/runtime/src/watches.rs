@@ -1,7 +1,7 @@
 //! Which resources are watched, so that a plugin watches each one once however many clients subscribed.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use plugin_host::Plugin;
@@ -10,9 +10,17 @@ use plugin_host::Plugin;
 /// of a change late.
 const BEGIN_DEADLINE: Duration = Duration::from_secs(1);
 
+/// A resource that is watched.
+struct Watched {
+    /// Subscriptions to it.
+    count: usize,
+    /// Who watches it; `None` while nobody offers it.
+    plugin: Option<Arc<Plugin>>,
+}
+
 /// Counts the subscriptions to each resource.
 #[derive(Default)]
-pub struct Watches(Mutex<HashMap<Arc<str>, usize>>);
+pub struct Watches(Mutex<HashMap<Arc<str>, Watched>>);
 
 impl Watches {
     /// Nothing watched.
@@ -21,43 +29,73 @@ impl Watches {
         Arc::default()
     }
 
-    /// Watches `uri` at `plugin` until the returned value is dropped.
+    /// Watches `uri` until the returned value is dropped: at `plugin`, or where the others do who watch it already.
     #[must_use]
     pub fn watch(self: &Arc<Self>, plugin: Arc<Plugin>, uri: &str) -> Watch {
         let uri: Arc<str> = uri.into();
         // The plugin is told under the lock: its first and last subscriber must not overtake each other.
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(Arc::clone(&uri)).or_default();
-        *count += 1;
-        if *count == 1 {
+        let mut all = self.lock();
+        let watched = all.entry(Arc::clone(&uri)).or_insert(Watched { count: 0, plugin: None });
+        watched.count += 1;
+        if watched.plugin.is_none() {
             plugin.watch(&uri, true);
+            watched.plugin = Some(plugin);
         }
-        drop(counts);
-        Watch { watches: Arc::clone(self), plugin, uri }
+        drop(all);
+        Watch { watches: Arc::clone(self), uri }
     }
 
-    fn unwatch(&self, plugin: &Plugin, uri: &Arc<str>) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(uri) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(uri);
-                plugin.watch(uri, false);
+    /// Has every resource watched by the plugin that `owner` names for it now. Returns those that changed hands, of
+    /// which nobody knows what happened to them in between.
+    pub fn follow(&self, owner: impl Fn(&str) -> Option<Arc<Plugin>>) -> Vec<Arc<str>> {
+        let mut moved = Vec::new();
+        for (uri, watched) in self.lock().iter_mut() {
+            let next = owner(uri);
+            let is_same = match (&watched.plugin, &next) {
+                (Some(before), Some(next)) => Arc::ptr_eq(before, next),
+                (None, None) => true,
+                _ => false,
+            };
+            if is_same {
+                continue;
+            }
+            next.iter().for_each(|plugin| plugin.watch(uri, true));
+            let before = std::mem::replace(&mut watched.plugin, next);
+            before.iter().for_each(|plugin| plugin.watch(uri, false));
+            moved.push(Arc::clone(uri));
+        }
+        moved
+    }
+
+    fn unwatch(&self, uri: &Arc<str>) {
+        let mut all = self.lock();
+        if let Some(watched) = all.get_mut(uri) {
+            watched.count -= 1;
+            if watched.count == 0 {
+                watched.plugin.iter().for_each(|plugin| plugin.watch(uri, false));
+                all.remove(uri);
             }
         }
+    }
+
+    fn plugin(&self, uri: &str) -> Option<Arc<Plugin>> {
+        self.lock().get(uri)?.plugin.clone()
     }
 
     /// How many resources are watched.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Watched>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One subscription to a resource.
 pub struct Watch {
     watches: Arc<Watches>,
-    plugin: Arc<Plugin>,
     uri: Arc<str>,
 }
 
@@ -65,8 +103,10 @@ impl Watch {
     /// Waits until the plugins have taken up these watches: a change after that is told.
     pub async fn begun(watches: &[Self]) {
         let all = async {
-            for watch in watches {
-                watch.plugin.caught_up().await;
+            for Self { watches, uri } in watches {
+                if let Some(plugin) = watches.plugin(uri) {
+                    plugin.caught_up().await;
+                }
             }
         };
         tokio::time::timeout(BEGIN_DEADLINE, all).await.ok();
@@ -81,6 +121,6 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.watches.unwatch(&self.plugin, &self.uri);
+        self.watches.unwatch(&self.uri);
     }
 }

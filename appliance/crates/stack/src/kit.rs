@@ -70,6 +70,12 @@ impl Kit {
         }
     }
 
+    /// The same states around other plugins, for a plan that has these.
+    #[must_use]
+    pub fn with_plugins(&self, plugins: Vec<Arc<Plugin>>) -> Self {
+        Self { plugins, ..self.clone() }
+    }
+
     /// Has every layer's state follow `layers`.
     pub(crate) fn follow(&self, layers: &LayersPlan) {
         self.connections.follow(&layers.connections);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plugin_host::{Limits, LoadError, NoticeSink, Plugin, Settings};
+use plugin_host::{Limits, LoadError, NoticeSink, Plugin, PluginState, Settings};
 use profile::Plan;
 use profile::plan::PluginPlan;
 
@@ -49,7 +49,17 @@ fn folders(searched: &[PathBuf]) -> String {
     searched.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
-/// Loads and starts every plugin of `plan`, all at once, and returns them in the plan's order.
+/// The plugins of a plan, ready to serve.
+#[derive(Debug)]
+pub struct Started {
+    /// All of them, in the plan's order.
+    pub plugins: Vec<Arc<Plugin>>,
+    /// Those that run since now; the others did before.
+    pub new: Vec<Arc<Plugin>>,
+}
+
+/// Loads and starts every plugin of `plan`, all at once, but for those of `running` that a start would lead to again:
+/// the same library, byte for byte, and the same settings. These are taken as they are.
 ///
 /// Blocks until the slowest has described itself; the host bounds that time.
 ///
@@ -58,12 +68,13 @@ fn folders(searched: &[PathBuf]) -> String {
 pub fn start_plugins(
     plan: &Plan,
     notices: &NoticeSink,
-) -> Result<Vec<Arc<Plugin>>, Vec<StartError>> {
+    running: &[Arc<Plugin>],
+) -> Result<Started, Vec<StartError>> {
     let results: Vec<_> = std::thread::scope(|scope| {
         let starts: Vec<_> = plan
             .plugins
             .iter()
-            .map(|plugin| scope.spawn(|| start(plugin, notices.clone())))
+            .map(|plugin| scope.spawn(|| start(plugin, notices.clone(), running)))
             .collect();
         let named = plan.plugins.iter().map(|plugin| &plugin.name);
         starts
@@ -76,17 +87,19 @@ pub fn start_plugins(
             })
             .collect()
     });
-    let (mut started, mut failed) = (Vec::new(), Vec::new());
+    let (mut plugins, mut failed) = (Vec::new(), Vec::new());
     for result in results {
         match result {
-            Ok(plugin) => started.push(plugin),
+            Ok(plugin) => plugins.push(plugin),
             Err(error) => failed.push(error),
         }
     }
+    let is_new = |plugin: &&Arc<Plugin>| !running.iter().any(|known| Arc::ptr_eq(known, plugin));
+    let new: Vec<_> = plugins.iter().filter(is_new).cloned().collect();
     if failed.is_empty() {
-        return Ok(started);
+        return Ok(Started { plugins, new });
     }
-    stop_plugins(&started, PLUGIN_GRACE);
+    stop_plugins(&new, PLUGIN_GRACE);
     Err(failed)
 }
 
@@ -104,7 +117,25 @@ pub fn stop_plugins(plugins: &[Arc<Plugin>], grace: Duration) {
     });
 }
 
-fn start(plan: &PluginPlan, notices: NoticeSink) -> Result<Arc<Plugin>, StartError> {
+fn start(
+    plan: &PluginPlan,
+    notices: NoticeSink,
+    running: &[Arc<Plugin>],
+) -> Result<Arc<Plugin>, StartError> {
+    let before = running.iter().find(|plugin| *plugin.name() == plan.name);
+    let start_number = before.map_or(1, |plugin| plugin.start_number().saturating_add(1));
+    let settings = settings(plan, start_number)?;
+    let failed = |source| StartError::Load { plugin: Arc::clone(&plan.name), source };
+    if let Some(before) = before.filter(|plugin| plugin.state() != PluginState::Stopped)
+        && before.is_as(&settings).map_err(failed)?
+    {
+        return Ok(Arc::clone(before));
+    }
+    Plugin::start(settings, notices).map_err(failed)
+}
+
+/// What the plugin is started with.
+fn settings(plan: &PluginPlan, start_number: u32) -> Result<Settings, StartError> {
     let library = locate(&plan.library, &plan.search).ok_or_else(|| StartError::NotFound {
         plugin: Arc::clone(&plan.name),
         library: plan.library.clone(),
@@ -124,15 +155,13 @@ fn start(plan: &PluginPlan, notices: NoticeSink) -> Result<Arc<Plugin>, StartErr
         inline_overrun: plan.limits.overrun,
         inline_overruns_max: plan.limits.overruns_max,
     };
-    let settings = Settings {
+    Ok(Settings {
         name: Arc::clone(&plan.name),
         library,
         config_json: plan.config_json.clone(),
         limits,
-        generation: 1,
-    };
-    Plugin::start(settings, notices)
-        .map_err(|source| StartError::Load { plugin: Arc::clone(&plan.name), source })
+        generation: start_number,
+    })
 }
 
 /// A path with a folder is taken as it is, and from the first search folder when it is relative; a bare file name is

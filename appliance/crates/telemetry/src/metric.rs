@@ -152,6 +152,18 @@ metrics! {
     PluginDemotedTools = "toolrack_plugin_demoted_tools_total", Counter, ["plugin"];
     /// Number of the generation that serves.
     Generation = "toolrack_generation", Gauge, [];
+    /// Generations before it that still have calls or streams.
+    GenerationsDraining = "toolrack_generations_draining", Gauge, [];
+    /// Attempts to change the profile of the running process. `result` is `applied`, `unchanged`, `refused` or
+    /// `restart_required`.
+    Reloads = "toolrack_reloads_total", Counter, ["result"];
+    /// When the last attempt began after which the profile was what serves, in seconds since 1970; not there before the
+    /// first.
+    ReloadGoodTimestampSeconds = "toolrack_reload_good_timestamp_seconds", Gauge, [];
+    /// Whether the last attempt ended so: 1 or 0; not there before the first.
+    ReloadIsGood = "toolrack_reload_is_good", Gauge, [];
+    /// Seconds that the last attempt took; not there before the first.
+    ReloadSeconds = "toolrack_reload_seconds", Gauge, [];
     /// Seconds since the process started.
     UptimeSeconds = "toolrack_uptime_seconds", Gauge, [];
     /// Always 1; the label tells which build runs.

@@ -9,17 +9,21 @@ use protocol::{
 };
 use runtime::{Generation, Task, Tasks};
 
-/// Checks that a method of tasks is offered, and that the client declared with this very request that it knows tasks.
+/// Checks that a method of tasks is offered, or was when a task was made that is still there, and that the client declared with this very request that it knows tasks.
 /// Every other method passes.
 ///
 /// # Errors
-/// -32601 when no tool runs as a task, -32021 for a client that did not declare it, before any id is looked at.
-pub(crate) fn check(generation: &Generation, envelope: &Envelope) -> Result<(), Fault> {
+/// -32601 when no tool runs as a task and there is none, -32021 for a client that did not declare it, before any id is looked at.
+pub(crate) fn check(
+    tasks: &Tasks,
+    generation: &Generation,
+    envelope: &Envelope,
+) -> Result<(), Fault> {
     let method = envelope.method();
     if !method.is_of_tasks() {
         return Ok(());
     }
-    if !generation.stack().catalogue().identity().has_tasks() {
+    if !generation.stack().catalogue().identity().has_tasks() && tasks.is_empty() {
         return Err(Fault::method_not_found(method.as_str()));
     }
     let client = envelope.meta(MetaKey::ClientCapabilities).map(encode::capabilities);

@@ -14,9 +14,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::control::Control;
 use super::wire::Way;
+use crate::commands::control::Control;
 
+/// How long an answer may take: the first one loads a plugin.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How often the house is told that its client is still there: a fifth of what it waits.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
@@ -156,7 +158,8 @@ impl Test {
     /// # Errors
     /// What the house says instead.
     pub(super) fn begin(control: Control) -> Result<Self, Refused> {
-        let (status, body) = control.ask("POST", "/admin/selftest").map_err(Refused::Other)?;
+        let (status, body) =
+            control.ask("POST", "/admin/selftest", PATIENCE).map_err(Refused::Other)?;
         let said = || body["error"].as_str().map_or_else(|| body.to_string(), str::to_owned);
         match status {
             201 => {}
@@ -221,7 +224,7 @@ impl Test {
     }
 
     fn ask(&self, method: &str, path: &str) -> Result<Value, String> {
-        let (status, body) = self.control.ask(method, &format!("{}{path}", self.path))?;
+        let (status, body) = self.control.ask(method, &format!("{}{path}", self.path), PATIENCE)?;
         if status == 200 {
             return Ok(body);
         }
@@ -244,7 +247,7 @@ impl Drop for Test {
 /// Shows the house that somebody is there, until the sender is gone.
 fn show_life(control: &Control, path: &str, stopped: &Receiver<()>) {
     while stopped.recv_timeout(SIGN_OF_LIFE) == Err(RecvTimeoutError::Timeout) {
-        control.ask("GET", path).ok();
+        control.ask("GET", path, PATIENCE).ok();
     }
 }
 

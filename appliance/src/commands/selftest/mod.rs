@@ -5,7 +5,6 @@
 //! that the plan turns on gets a verdict.
 
 mod checks;
-mod control;
 mod judge;
 mod keys;
 mod lane;
@@ -16,9 +15,9 @@ mod wire;
 use std::process::ExitCode;
 
 use crate::cli::SelftestOptions;
+use crate::commands::control::Control;
 use crate::exit;
 use checks::{GROUPS, Group};
-use control::Control;
 use judge::Verdict;
 use lane::{Refused, Test};
 use report::Report;

@@ -114,12 +114,7 @@ impl Front {
     }
 
     /// Serves until a signal, or until the one client on stdio leaves. Returns the exit code.
-    pub(super) async fn serve(
-        self,
-        plan: &Plan,
-        endpoint: &Arc<Endpoint>,
-        mut signals: Signals,
-    ) -> u8 {
+    pub(super) async fn serve(self, endpoint: &Arc<Endpoint>, mut signals: Signals) -> u8 {
         let is_alone = self.http.is_empty();
         let mut inside = self.let_in(endpoint);
         let has_left = async {
@@ -134,7 +129,7 @@ impl Front {
         };
         match end {
             End::Alone => exit::OK,
-            End::Asked => wind_down(plan, endpoint, inside, signals).await,
+            End::Asked => wind_down(endpoint, inside, signals).await,
         }
     }
 }
@@ -173,21 +168,17 @@ async fn give_notice(notice: Duration, endpoint: &Endpoint, signals: &mut Signal
 }
 
 /// Notice first, then drain, then let go. One more signal skips what is left.
-async fn wind_down(
-    plan: &Plan,
-    endpoint: &Arc<Endpoint>,
-    inside: Inside,
-    mut signals: Signals,
-) -> u8 {
+async fn wind_down(endpoint: &Arc<Endpoint>, inside: Inside, mut signals: Signals) -> u8 {
     let Inside { mut listeners, mut client, handle } = inside;
-    give_notice(plan.shutdown.notice, endpoint, &mut signals).await;
+    let shutdown = endpoint.switch.load().plan().shutdown.clone();
+    give_notice(shutdown.notice, endpoint, &mut signals).await;
     endpoint.vitals.enter(Phase::Draining);
     tracing::info!(
-        drain_ms = plan.shutdown.drain.as_millis() as u64,
+        drain_ms = shutdown.drain.as_millis() as u64,
         "Stopping: no new calls, running ones may finish. One more signal stops at once."
     );
     endpoint.ending.send_replace(true);
-    let deadline = Instant::now() + plan.shutdown.drain;
+    let deadline = Instant::now() + shutdown.drain;
     handle.begin(deadline);
     let mut cut = 0;
     let drained = async {

@@ -1,34 +1,40 @@
 //! `toolrack serve`: the only place that sees every room.
 
 mod descriptors;
+mod effective;
 mod front;
 mod house;
 mod key;
 mod memory;
 mod refusals;
+mod reload;
 mod report;
 mod selftest;
 mod stop;
 
 use std::num::NonZero;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use control::StartError;
 use middleware::Mode;
+use plugin_host::{Notice, Plugin};
 use profile::Plan;
 use profile::plan::{LogFormat, Mismatch};
 use runtime::{NOTICES_MAX, Phase, Switch, follow_notices};
 use stack::PLUGIN_GRACE;
 use telemetry::{LogShape, Registry};
+use tokio::sync::mpsc::Receiver;
 use transport::accept::BindError;
 
 use crate::cli::ProfileOptions;
 use crate::envelope::{self, AUTO};
 use crate::exit;
 use crate::hardware::Hardware;
+use effective::Effective;
 use front::Front;
 use memory::Sampler;
+use reload::{House, Reloader};
 use stop::Signals;
 
 /// Why serving did not begin: what to print, and with which code to end.
@@ -57,17 +63,14 @@ pub(crate) fn run(options: &ProfileOptions) -> ExitCode {
 }
 
 fn start(options: &ProfileOptions) -> Result<u8, Failed> {
+    // Before it is loaded: what is written meanwhile is noticed.
+    let read = super::written(options);
     let loaded =
         super::load(options).map_err(|problems| Failed { code: exit::CONFIG, lines: problems })?;
     let plan = Arc::new(loaded.plan.clone());
-    let shape = match plan.log.format {
-        LogFormat::Auto => LogShape::Auto,
-        LogFormat::Text => LogShape::Text,
-        LogFormat::Json => LogShape::Json,
-    };
-    telemetry::start_logging(&plan.log.filter, shape, crate::cli::wants_colours())
-        .map_err(|error| Failed::new(exit::CONFIG, format!("log.filter: {error}")))?;
-    let mismatches = compared_with_host(&plan, options)?;
+    start_log(&plan)?;
+    let mismatches =
+        compared_with_host(&plan, options).map_err(|lines| Failed { code: exit::CONFIG, lines })?;
     let shortage =
         descriptors::raise_limit(&plan).map_err(|error| Failed::new(exit::CONFIG, error))?;
     let warnings = loaded.warnings.iter().map(ToString::to_string);
@@ -78,49 +81,104 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     let (notice_sink, notices) = tokio::sync::mpsc::channel(NOTICES_MAX);
     let switch = first_generation(&plan, &notice_sink)?;
     let sampler = sampler(&plan, &switch).map_err(|error| Failed::new(exit::INTERNAL, error))?;
+    let sampler = Arc::new(Mutex::new(sampler));
     let runtime = data_plane(&plan).map_err(|error| Failed::new(exit::INTERNAL, error))?;
     let endpoint = house::endpoint(Arc::clone(&switch));
-    let vitals = Arc::clone(&endpoint.vitals);
     let tests = selftest::Tests::of(&plan, &switch);
-    let code = runtime.block_on(async {
-        let front = Front::open(&plan, &endpoint).map_err(|error| {
-            let code = later_or_never(matches!(error, BindError::AddressInUse { .. }));
-            Failed::new(code, error)
-        })?;
-        let signals = Signals::new();
-        let control = report::Shown { registry, endpoint: &endpoint, tests: tests.as_ref() };
-        let control = control.start(&plan, &loaded, &front).map_err(|error| {
-            let code = later_or_never(matches!(error, StartError::InUse(_)));
-            Failed::new(code, error)
-        })?;
-        report::say_what_is_served(&plan, &switch, &front, control.as_ref());
-        let changes = endpoint.changes.clone();
-        tokio::spawn(follow_notices(notices, Arc::clone(&switch), changes, Arc::clone(&vitals)));
-        tokio::spawn(house::beat(Arc::clone(&vitals)));
-        tokio::spawn(house::sweep(Arc::clone(&endpoint)));
-        vitals.enter(Phase::Ready);
-        let code = front.serve(&plan, &endpoint, signals).await;
-        endpoint.tasks.end_all();
-        if let Some(control) = control {
-            control.stop();
-        }
-        Ok(code)
-    })?;
+    let effective = Effective::new(loaded);
+    let reloader = Reloader::new(House {
+        options: options.clone(),
+        endpoint: Arc::clone(&endpoint),
+        effective: Arc::clone(&effective),
+        notices: notice_sink,
+        sampler: Arc::clone(&sampler),
+        data_plane: runtime.handle().clone(),
+        read: Mutex::new(read),
+    });
+    let shown = report::Shown {
+        registry,
+        endpoint: &endpoint,
+        tests: tests.as_ref(),
+        effective: &effective,
+        reloader: &reloader,
+    };
+    let code = runtime.block_on(serve(&plan, shown, notices))?;
     if let Some(tests) = tests {
         tests.stop();
     }
-    let generation = switch.load();
-    let grace = PLUGIN_GRACE.min(plan.shutdown.drain);
-    stack::stop_plugins(&generation.stack().kit().plugins, grace);
+    switch.close();
+    stop_all_plugins(&switch);
     runtime.shutdown_background();
-    if let Some(sampler) = sampler {
+    if let Some(sampler) = sampler.lock().unwrap_or_else(PoisonError::into_inner).take() {
         sampler.stop();
     }
     Ok(code)
 }
 
+fn start_log(plan: &Plan) -> Result<(), Failed> {
+    let shape = match plan.log.format {
+        LogFormat::Auto => LogShape::Auto,
+        LogFormat::Text => LogShape::Text,
+        LogFormat::Json => LogShape::Json,
+    };
+    telemetry::start_logging(&plan.log.filter, shape, crate::cli::wants_colours())
+        .map_err(|error| Failed::new(exit::CONFIG, format!("log.filter: {error}")))
+}
+
+/// Opens every listener and serves until the end. Returns the exit code.
+async fn serve(
+    plan: &Plan,
+    shown: report::Shown<'_>,
+    notices: Receiver<(Arc<str>, Notice)>,
+) -> Result<u8, Failed> {
+    let (endpoint, reloader) = (shown.endpoint, shown.reloader);
+    let front = Front::open(plan, endpoint).map_err(|error| {
+        let code = later_or_never(matches!(error, BindError::AddressInUse { .. }));
+        Failed::new(code, error)
+    })?;
+    let signals = Signals::new();
+    reloader.follow_signals();
+    let control = shown.start(plan, &front).map_err(|error| {
+        let code = later_or_never(matches!(error, StartError::InUse(_)));
+        Failed::new(code, error)
+    })?;
+    let (switch, vitals) = (&endpoint.switch, &endpoint.vitals);
+    report::say_what_is_served(plan, switch, &front, control.as_ref());
+    let changes = endpoint.changes.clone();
+    tokio::spawn(follow_notices(notices, Arc::clone(switch), changes, Arc::clone(vitals)));
+    tokio::spawn(house::beat(Arc::clone(vitals)));
+    tokio::spawn(house::sweep(Arc::clone(endpoint)));
+    reloader.start().map_err(|error| Failed::new(exit::INTERNAL, error))?;
+    vitals.enter(Phase::Ready);
+    let code = front.serve(endpoint, signals).await;
+    reloader.stop();
+    endpoint.tasks.end_all();
+    if let Some(control) = control {
+        control.stop();
+    }
+    Ok(code)
+}
+
+/// Stops the plugins of every generation that is left.
+fn stop_all_plugins(switch: &Switch) {
+    let current = switch.load();
+    let generations = switch.draining().into_iter().chain([Arc::clone(&current)]);
+    let mut plugins = Vec::<Arc<Plugin>>::new();
+    for generation in generations {
+        for plugin in &generation.stack().kit().plugins {
+            if !plugins.iter().any(|known| Arc::ptr_eq(known, plugin)) {
+                plugins.push(Arc::clone(plugin));
+            }
+        }
+    }
+    stack::stop_plugins(&plugins, PLUGIN_GRACE.min(current.plan().shutdown.drain));
+}
+
 /// Compares the host with the box that the profile is made for. Returns warnings.
-fn compared_with_host(plan: &Plan, options: &ProfileOptions) -> Result<Vec<String>, Failed> {
+///
+/// # Errors
+/// The same, when the profile does not put up with less.
+fn compared_with_host(plan: &Plan, options: &ProfileOptions) -> Result<Vec<String>, Vec<String>> {
     let Some(envelope) = &plan.hardware else { return Ok(Vec::new()) };
     let host = Hardware::read();
     if options.profile == AUTO {
@@ -129,7 +187,7 @@ fn compared_with_host(plan: &Plan, options: &ProfileOptions) -> Result<Vec<Strin
     }
     let mismatches = envelope::mismatches(plan, &host);
     if envelope.mismatch == Mismatch::Refuse && !mismatches.is_empty() {
-        return Err(Failed { code: exit::CONFIG, lines: mismatches });
+        return Err(mismatches);
     }
     Ok(mismatches)
 }
@@ -153,11 +211,11 @@ fn first_generation(
     notices: &plugin_host::NoticeSink,
 ) -> Result<Arc<Switch>, Failed> {
     let seal = key::seal(plan).map_err(|error| Failed::new(exit::CONFIG, error))?;
-    let plugins = stack::start_plugins(plan, notices).map_err(|errors| Failed {
+    let started = stack::start_plugins(plan, notices, &[]).map_err(|errors| Failed {
         code: exit::CONFIG,
         lines: errors.iter().map(ToString::to_string).collect(),
     })?;
-    house::first_generation(plan, plugins, seal)
+    house::first_generation(plan, started.plugins, seal)
         .map_err(|error| Failed { code: exit::CONFIG, lines: error.0 })
 }
 

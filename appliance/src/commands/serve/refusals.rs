@@ -4,25 +4,27 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
-use profile::{Loaded, Row};
+use profile::Row;
 use protocol::RefusalId;
 use runtime::Switch;
 use serde_json::{Value, json};
 use telemetry::{RecentRefusals, Remembered};
 use transport::Endpoint;
 
+use super::effective::Effective;
+
 /// Knows the last refusals, and the profile that their bounds stand in.
 pub(super) struct Explainer {
     recent: Arc<RecentRefusals>,
     switch: Arc<Switch>,
-    loaded: Loaded,
+    effective: Arc<Effective>,
 }
 
 impl Explainer {
-    pub(super) fn new(loaded: &Loaded, endpoint: &Endpoint) -> Self {
+    pub(super) fn new(effective: &Arc<Effective>, endpoint: &Endpoint) -> Self {
         let switch = Arc::clone(&endpoint.switch);
         let recent = Arc::clone(&switch.load().stack().kit().recent);
-        Self { recent, switch, loaded: loaded.clone() }
+        Self { recent, switch, effective: Arc::clone(effective) }
     }
 
     /// What is known of the refusal, as JSON; `None` when it was forgotten or never was.
@@ -39,7 +41,8 @@ impl Explainer {
             }
             _ => {}
         }
-        let rows = refusal.cause.keys.iter().flat_map(|key| self.loaded.rows_like(key, &names));
+        let shown = self.effective.load();
+        let rows = refusal.cause.keys.iter().flat_map(|key| shown.loaded.rows_like(key, &names));
         Some(describe(&refusal, rows).to_string().into())
     }
 }

@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use control::{Control, PluginReport, SelfTests, Sources, StartError};
+use control::{Control, PluginReport, Reloads, SelfTests, Sources, StartError};
 use middleware::bulkhead::PlaceReport;
 use middleware::circuit_breaker::{CircuitReport, Phase};
 use middleware::memory::State;
 use plugin_host::{Plugin, PluginState};
-use profile::{Loaded, Plan};
+use profile::Plan;
 use protocol::Bound;
 use runtime::Switch;
 use telemetry::{Metric, Registry, Samples};
 use transport::Endpoint;
 
+use super::effective::Effective;
 use super::front::Front;
 use super::refusals::Explainer;
+use super::reload::Reloader;
 use super::selftest::Tests;
 
 /// What the control listener shows.
@@ -23,22 +24,21 @@ pub(super) struct Shown<'a> {
     pub(super) registry: Registry,
     pub(super) endpoint: &'a Arc<Endpoint>,
     pub(super) tests: Option<&'a Arc<Tests>>,
+    pub(super) effective: &'a Arc<Effective>,
+    pub(super) reloader: &'a Arc<Reloader>,
 }
 
 impl Shown<'_> {
     /// Starts the control listener, if the plan has one.
-    pub(super) fn start(
-        self,
-        plan: &Plan,
-        loaded: &Loaded,
-        front: &Front,
-    ) -> Result<Option<Control>, StartError> {
+    pub(super) fn start(self, plan: &Plan, front: &Front) -> Result<Option<Control>, StartError> {
         let Some(plan) = &plan.control else {
             return Ok(None);
         };
-        let Self { registry, endpoint, tests } = self;
-        let effective = Bytes::from(loaded.to_json());
-        let explainer = Explainer::new(loaded, endpoint);
+        let Self { registry, endpoint, tests, effective, reloader } = self;
+        let explainer = Explainer::new(effective, endpoint);
+        let effective = Arc::clone(effective);
+        let (counted, attempts) = (Arc::clone(reloader), Arc::clone(reloader));
+        let reloads = plan.is_local.then(|| Arc::clone(reloader) as Arc<dyn Reloads>);
         let switch = Arc::clone(&endpoint.switch);
         let bounds = front.bounds();
         let metered = Arc::clone(endpoint);
@@ -46,8 +46,12 @@ impl Shown<'_> {
             vitals: Arc::clone(&endpoint.vitals),
             memory: Arc::clone(endpoint.switch.load().stack().kit().memory.gauge()),
             plugins: Arc::new(move || plugins(&switch)),
-            metrics: Arc::new(move || metrics(registry.render(), &bounds, &metered)),
-            plan: Arc::new(move || effective.clone()),
+            metrics: Arc::new(move || {
+                metrics(registry.render(), &bounds, &metered) + &counted.metrics()
+            }),
+            plan: Arc::new(move || effective.load().json.clone()),
+            attempts: Arc::new(move || attempts.to_json()),
+            reloads,
             refusal: Arc::new(move |id| explainer.explain(id)),
             selftest: tests.map(|tests| Arc::clone(tests) as Arc<dyn SelfTests>),
         };
@@ -103,6 +107,8 @@ pub(super) fn metrics(
         circuit_metrics(&mut samples, &report);
     }
     samples.set(Metric::Generation, &[], generation.number());
+    let draining = endpoint.switch.draining().len();
+    samples.set(Metric::GenerationsDraining, &[], draining);
     let uptime = endpoint.vitals.uptime().as_secs_f64();
     samples.set(Metric::UptimeSeconds, &[], format_args!("{uptime:.3}"));
     samples.set(Metric::BuildInfo, &[env!("CARGO_PKG_VERSION")], 1);

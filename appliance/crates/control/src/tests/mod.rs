@@ -2,6 +2,7 @@
 
 mod answers;
 mod connections;
+mod reload;
 mod selftest;
 mod start;
 
@@ -46,6 +47,8 @@ fn sources() -> Sources {
         plugins: Arc::new(|| vec![plugin("echo", true)]),
         metrics: Arc::new(|| "some_total 1\n".to_owned()),
         plan: Arc::new(|| Bytes::from_static(b"{\"profile\":\"dev\"}")),
+        attempts: Arc::new(|| Bytes::from_static(b"{\"attempts\":[]}")),
+        reloads: None,
         selftest: None,
         refusal: Arc::new(|id| {
             (id.to_string() == KNOWN_ID)
@@ -62,6 +65,7 @@ fn plugin(name: &str, is_ready: bool) -> PluginReport {
 fn loopback() -> ControlPlan {
     ControlPlan {
         bind: ControlBind::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))),
+        is_local: true,
         refusals_kept: 0,
         selftest: true,
     }

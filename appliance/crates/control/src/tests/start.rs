@@ -8,7 +8,12 @@ use super::*;
 use crate::start;
 
 fn at(path: &Path) -> ControlPlan {
-    ControlPlan { bind: ControlBind::Unix(path.to_owned()), refusals_kept: 0, selftest: true }
+    ControlPlan {
+        bind: ControlBind::Unix(path.to_owned()),
+        refusals_kept: 0,
+        is_local: true,
+        selftest: true,
+    }
 }
 
 fn refused(plan: &ControlPlan) -> String {
@@ -18,8 +23,12 @@ fn refused(plan: &ControlPlan) -> String {
 #[test]
 fn says_who_is_in_the_way_and_what_to_do() {
     let (control, address) = started(sources(), WIDE);
-    let message =
-        refused(&ControlPlan { bind: ControlBind::Tcp(address), refusals_kept: 0, selftest: true });
+    let message = refused(&ControlPlan {
+        bind: ControlBind::Tcp(address),
+        refusals_kept: 0,
+        is_local: true,
+        selftest: true,
+    });
     assert!(message.starts_with(&format!("control.bind: {address} is in use")), "{message}");
     assert!(message.contains("choose another address"), "{message}");
     control.stop();
@@ -29,8 +38,12 @@ fn says_who_is_in_the_way_and_what_to_do() {
 fn says_when_an_address_is_not_of_this_machine() {
     // TEST-NET-1 (RFC 5737) belongs to nobody.
     let address = SocketAddr::from(([192, 0, 2, 1], 0));
-    let message =
-        refused(&ControlPlan { bind: ControlBind::Tcp(address), refusals_kept: 0, selftest: true });
+    let message = refused(&ControlPlan {
+        bind: ControlBind::Tcp(address),
+        refusals_kept: 0,
+        is_local: true,
+        selftest: true,
+    });
     assert!(message.contains("choose an address of this machine"), "{message}");
 }
 
@@ -39,7 +52,12 @@ fn an_address_is_free_again_after_the_stop() {
     let (control, address) = started(sources(), WIDE);
     assert_eq!(get(address, "/livez").status, 200);
     control.stop();
-    let plan = ControlPlan { bind: ControlBind::Tcp(address), refusals_kept: 0, selftest: true };
+    let plan = ControlPlan {
+        bind: ControlBind::Tcp(address),
+        refusals_kept: 0,
+        is_local: true,
+        selftest: true,
+    };
     let control = start(&plan, sources()).expect("starts");
     assert_eq!(get(address, "/livez").status, 200);
     control.stop();

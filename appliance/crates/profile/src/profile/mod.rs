@@ -3,6 +3,7 @@
 mod hardware;
 mod listen;
 mod plugin;
+mod reload;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use crate::plan::LogFormat;
 pub(crate) use hardware::Hardware;
 pub(crate) use listen::{Http, Listen};
 pub(crate) use plugin::{Plugin, PluginLimits, ToolLimits};
+pub(crate) use reload::Reload;
 
 /// The number that `format` must have.
 pub(crate) const FORMAT: u64 = 1;
@@ -57,6 +59,9 @@ pub(crate) struct Profile {
     /// Plugins, each under a name of your choice.
     #[serde(default)]
     pub(crate) plugin: BTreeMap<String, Plugin>,
+    /// How a change of this profile comes into a process that runs.
+    #[serde(default)]
+    pub(crate) reload: Reload,
     /// How the process ends.
     #[serde(default)]
     pub(crate) shutdown: Shutdown,

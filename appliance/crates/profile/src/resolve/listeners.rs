@@ -152,7 +152,8 @@ pub(super) fn control(
     let refusals_kept = findings.number("control.refusals_kept", refusals_kept, 0..=65_536);
     if let Some(path) = bind.strip_prefix("unix:") {
         let bind = ControlBind::Unix(PathBuf::from(path));
-        return Some(ControlPlan { bind, selftest: selftest.unwrap_or(true), refusals_kept });
+        let selftest = selftest.unwrap_or(true);
+        return Some(ControlPlan { bind, is_local: true, selftest, refusals_kept });
     }
     let address = address("control.bind", &bind, findings)?;
     let is_local = address.ip().is_loopback();
@@ -172,5 +173,5 @@ pub(super) fn control(
         }
     }
     let selftest = selftest.unwrap_or(is_local) && is_local;
-    Some(ControlPlan { bind: ControlBind::Tcp(address), selftest, refusals_kept })
+    Some(ControlPlan { bind: ControlBind::Tcp(address), is_local, selftest, refusals_kept })
 }

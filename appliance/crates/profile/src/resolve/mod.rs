@@ -13,7 +13,7 @@ use middleware::Mode;
 use crate::check::place;
 use crate::origin::Origin;
 use crate::plan::{
-    LayersPlan, LogPlan, Plan, ProcessPlan, RequestStatePlan, SecretSource, ServerPlan,
+    LayersPlan, LogPlan, Plan, ProcessPlan, ReloadPlan, RequestStatePlan, SecretSource, ServerPlan,
     SessionPlan, ShutdownPlan, TasksPlan,
 };
 use crate::problem::Problem;
@@ -93,6 +93,14 @@ pub(crate) fn resolve(
         tasks: tasks(&profile.tasks, &mut findings),
         plugins: plugins::plugins(profile.plugin, &layers.bulkhead, &mut findings),
         layers,
+        reload: ReloadPlan {
+            watch: profile.reload.watch,
+            stage_deadline: findings.time(
+                "reload.stage_deadline_ms",
+                profile.reload.stage_deadline_ms,
+                1..=600_000,
+            ),
+        },
         shutdown: ShutdownPlan {
             notice: findings.time("shutdown.notice_ms", profile.shutdown.notice_ms, 0..=DAY_MS),
             drain: findings.time("shutdown.drain_ms", profile.shutdown.drain_ms, 0..=DAY_MS),

@@ -140,6 +140,36 @@ pub(crate) fn files(name: &str) -> Result<(File, Vec<Source>), Failed> {
     Ok((file, sources))
 }
 
+/// A file of a profile as it is at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What stands in it; `None` when it cannot be read.
+    pub text: Option<String>,
+}
+
+/// The files that the profile `name` consists of, as far as they can be followed: it and what it extends. A profile that
+/// is part of the program has none.
+#[must_use]
+pub fn written(name: &str) -> Vec<Written> {
+    let mut all: Vec<Written> = Vec::new();
+    let mut next = Some(File::named(name, None));
+    while let Some(File::Path(path)) = next.take() {
+        if all.len() == DEPTH_MAX || all.iter().any(|known| known.path == path) {
+            break;
+        }
+        let file = File::Path(path.clone());
+        let text = file.read().ok();
+        // What does not parse yet extends nothing yet.
+        let values = text.as_deref().and_then(|text| parse(&file, text).ok());
+        let base = values.as_ref().and_then(|source| source.values.get("extends"));
+        next = base.and_then(Value::as_str).map(|base| File::named(base, file.folder()));
+        all.push(Written { path, text });
+    }
+    all
+}
+
 fn parse(file: &File, text: &str) -> Result<Source, Failed> {
     let lines = Lines::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);

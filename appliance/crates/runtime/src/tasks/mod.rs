@@ -61,6 +61,12 @@ impl Tasks {
         [&self.places, &self.bytes]
     }
 
+    /// Whether there is none, neither at work nor to be asked for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tasks.read().is_empty()
+    }
+
     /// How many tasks ended in each way.
     #[must_use]
     pub fn ended(&self) -> [(TaskStatus, u64); 3] {

@@ -19,6 +19,8 @@ type List = Vec<Bytes>;
 pub struct Pages {
     legacy: [List; 4],
     modern: [List; 4],
+    /// Of each list: tells whether two catalogues offer the same.
+    digests: [[u8; 32]; 4],
     /// Marks cursors: one of another catalogue is refused instead of leading to a wrong page.
     digest: String,
 }
@@ -45,18 +47,30 @@ impl Pages {
         ];
         let items: [Vec<&str>; 4] =
             kinds.map(|kind| each(described, kind).map(|(_, item)| &*item.json).collect());
-        let mut hash = Sha256::new();
-        for item in items.iter().flatten() {
-            hash.update(item.as_bytes());
-        }
-        let digest: String =
-            hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let digests = items.each_ref().map(|items| {
+            let mut hash = Sha256::new();
+            items.iter().for_each(|item| hash.update(item.as_bytes()));
+            hash.finalize().into()
+        });
+        let digest: String = Sha256::digest(digests.as_flattened())
+            .iter()
+            .take(6)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let pages = |era: Era| {
             std::array::from_fn(|list| {
                 paginate(server, info, era, LISTS[list].1, &items[list], &digest)
             })
         };
-        Self { legacy: pages(Era::Legacy), modern: pages(Era::Modern), digest }
+        Self { legacy: pages(Era::Legacy), modern: pages(Era::Modern), digests, digest }
+    }
+
+    /// The lists in which `other` has other items, or the same described otherwise, by the methods that ask for them.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<Method> {
+        let both = self.digests.iter().zip(&other.digests);
+        let lists = LISTS.iter().zip(both).filter(|(_, (one, other))| one != other);
+        lists.map(|((method, _), _)| *method).collect()
     }
 
     /// One page of the list that `method` asks for, as a whole result; `None` for a cursor that this catalogue did

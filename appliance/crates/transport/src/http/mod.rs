@@ -155,7 +155,8 @@ impl HttpEndpoint {
                 let mirrors = Mirrors::of(&admitted.headers);
                 match classify::era_of_http(mirrors.version, &envelope) {
                     Era::Modern => {
-                        let declared = modern::judge(&admitted, &mirrors, &envelope);
+                        let declared =
+                            modern::judge(&self.endpoint.tasks, &admitted, &mirrors, &envelope);
                         self.modern(admitted, declared, envelope)
                     }
                     Era::Legacy => self.legacy(admitted, envelope),

@@ -14,7 +14,7 @@ use protocol::{
     Call, Envelope, Event, EventReceiver, Fault, Held, MetaKey, Method, Param, Refusal, Reply,
     Revision, Shape,
 };
-use runtime::Generation;
+use runtime::{Generation, Tasks};
 
 use super::step::Step;
 use super::{Admitted, HttpEndpoint, Mirrors, answer, headers, not_a_request};
@@ -116,6 +116,7 @@ impl HttpEndpoint {
 
 /// What a message declares, once head and body agree.
 pub(super) fn judge(
+    tasks: &Tasks,
     admitted: &Admitted,
     head: &Mirrors<'_>,
     envelope: &Envelope,
@@ -125,7 +126,7 @@ pub(super) fn judge(
     }
     let catalogue = admitted.generation.stack().catalogue();
     check_method_mirrored(head, envelope)?;
-    task::check(&admitted.generation, envelope)?;
+    task::check(tasks, &admitted.generation, envelope)?;
     headers::check_name(head, envelope)?;
     check_params_mirrored(&admitted.headers, envelope, |tool| catalogue.tool_headers(tool))?;
     modern::declared(envelope)

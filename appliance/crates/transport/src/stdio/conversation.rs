@@ -130,7 +130,7 @@ impl Conversation {
             Ok(declared) => declared,
             Err(fault) => return Some(encode::fault(&id, &fault)),
         };
-        if let Err(fault) = task::check(generation, &envelope) {
+        if let Err(fault) = task::check(&self.endpoint.tasks, generation, &envelope) {
             return Some(encode::fault(&id, &fault));
         }
         if let Err(refusal) = self.endpoint.check_phase() {

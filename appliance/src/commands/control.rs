@@ -1,4 +1,4 @@
-//! The control listener of the appliance that is tested, over TCP or a Unix socket.
+//! The control listener of an appliance that serves, over TCP or a Unix socket.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -10,12 +10,9 @@ use load::answer;
 use load::target::Target;
 use serde_json::Value;
 
-/// How long an answer may take: the first one loads a plugin.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// Where it is.
 #[derive(Clone, Debug)]
-pub(super) enum Control {
+pub(crate) enum Control {
     Tcp(Target),
     Unix(PathBuf),
 }
@@ -25,7 +22,7 @@ impl Control {
     ///
     /// # Errors
     /// What is wrong with it, and how to mend it.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let path = text.strip_prefix("unix:").or_else(|| text.starts_with('/').then_some(text));
         match path {
             Some(path) => Ok(Self::Unix(path.into())),
@@ -34,11 +31,16 @@ impl Control {
         }
     }
 
-    /// Asks once, on a connection of its own. The status and the message.
+    /// Asks once, on a connection of its own, and waits for so long. The status and the message.
     ///
     /// # Errors
     /// Why no answer came.
-    pub(super) fn ask(&self, method: &str, path: &str) -> Result<(u16, Value), String> {
+    pub(crate) fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        patience: Duration,
+    ) -> Result<(u16, Value), String> {
         let host = match self {
             Self::Tcp(target) => &*target.authority,
             Self::Unix(_) => "localhost",
@@ -48,13 +50,13 @@ impl Control {
         );
         let exchanged = match self {
             Self::Tcp(target) => {
-                TcpStream::connect_timeout(&target.address, PATIENCE).and_then(|stream| {
-                    stream.set_read_timeout(Some(PATIENCE))?;
+                TcpStream::connect_timeout(&target.address, patience).and_then(|stream| {
+                    stream.set_read_timeout(Some(patience))?;
                     exchange(stream, &request)
                 })
             }
             Self::Unix(path) => UnixStream::connect(path).and_then(|stream| {
-                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_read_timeout(Some(patience))?;
                 exchange(stream, &request)
             }),
         };

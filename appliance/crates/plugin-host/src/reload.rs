@@ -1,0 +1,33 @@
+//! Whether a plugin that runs is still what a start would lead to.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use crate::error::LoadError;
+use crate::load;
+use crate::plugin::Plugin;
+use crate::settings::Settings;
+
+impl Plugin {
+    /// Whether a start with `settings` would lead to the same: its library has the bytes that run, and it is told the
+    /// same. Which start it would be does not matter. Reads the library.
+    ///
+    /// # Errors
+    /// When the library would not be loaded.
+    pub fn is_as(&self, settings: &Settings) -> Result<bool, LoadError> {
+        let bytes = load::read_checked(&settings.library)?;
+        let own = Settings { generation: settings.generation, ..self.settings().clone() };
+        Ok(own == *settings && self.image().holds(&bytes))
+    }
+
+    /// Which start of a plugin of this name it is, from 1.
+    #[must_use]
+    pub const fn start_number(&self) -> u32 {
+        self.settings().generation
+    }
+
+    /// Whether it has said that a list of its own changed, and was not described since.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.core().host.changed.load(SeqCst) != 0
+    }
+}

@@ -1,0 +1,265 @@
+//! One attempt: read, compare, build beside, swap, drain.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use middleware::Mode;
+use plugin_host::{NoticeSink, Plugin};
+use profile::{Loaded, Plan, Written};
+use protocol::Method;
+use runtime::{Attempt, Change, Generation, Phase, Trigger, Verdict};
+use stack::{Kit, PLUGIN_GRACE};
+use tokio::runtime::Handle;
+use transport::Endpoint;
+
+use super::super::effective::Effective;
+use super::super::memory::Sampler;
+use super::super::{compared_with_host, descriptors};
+use super::stage;
+use crate::cli::ProfileOptions;
+use crate::commands;
+
+/// How often a profile is read that changes while it is read.
+const READS_MAX: usize = 5;
+
+/// What an attempt changes.
+pub(in super::super) struct House {
+    pub(in super::super) options: ProfileOptions,
+    pub(in super::super) endpoint: Arc<Endpoint>,
+    pub(in super::super) effective: Arc<Effective>,
+    /// Where plugins say what changed.
+    pub(in super::super) notices: NoticeSink,
+    /// Looks at the memory, once a profile wants it.
+    pub(in super::super) sampler: Arc<Mutex<Option<Sampler>>>,
+    /// The data plane, for what is waited for there.
+    pub(in super::super) data_plane: Handle,
+    /// The files of the profile as they were read last.
+    pub(in super::super) read: Mutex<Vec<Written>>,
+}
+
+/// Why a profile is not applied.
+enum Not {
+    /// Something is wrong.
+    Good(Vec<String>),
+    /// It changes what only a start can.
+    Live(Vec<String>),
+}
+
+/// What is known of an attempt before it ends.
+#[derive(Default)]
+struct Noted {
+    changed: Vec<String>,
+    plugins: Vec<Arc<str>>,
+}
+
+impl House {
+    /// Tries to have the process follow its profile as it is now.
+    pub(super) fn attempt(&self, trigger: Trigger) -> Attempt {
+        let (at, begun) = (Timestamp::now(), Instant::now());
+        let mut noted = Noted::default();
+        let (verdict, problems) = match self.follow(&mut noted) {
+            Ok(verdict) => (verdict, Vec::new()),
+            Err(Not::Good(problems)) => (Verdict::Refused, problems),
+            Err(Not::Live(problems)) => (Verdict::RestartRequired, problems),
+        };
+        let Noted { changed, plugins } = noted;
+        let generation = self.endpoint.switch.load().number();
+        let took = begun.elapsed();
+        Attempt { number: 0, trigger, at, took, verdict, generation, changed, plugins, problems }
+    }
+
+    /// What is noted of an attempt that failed for a fault of ours.
+    pub(super) fn failed(&self, trigger: Trigger) -> Attempt {
+        Attempt {
+            number: 0,
+            trigger,
+            at: Timestamp::now(),
+            took: std::time::Duration::ZERO,
+            verdict: Verdict::Refused,
+            generation: self.endpoint.switch.load().number(),
+            changed: Vec::new(),
+            plugins: Vec::new(),
+            problems: vec!["the attempt failed unexpectedly; please report this".to_owned()],
+        }
+    }
+
+    /// Whether the files say something else than when they were read last. A profile that is not there is about to come
+    /// back: editors and `mv` take the old one away first.
+    pub(super) fn is_behind(&self) -> bool {
+        let now = commands::written(&self.options);
+        let is_there = now.first().is_some_and(|profile| profile.text.is_some());
+        is_there && now != *self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The files that the profile consisted of when it was read last.
+    pub(super) fn files(&self) -> Vec<Written> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the profile that serves wants its files watched.
+    pub(super) fn wants_watch(&self) -> bool {
+        self.endpoint.switch.load().plan().reload.watch
+    }
+
+    fn follow(&self, noted: &mut Noted) -> Result<Verdict, Not> {
+        if self.endpoint.vitals.phase() == Phase::Draining {
+            let problem = "the process is stopping; it takes no other profile any more";
+            return Err(Not::Good(vec![problem.to_owned()]));
+        }
+        let loaded = self.read().map_err(Not::Good)?;
+        noted.changed = self.effective.load().loaded.changes(&loaded);
+        let fixed: Vec<_> = noted.changed.iter().filter_map(|key| takes_a_start(key)).collect();
+        if !fixed.is_empty() {
+            return Err(Not::Live(fixed));
+        }
+        let plan = Arc::new(loaded.plan.clone());
+        let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+        warnings.extend(compared_with_host(&plan, &self.options).map_err(Not::Good)?);
+        let shortage = descriptors::raise_limit(&plan).map_err(|error| Not::Good(vec![error]))?;
+        warnings.extend(shortage);
+        let running = self.endpoint.switch.load().stack().kit().plugins.clone();
+        let started = stage::start_plugins(&plan, &self.notices, running).map_err(Not::Good)?;
+        noted.plugins = started.new.iter().map(|plugin| Arc::clone(plugin.name())).collect();
+        if noted.changed.is_empty() && started.new.is_empty() {
+            // Comments and lines may have moved, which `/admin/plan` shows.
+            self.effective.follow(loaded);
+            return Ok(Verdict::Unchanged);
+        }
+        let new = started.new.clone();
+        self.swap(plan, started.plugins, &new).inspect_err(|_| {
+            stack::stop_plugins(&new, PLUGIN_GRACE);
+        })?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        self.effective.follow(loaded);
+        Ok(Verdict::Applied)
+    }
+
+    /// Reads the profile at a moment at which nobody writes it.
+    fn read(&self) -> Result<Loaded, Vec<String>> {
+        let mut before = commands::written(&self.options);
+        for _ in 0..READS_MAX {
+            let loaded = commands::load(&self.options);
+            let after = commands::written(&self.options);
+            let is_stable = before == after;
+            before = after;
+            if is_stable {
+                *self.read.lock().unwrap_or_else(PoisonError::into_inner) = before;
+                return loaded;
+            }
+        }
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = before;
+        Err(vec!["the profile changes while it is read; try again when it is written".to_owned()])
+    }
+
+    /// Builds the next generation and makes it the current one; then tells clients, moves watches and drains plugins
+    /// that are no longer wanted.
+    fn swap(
+        &self,
+        plan: Arc<Plan>,
+        plugins: Vec<Arc<Plugin>>,
+        new: &[Arc<Plugin>],
+    ) -> Result<(), Not> {
+        let endpoint = &self.endpoint;
+        let stopping = || Not::Good(vec!["the process is stopping".to_owned()]);
+        let turn = endpoint.switch.turn().ok_or_else(stopping)?;
+        let before = turn.current();
+        let kit = before.stack().kit().with_plugins(plugins);
+        self.sample_memory(&plan, &kit).map_err(|error| Not::Good(vec![error]))?;
+        let stack = stack::build(&plan, &kit).map_err(|error| Not::Good(error.0))?;
+        let next = turn.publish(plan, stack);
+        // From here on nothing can fail.
+        endpoint.vitals.set_generation(next.number());
+        endpoint.sessions.follow(&next.plan().session);
+        drop(next);
+        let outdated: BTreeSet<_> = new
+            .iter()
+            .filter(|plugin| plugin.is_outdated())
+            .map(|plugin| Arc::clone(plugin.name()))
+            .collect();
+        if !outdated.is_empty() {
+            runtime::describe_again(&endpoint.switch, &endpoint.vitals, &outdated);
+        }
+        announce(endpoint, &before);
+        self.retire(before);
+        Ok(())
+    }
+
+    /// Has the memory looked at if the plan wants it, and nobody does yet.
+    fn sample_memory(&self, plan: &Plan, kit: &Kit) -> Result<(), String> {
+        let mut sampler = self.sampler.lock().unwrap_or_else(PoisonError::into_inner);
+        if plan.layers.memory.mode != Mode::Off && sampler.is_none() {
+            let started = Sampler::start(kit.memory.clone());
+            *sampler = Some(started.map_err(|error| format!("layer.memory: no thread: {error}"))?);
+        }
+        Ok(())
+    }
+
+    /// Stops the plugins that only generations before the current one have, when the last of those has ended, or at the
+    /// deadline for calls in flight. Their images stay.
+    fn retire(&self, before: Arc<Generation>) {
+        let endpoint = Arc::clone(&self.endpoint);
+        let current = endpoint.switch.load();
+        let is_kept = |plugin: &Arc<Plugin>| {
+            current.stack().kit().plugins.iter().any(|kept| Arc::ptr_eq(kept, plugin))
+        };
+        let mut removed = before.stack().kit().plugins.clone();
+        removed.retain(|plugin| !is_kept(plugin));
+        if removed.is_empty() {
+            return;
+        }
+        let ended: Vec<_> = endpoint.switch.draining().iter().map(|past| past.ended()).collect();
+        let drain = before.plan().shutdown.drain;
+        drop((before, current));
+        self.data_plane.spawn(async move {
+            let all = async {
+                for ended in ended {
+                    ended.await;
+                }
+            };
+            let is_drained = tokio::time::timeout(drain, all).await.is_ok();
+            // Whoever subscribed in an old generation meanwhile.
+            follow_watches(&endpoint);
+            for plugin in &removed {
+                tracing::info!(plugin = %plugin.name(), is_drained, "Replaced plugin stops.");
+            }
+            tokio::task::spawn_blocking(move || stack::stop_plugins(&removed, PLUGIN_GRACE));
+        });
+    }
+}
+
+/// What an operator is told of a key that a running process cannot follow.
+fn takes_a_start(key: &str) -> Option<String> {
+    let reason = profile::at_start(key)?;
+    Some(format!("{key}: takes a restart, since {reason}; restart, or take this change back"))
+}
+
+/// Tells clients of each list that has other items than `before`, and has resources watched by their present owners.
+fn announce(endpoint: &Endpoint, before: &Generation) {
+    let current = endpoint.switch.load();
+    let pages = |generation: &Generation| Arc::clone(generation.stack().catalogue());
+    let mut changes = Vec::new();
+    for list in pages(before).pages().differences(pages(&current).pages()) {
+        let change = match list {
+            Method::ToolsList => Change::Tools,
+            Method::PromptsList => Change::Prompts,
+            _ => Change::Resources,
+        };
+        if !changes.contains(&change) {
+            changes.push(change);
+        }
+    }
+    changes.into_iter().for_each(|change| endpoint.changes.publish(change));
+    follow_watches(endpoint);
+}
+
+fn follow_watches(endpoint: &Endpoint) {
+    let current = endpoint.switch.load();
+    let catalogue = current.stack().catalogue();
+    for uri in endpoint.watches.follow(|uri| catalogue.resource_owner(uri)) {
+        endpoint.changes.publish(Change::ResourceUpdated(uri));
+    }
+}

@@ -1,0 +1,72 @@
+//! How attempts are told: as JSON, in the log, in metrics. Keys and problems, never values.
+
+use runtime::{Attempt, Attempts, Verdict};
+use serde_json::{Value, json};
+use telemetry::{Metric, Samples};
+
+/// An attempt, for `/admin/reloads` and for whoever waits for it.
+pub(super) fn json(attempt: &Attempt) -> Value {
+    json!({
+        "attempt": attempt.number,
+        "trigger": attempt.trigger.as_str(),
+        "at": attempt.at.to_string(),
+        "took_ms": attempt.took.as_millis() as u64,
+        "result": attempt.verdict.as_str(),
+        "generation": attempt.generation,
+        "changed": attempt.changed,
+        "plugins_loaded": attempt.plugins.iter().map(|name| &**name).collect::<Vec<_>>(),
+        "problems": attempt.problems,
+    })
+}
+
+/// One line for the attempt, and one for each problem.
+pub(super) fn log(attempt: &Attempt) {
+    let Attempt { number, generation, .. } = *attempt;
+    let (trigger, result) = (attempt.trigger.as_str(), attempt.verdict.as_str());
+    let took_ms = attempt.took.as_millis() as u64;
+    let changed = attempt.changed.join(", ");
+    for problem in &attempt.problems {
+        tracing::warn!(attempt = number, "{problem}");
+    }
+    if attempt.verdict.is_good() {
+        tracing::info!(
+            attempt = number,
+            trigger,
+            result,
+            generation,
+            took_ms,
+            changed,
+            "Profile read again."
+        );
+    } else {
+        tracing::warn!(
+            attempt = number,
+            trigger,
+            result,
+            generation,
+            took_ms,
+            changed,
+            "Changed profile not applied; what was there before serves on."
+        );
+    }
+}
+
+/// What a scrape shows.
+pub(super) fn metrics(attempts: &Attempts) -> String {
+    let mut samples = Samples::new();
+    for (verdict, count) in attempts.counts() {
+        samples.set(Metric::Reloads, &[Verdict::as_str(verdict)], count);
+    }
+    if let Some(good_at) = attempts.good_at() {
+        let seconds = good_at.as_millisecond() as f64 / 1_000.0;
+        samples.set(Metric::ReloadGoodTimestampSeconds, &[], format_args!("{seconds:.3}"));
+    }
+    if let Some(last) = attempts.last().last() {
+        samples.set(Metric::ReloadIsGood, &[], u8::from(last.verdict.is_good()));
+        let took = last.took.as_secs_f64();
+        samples.set(Metric::ReloadSeconds, &[], format_args!("{took:.3}"));
+    }
+    let mut out = String::new();
+    samples.render(&mut out);
+    out
+}

@@ -1,0 +1,41 @@
+//! Brings the plugins of a plan up beside those that serve, within a deadline.
+
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, SendError, sync_channel};
+
+use plugin_host::{NoticeSink, Plugin};
+use profile::Plan;
+use stack::{PLUGIN_GRACE, Started};
+
+/// Starts what `running` has not, or has otherwise. What comes after the deadline is stopped again, on its own thread.
+///
+/// # Errors
+/// Every plugin that does not start; or that they were not all there in time.
+pub(super) fn start_plugins(
+    plan: &Arc<Plan>,
+    notices: &NoticeSink,
+    running: Vec<Arc<Plugin>>,
+) -> Result<Started, Vec<String>> {
+    // Without room in it: what nobody takes comes back to the thread.
+    let (reply, staged) = sync_channel(0);
+    let (staging, notices) = (Arc::clone(plan), notices.clone());
+    let thread = std::thread::Builder::new().name("stage".to_owned()).spawn(move || {
+        let started = stack::start_plugins(&staging, &notices, &running);
+        if let Err(SendError(Ok(late))) = reply.send(started) {
+            stack::stop_plugins(&late.new, PLUGIN_GRACE);
+        }
+    });
+    thread.map_err(|error| vec![format!("there is no thread to load plugins on: {error}")])?;
+    let deadline = plan.reload.stage_deadline;
+    match staged.recv_timeout(deadline) {
+        Ok(Ok(started)) => Ok(started),
+        Ok(Err(errors)) => Err(errors.iter().map(ToString::to_string).collect()),
+        Err(RecvTimeoutError::Timeout) => Err(vec![format!(
+            "reload.stage_deadline_ms: the plugins were not ready within {} ms; try again, or raise it",
+            deadline.as_millis()
+        )]),
+        Err(RecvTimeoutError::Disconnected) => {
+            Err(vec!["the loader failed unexpectedly; please report this".to_owned()])
+        }
+    }
+}
