@@ -12,8 +12,11 @@ fn comes_in(live: &Live, style: &str, ms: u32) {
     while live.serves("layer.timeout.deadline_ms") != ms.to_string() {
         assert!(begun.elapsed() < PATIENCE, "{style}: {:#?}", live.attempts());
     }
-    let last = live.attempts().pop().expect("an attempt");
-    assert_eq!((&last["trigger"], &last["result"]), (&"file".into(), &"applied".into()), "{style}");
+    // An attempt serves first and is written down then.
+    let generation = live.generation();
+    let is_it =
+        |attempt: &Value| attempt["generation"] == generation && attempt["result"] == "applied";
+    assert_eq!(live.until(style, is_it)["trigger"], "file", "{style}");
 }
 
 fn run(program: &str, arguments: &[&str]) {
