@@ -16,6 +16,9 @@ use super::group::Group;
 use super::wait;
 use crate::run;
 
+/// How old metrics are at most, and a little more.
+const SNAPSHOT_AGE_MAX: Duration = Duration::from_millis(1_100);
+
 /// What every scenario begins with.
 const PROFILE: &str = "ci/stress/profile.toml";
 /// Lines of the log that are kept for the report of a failure.
@@ -147,6 +150,12 @@ impl Appliance {
     /// One series; none is zero.
     pub(crate) fn metric(&self, series: &str) -> Result<f64, String> {
         Ok(self.metrics()?.get(series).copied().unwrap_or_default())
+    }
+
+    /// One series as it is by now: waits until every snapshot is of later than the call.
+    pub(crate) fn metric_by_now(&self, series: &str) -> Result<f64, String> {
+        wait::pass(SNAPSHOT_AGE_MAX);
+        self.metric(series)
     }
 
     /// Calls `echo` once on a connection of its own.

@@ -60,8 +60,8 @@ fn judge(
     let from = |what: &str| format!("from {addresses}: {what}");
     findings.exactly(&from("answers that were neither a result nor a refusal"), tally.failed(), 0);
     findings.show(&from("refused"), tally.refused() as f64, "");
-    let peak =
-        appliance.metric("toolrack_bound_peak{bound=\"bulkhead_queue\",scope=\"misbehave\"}")?;
+    let peak = appliance
+        .metric_by_now("toolrack_bound_peak{bound=\"bulkhead_queue\",scope=\"misbehave\"}")?;
     findings.at_most(&from("most that ever waited"), peak, f64::from(QUEUE));
     let capacity = f64::from(AT_WORK) * 1_000.0 / CALL_MS as f64;
     let share = tally.goodput() / capacity;

@@ -155,7 +155,7 @@ fn changing(stage: &mut Stage<'_>) -> Result<(), String> {
             }
             Ok(actor.counts)
         })?;
-        let made = appliance.metric("toolrack_generation")? - before;
+        let made = appliance.metric_by_now("toolrack_generation")? - before;
         judge(findings, &all);
         let refused: u64 = all.iter().flat_map(|counts| counts.refusals.values()).sum();
         findings.exactly("operations refused", refused, 0);
@@ -207,7 +207,7 @@ fn everything(stage: &mut Stage<'_>) -> Result<(), String> {
             *refusals.entry(kind).or_default() += count;
         }
         findings.note(format!("seed {seed}; refusals: {refusals:?}"));
-        let flips = appliance.metric(
+        let flips = appliance.metric_by_now(
             "toolrack_circuit_transitions_total{plugin=\"misbehave\",tool=\"large\",to=\"open\"}",
         )?;
         findings.at_least("circuits that opened", flips, 1.0);

@@ -73,7 +73,7 @@ fn play(stage: &mut Stage<'_>) -> Result<(), String> {
             ids.len() as u64,
             (writers * sessions) as u64,
         );
-        let ended = appliance.metric("toolrack_sessions_ended_total{reason=\"client\"}")?;
+        let ended = appliance.metric_by_now("toolrack_sessions_ended_total{reason=\"client\"}")?;
         let begun = (writers * sessions) as u64;
         findings.exactly("sessions counted as ended", ended as u64, begun);
         findings.exactly("operations that went wrong", wrong.len() as u64, 0);
