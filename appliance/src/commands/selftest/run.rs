@@ -62,20 +62,18 @@ impl Run {
     pub(super) fn connect(&mut self, way: &Way) -> Result<Connection, Seen> {
         let client = self.client();
         Connection::open(way, client)
-            .map_err(|error| Seen::Failed(format!("cannot connect: {error}")))
     }
 
     /// Sends one request from a fresh address.
     pub(super) fn ask(&mut self, way: &Way, request: &[u8]) -> Seen {
-        self.connect(way).map_or_else(|failed| failed, |mut connection| connection.ask(request))
+        let client = self.client();
+        Self::ask_from(way, client, request)
     }
 
     /// Sends one request from an address that others came from.
-    pub(super) fn ask_from(&self, way: &Way, client: IpAddr, request: &[u8]) -> Seen {
-        match Connection::open(way, client) {
-            Ok(mut connection) => connection.ask(request),
-            Err(error) => Seen::Failed(format!("cannot connect: {error}")),
-        }
+    pub(super) fn ask_from(way: &Way, client: IpAddr, request: &[u8]) -> Seen {
+        Connection::open(way, client)
+            .map_or_else(|failed| failed, |mut connection| connection.ask(request))
     }
 
     /// Judges an attack whose outcome within the bound is known.

@@ -100,6 +100,10 @@ impl Clients {
     }
 }
 
+fn not_connected(error: &io::Error) -> Seen {
+    Seen::Failed(format!("cannot connect: {error}"))
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -109,13 +113,14 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects from `client`.
-    pub(super) fn open(way: &Way, client: IpAddr) -> io::Result<Self> {
-        Self::connect(way, client, |_| Ok(()))
+    pub(super) fn open(way: &Way, client: IpAddr) -> Result<Self, Seen> {
+        Self::connect(way, client, |_| Ok(())).map_err(|error| not_connected(&error))
     }
 
     /// The same with little room for answers, for a client that does not read them.
-    pub(super) fn open_small(way: &Way, client: IpAddr) -> io::Result<Self> {
-        Self::connect(way, client, |socket| socket.set_recv_buffer_size(SMALL_BUFFER_BYTES))
+    pub(super) fn open_small(way: &Way, client: IpAddr) -> Result<Self, Seen> {
+        let set = |socket: &Socket| socket.set_recv_buffer_size(SMALL_BUFFER_BYTES);
+        Self::connect(way, client, set).map_err(|error| not_connected(&error))
     }
 
     fn connect(

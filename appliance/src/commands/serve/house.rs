@@ -1,6 +1,7 @@
 //! A plan brought up: its generation, its endpoint, and what is looked after while it serves.
 //!
-//! The lane of a self-test is brought up here as well, so that what it shows is what clients meet.
+//! The lane of a self-test and the rehearsal of `explain --call` are brought up here as well, so that what they show is
+//! what clients meet.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use transport::Endpoint;
 use transport::session::Sessions;
 
 /// The first generation of `plan`, around plugins that have started: a fresh kit, and the stack that is built from it.
-pub(super) fn first_generation(
+pub(crate) fn first_generation(
     plan: &Arc<Plan>,
     plugins: Vec<Arc<Plugin>>,
     seal: Seal,
@@ -26,7 +27,7 @@ pub(super) fn first_generation(
 }
 
 /// What transports serve: the current generation, with nobody inside.
-pub(super) fn endpoint(switch: Arc<Switch>) -> Arc<Endpoint> {
+pub(crate) fn endpoint(switch: Arc<Switch>) -> Arc<Endpoint> {
     let generation = switch.load();
     let (plan, vitals) = (generation.plan(), Arc::new(Vitals::new()));
     vitals.set_generation(generation.number());

@@ -3,7 +3,7 @@
 mod descriptors;
 mod effective;
 mod front;
-mod house;
+pub(crate) mod house;
 mod key;
 mod memory;
 mod refusals;

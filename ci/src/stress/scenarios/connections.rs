@@ -40,7 +40,7 @@ pub(super) const S07: Scenario = Scenario {
 pub(super) const S08: Scenario = Scenario {
     name: "s08",
     title: "more connections than descriptors",
-    left: "a reload and a rotation of the log meanwhile, once there are any",
+    left: "a reload and a rotation of the log meanwhile",
     play: exhaustion,
 };
 

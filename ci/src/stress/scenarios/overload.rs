@@ -20,7 +20,7 @@ const CALL_MS: u64 = 20;
 pub(super) const GOODPUT: Scenario = Scenario {
     name: "goodput",
     title: "2, 5 and 10 times of what a tool can",
-    left: "the adaptive limit of concurrency, once there is one",
+    left: "the adaptive limit of concurrency",
     play: goodput,
 };
 

@@ -16,7 +16,7 @@ use crate::stress::scenario::{Scenario, Stage};
 pub(super) const S12: Scenario = Scenario {
     name: "s12",
     title: "lists of tools that change without end, under lookups and calls",
-    left: "tools that come and go by a reload, once there is one: here a plugin makes generations by saying that its list changed",
+    left: "tools that come and go by a reload: here a plugin makes generations by saying that its list changed",
     play: changing,
 };
 
@@ -24,7 +24,7 @@ pub(super) const S12: Scenario = Scenario {
 pub(super) const S19: Scenario = Scenario {
     name: "s19",
     title: "lists, circuits, quotas and sessions all changing at once",
-    left: "reloads among the operations, once there are any",
+    left: "reloads among the operations",
     play: everything,
 };
 

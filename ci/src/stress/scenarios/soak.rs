@@ -22,7 +22,7 @@ const SETTLING: f64 = 0.25;
 pub(super) const S13: Scenario = Scenario {
     name: "s13",
     title: "mixed traffic with aborts, for long",
-    left: "a reload each minute, once there is one",
+    left: "a reload each minute",
     play,
 };
 

@@ -17,15 +17,14 @@ use hyper_util::rt::TokioIo;
 use profile::Plan;
 use profile::plan::{HttpPlan, StdioPlan};
 use protocol::Peer;
-use runtime::{Changes, Generation, Phase, Switch, Tasks, Vitals, Watches};
+use runtime::Phase;
 use serde_json::Value;
-use stack::{Kit, Seal};
-use telemetry::CallMeter;
+use stack::Seal;
 use transport::Endpoint;
 use transport::http::HttpEndpoint;
-use transport::session::Sessions;
 
 use super::request::{Asked, Way};
+use crate::commands::serve::house;
 
 /// What a client would hear, and what its request weighs.
 #[derive(Debug, Default)]
@@ -84,19 +83,10 @@ pub(super) fn play(asked: &Asked<'_>, plan: &Plan, from: IpAddr) -> Result<Heard
 /// What `serve` serves, without plugins.
 fn endpoint(plan: &Plan) -> Result<Arc<Endpoint>, String> {
     let seal = Seal::random(plan.request_state.ttl).map_err(|error| error.to_string())?;
-    let kit = Kit::new(plan, Vec::new(), seal, Arc::new(CallMeter::new()));
-    let stack = stack::build(plan, &kit).map_err(|error| error.to_string())?;
-    let vitals = Arc::new(Vitals::new());
-    vitals.enter(Phase::Ready);
-    Ok(Arc::new(Endpoint {
-        switch: Arc::new(Switch::new(Generation::new(1, Arc::new(plan.clone()), stack))),
-        sessions: Sessions::new(&plan.session),
-        tasks: Tasks::new(&plan.tasks),
-        changes: Changes::new(),
-        watches: Watches::new(),
-        vitals,
-        ending: tokio::sync::watch::Sender::new(false),
-    }))
+    let switch = house::first_generation(&Arc::new(plan.clone()), Vec::new(), seal);
+    let endpoint = house::endpoint(switch.map_err(|error| error.to_string())?);
+    endpoint.vitals.enter(Phase::Ready);
+    Ok(endpoint)
 }
 
 async fn http(

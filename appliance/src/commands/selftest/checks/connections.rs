@@ -42,7 +42,7 @@ fn silent(
         if number > 0 && number % of_each == 0 {
             client = run.client();
         }
-        held.push(Connection::open(way, client).map_err(|error| Seen::Failed(error.to_string()))?);
+        held.push(Connection::open(way, client)?);
     }
     Ok((held, client))
 }
@@ -55,7 +55,7 @@ fn one_more(way: &Way, client: IpAddr, held: &mut Vec<Connection>) -> Seen {
             held.push(connection);
             seen
         }
-        Err(error) => Seen::Failed(error.to_string()),
+        Err(failed) => failed,
     }
 }
 

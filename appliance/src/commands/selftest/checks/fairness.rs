@@ -45,7 +45,7 @@ pub(in super::super) fn check(run: &mut Run) -> Checked {
         keys.iter().for_each(|key| run.skip(*key, &*why));
         return Ok(());
     }
-    let below = run.ask_from(way, client, &way.ordinary());
+    let below = Run::ask_from(way, client, &way.ordinary());
     held.extend(hold(way, client, 1));
     if let Some(why) = not_full(run, &mut held, PERMITS, most)? {
         keys.iter().for_each(|key| run.skip(*key, &*why));
@@ -60,7 +60,7 @@ pub(in super::super) fn check(run: &mut Run) -> Checked {
     };
     let sent = format!("one call beside {} and beside {most} of one client", most - 1);
     let begun = Instant::now();
-    let beyond = run.ask_from(way, client, &way.ordinary());
+    let beyond = Run::ask_from(way, client, &way.ordinary());
     let took = begun.elapsed();
     run.attack(attack(keys[0], sent), Some(below), |_| beyond.clone())?;
     let other = run.ask(way, &way.ordinary());

@@ -249,10 +249,7 @@ impl Spending<'_> {
                 return Ok(());
             }
             pause(wait);
-            seen = match Connection::open(self.way, burst.client) {
-                Ok(mut connection) => connection.ask(&self.request),
-                Err(error) => Seen::Failed(error.to_string()),
-            };
+            seen = Run::ask_from(self.way, burst.client, &self.request);
         }
         let sent =
             format!("one more after the refusal, and {} ms later", begun.elapsed().as_millis());
@@ -286,10 +283,7 @@ impl Spending<'_> {
         requests_max: u64,
         is_enough: impl Fn(&Seen) -> bool,
     ) -> Result<Burst, Seen> {
-        let connect = |client: IpAddr| {
-            let failed = |error: std::io::Error| Seen::Failed(error.to_string());
-            Connection::open(self.way, client).map_err(failed)
-        };
+        let connect = |client: IpAddr| Connection::open(self.way, client);
         let begun = Instant::now();
         let mut client = run.client();
         let mut connection = connect(client)?;

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::super::judge::{Expected, Refusal, Seen};
 use super::super::lane::Lane;
 use super::super::run::{Attack, Checked, Run};
-use super::super::wire::{Connection, Way};
+use super::super::wire::Way;
 
 const EXHAUSTED: Refusal = Refusal {
     layer: "memory",
@@ -105,12 +105,11 @@ fn ledger(run: &mut Run, lane: &Lane, way: &Way) -> Checked {
 
 /// The head of a stream that has no end.
 pub(super) fn listening(run: &mut Run, way: &Way) -> Seen {
-    let client = run.client();
-    match Connection::open(way, client) {
+    match run.connect(way) {
         Ok(mut connection) => {
             connection.send(&way.request("subscriptions/listen", json!({ "notifications": {} })));
             connection.head()
         }
-        Err(error) => Seen::Failed(error.to_string()),
+        Err(failed) => failed,
     }
 }
