@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::identity::SPELLING;
 use crate::load::Loaded;
 
 /// Tables that a process takes over only at its start, each with the reason.
@@ -22,11 +23,12 @@ pub fn at_start(key: &str) -> Option<&'static str> {
 
 impl Loaded {
     /// The keys whose values `other` has otherwise, or not at all, in their order. A table that only one of the two has
-    /// stands for everything in it.
+    /// stands for everything in it. What only spells a profile otherwise, as `extends` does, is no change.
     #[must_use]
     pub fn changes(&self, other: &Self) -> Vec<String> {
         let mut keys = Vec::new();
         compare(&self.values, &other.values, "", &mut keys);
+        keys.retain(|key| !SPELLING.contains(&key.as_str()));
         keys
     }
 }

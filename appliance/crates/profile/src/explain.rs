@@ -102,7 +102,8 @@ impl Loaded {
             .into_iter()
             .map(|row| (row.key, json!({ "value": row.value, "origin": row.origin.to_string() })))
             .collect();
-        json!({ "profile": &*self.plan.name, "values": values }).to_string()
+        json!({ "profile": &*self.plan.name, "identity": self.plan.identity, "values": values })
+            .to_string()
     }
 }
 

@@ -7,6 +7,7 @@ use figment::Figment;
 use serde_json::Value;
 
 use crate::check;
+use crate::identity::Identity;
 use crate::origin::Origin;
 use crate::plan::Plan;
 use crate::problem::{Place, Problem, Problems};
@@ -85,6 +86,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     let values = serde_json::to_value(&profile).unwrap_or_default();
     let context = Context {
         name: file.name(),
+        identity: Identity::of(&values),
         folder: file.folder().map(PathBuf::from),
         library_search: sources.library_search.clone(),
         origins: &origins,

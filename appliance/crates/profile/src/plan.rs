@@ -13,11 +13,15 @@ use middleware::{
 };
 use serde::Serialize;
 
+use crate::identity::Identity;
+
 /// Everything that a running appliance is made of. Holds no default to be filled in later.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
     /// The profile's name: a built-in name, or the file's stem.
     pub name: Arc<str>,
+    /// What the profile says, as one number.
+    pub identity: Identity,
     /// The box that it is made for; `None`: any.
     pub hardware: Option<HardwarePlan>,
     /// What clients are told about this server.

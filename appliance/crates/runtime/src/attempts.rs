@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use profile::Identity;
 
 /// What asked for an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,8 @@ pub struct Attempt {
     pub verdict: Verdict,
     /// The generation that served when it ended.
     pub generation: u64,
+    /// What its profile says, as one number.
+    pub identity: Identity,
     /// The keys that have other values, in their order; a table that came or went stands for what is in it.
     pub changed: Vec<String>,
     /// Plugins that were loaded beside the others: new ones, and those with other settings or another library.
@@ -161,6 +164,7 @@ mod tests {
             took: Duration::ZERO,
             verdict,
             generation: 1,
+            identity: "0".repeat(64).parse().expect("an identity"),
             changed: Vec::new(),
             plugins: Vec::new(),
             problems: Vec::new(),

@@ -58,8 +58,23 @@ pub struct Started {
     pub new: Vec<Arc<Plugin>>,
 }
 
-/// Loads and starts every plugin of `plan`, all at once, but for those of `running` that a start would lead to again:
-/// the same library, byte for byte, and the same settings. These are taken as they are.
+/// Plugins that run before others are started.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Those that serve: each is taken when a start would lead to it again.
+    pub running: Vec<Arc<Plugin>>,
+    /// Those that are taken by their names, whatever their libraries are by now.
+    pub given: Vec<Arc<Plugin>>,
+}
+
+impl Known {
+    fn has(&self, plugin: &Arc<Plugin>) -> bool {
+        self.running.iter().chain(&self.given).any(|known| Arc::ptr_eq(known, plugin))
+    }
+}
+
+/// Loads and starts every plugin of `plan`, all at once, but for those that are given, and those that run and that a
+/// start would lead to again: the same library, byte for byte, and the same settings. These are taken as they are.
 ///
 /// Blocks until the slowest has described itself; the host bounds that time.
 ///
@@ -68,13 +83,13 @@ pub struct Started {
 pub fn start_plugins(
     plan: &Plan,
     notices: &NoticeSink,
-    running: &[Arc<Plugin>],
+    known: &Known,
 ) -> Result<Started, Vec<StartError>> {
     let results: Vec<_> = std::thread::scope(|scope| {
         let starts: Vec<_> = plan
             .plugins
             .iter()
-            .map(|plugin| scope.spawn(|| start(plugin, notices.clone(), running)))
+            .map(|plugin| scope.spawn(|| start(plugin, notices.clone(), known)))
             .collect();
         let named = plan.plugins.iter().map(|plugin| &plugin.name);
         starts
@@ -94,8 +109,7 @@ pub fn start_plugins(
             Err(error) => failed.push(error),
         }
     }
-    let is_new = |plugin: &&Arc<Plugin>| !running.iter().any(|known| Arc::ptr_eq(known, plugin));
-    let new: Vec<_> = plugins.iter().filter(is_new).cloned().collect();
+    let new: Vec<_> = plugins.iter().filter(|plugin| !known.has(plugin)).cloned().collect();
     if failed.is_empty() {
         return Ok(Started { plugins, new });
     }
@@ -117,16 +131,17 @@ pub fn stop_plugins(plugins: &[Arc<Plugin>], grace: Duration) {
     });
 }
 
-fn start(
-    plan: &PluginPlan,
-    notices: NoticeSink,
-    running: &[Arc<Plugin>],
-) -> Result<Arc<Plugin>, StartError> {
-    let before = running.iter().find(|plugin| *plugin.name() == plan.name);
+fn start(plan: &PluginPlan, notices: NoticeSink, known: &Known) -> Result<Arc<Plugin>, StartError> {
+    let serves = |plugin: &&Arc<Plugin>| plugin.state() != PluginState::Stopped;
+    let is_named = |plugin: &&Arc<Plugin>| *plugin.name() == plan.name;
+    if let Some(given) = known.given.iter().filter(serves).find(is_named) {
+        return Ok(Arc::clone(given));
+    }
+    let before = known.running.iter().find(is_named);
     let start_number = before.map_or(1, |plugin| plugin.start_number().saturating_add(1));
     let settings = settings(plan, start_number)?;
     let failed = |source| StartError::Load { plugin: Arc::clone(&plan.name), source };
-    if let Some(before) = before.filter(|plugin| plugin.state() != PluginState::Stopped)
+    if let Some(before) = before.filter(serves)
         && before.is_as(&settings).map_err(failed)?
     {
         return Ok(Arc::clone(before));

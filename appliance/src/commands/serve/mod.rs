@@ -211,10 +211,11 @@ fn first_generation(
     notices: &plugin_host::NoticeSink,
 ) -> Result<Arc<Switch>, Failed> {
     let seal = key::seal(plan).map_err(|error| Failed::new(exit::CONFIG, error))?;
-    let started = stack::start_plugins(plan, notices, &[]).map_err(|errors| Failed {
-        code: exit::CONFIG,
-        lines: errors.iter().map(ToString::to_string).collect(),
-    })?;
+    let started =
+        stack::start_plugins(plan, notices, &stack::Known::default()).map_err(|errors| Failed {
+            code: exit::CONFIG,
+            lines: errors.iter().map(ToString::to_string).collect(),
+        })?;
     house::first_generation(plan, started.plugins, seal)
         .map_err(|error| Failed { code: exit::CONFIG, lines: error.0 })
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use middleware::Mode;
 
 use crate::check::place;
+use crate::identity::Identity;
 use crate::origin::Origin;
 use crate::plan::{
     LayersPlan, LogPlan, Plan, ProcessPlan, ReloadPlan, RequestStatePlan, SecretSource, ServerPlan,
@@ -22,6 +23,7 @@ use crate::profile::{FORMAT, Layers, Profile, RequestState, Secret};
 /// What a profile is resolved with.
 pub(crate) struct Context<'a> {
     pub(crate) name: String,
+    pub(crate) identity: Identity,
     pub(crate) folder: Option<PathBuf>,
     pub(crate) library_search: Vec<PathBuf>,
     pub(crate) origins: &'a BTreeMap<String, Origin>,
@@ -85,6 +87,7 @@ pub(crate) fn resolve(
     let layers = layers(profile.layer, &mut findings);
     let plan = Plan {
         name: context.name.as_str().into(),
+        identity: context.identity,
         hardware: hardware::hardware(profile.hardware, &mut findings),
         server: server(profile.server, &mut findings),
         listeners: listeners::listeners(profile.listen, &layers, &mut findings),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use middleware::Mode;
@@ -10,13 +10,14 @@ use plugin_host::{NoticeSink, Plugin};
 use profile::{Loaded, Plan, Written};
 use protocol::Method;
 use runtime::{Attempt, Change, Generation, Phase, Trigger, Verdict};
-use stack::{Kit, PLUGIN_GRACE};
+use stack::{Kit, Known, PLUGIN_GRACE};
 use tokio::runtime::Handle;
 use transport::Endpoint;
 
 use super::super::effective::Effective;
 use super::super::memory::Sampler;
 use super::super::{compared_with_host, descriptors};
+use super::queue::{Given, Wish};
 use super::stage;
 use crate::cli::ProfileOptions;
 use crate::commands;
@@ -40,7 +41,7 @@ pub(in super::super) struct House {
 }
 
 /// Why a profile is not applied.
-enum Not {
+pub(super) enum Not {
     /// Something is wrong.
     Good(Vec<String>),
     /// It changes what only a start can.
@@ -56,32 +57,39 @@ struct Noted {
 
 impl House {
     /// Tries to have the process follow its profile as it is now.
-    pub(super) fn attempt(&self, trigger: Trigger) -> Attempt {
+    pub(super) fn attempt(&self, wish: Wish, trigger: Trigger) -> Attempt {
         let (at, begun) = (Timestamp::now(), Instant::now());
         let mut noted = Noted::default();
-        let (verdict, problems) = match self.follow(&mut noted) {
+        let (verdict, problems) = match self.follow(wish, &mut noted) {
             Ok(verdict) => (verdict, Vec::new()),
             Err(Not::Good(problems)) => (Verdict::Refused, problems),
             Err(Not::Live(problems)) => (Verdict::RestartRequired, problems),
         };
         let Noted { changed, plugins } = noted;
-        let generation = self.endpoint.switch.load().number();
         let took = begun.elapsed();
-        Attempt { number: 0, trigger, at, took, verdict, generation, changed, plugins, problems }
+        Attempt { at, took, verdict, changed, plugins, problems, ..self.blank(trigger) }
     }
 
     /// What is noted of an attempt that failed for a fault of ours.
     pub(super) fn failed(&self, trigger: Trigger) -> Attempt {
+        let problems = vec!["the attempt failed unexpectedly; please report this".to_owned()];
+        Attempt { problems, ..self.blank(trigger) }
+    }
+
+    /// One that refused, and of which nothing else is known yet.
+    fn blank(&self, trigger: Trigger) -> Attempt {
+        let serving = self.endpoint.switch.load();
         Attempt {
             number: 0,
             trigger,
             at: Timestamp::now(),
-            took: std::time::Duration::ZERO,
+            took: Duration::ZERO,
             verdict: Verdict::Refused,
-            generation: self.endpoint.switch.load().number(),
+            generation: serving.number(),
+            identity: serving.plan().identity,
             changed: Vec::new(),
             plugins: Vec::new(),
-            problems: vec!["the attempt failed unexpectedly; please report this".to_owned()],
+            problems: Vec::new(),
         }
     }
 
@@ -103,12 +111,15 @@ impl House {
         self.endpoint.switch.load().plan().reload.watch
     }
 
-    fn follow(&self, noted: &mut Noted) -> Result<Verdict, Not> {
+    fn follow(&self, wish: Wish, noted: &mut Noted) -> Result<Verdict, Not> {
         if self.endpoint.vitals.phase() == Phase::Draining {
             let problem = "the process is stopping; it takes no other profile any more";
             return Err(Not::Good(vec![problem.to_owned()]));
         }
-        let loaded = self.read().map_err(Not::Good)?;
+        let Given { loaded, plugins } = match wish {
+            Wish::Files => Given { loaded: self.read().map_err(Not::Good)?, plugins: Vec::new() },
+            Wish::Given(give) => give(self)?,
+        };
         noted.changed = self.effective.load().loaded.changes(&loaded);
         let fixed: Vec<_> = noted.changed.iter().filter_map(|key| takes_a_start(key)).collect();
         if !fixed.is_empty() {
@@ -120,7 +131,8 @@ impl House {
         let shortage = descriptors::raise_limit(&plan).map_err(|error| Not::Good(vec![error]))?;
         warnings.extend(shortage);
         let running = self.endpoint.switch.load().stack().kit().plugins.clone();
-        let started = stage::start_plugins(&plan, &self.notices, running).map_err(Not::Good)?;
+        let known = Known { running, given: plugins };
+        let started = stage::start_plugins(&plan, &self.notices, known).map_err(Not::Good)?;
         noted.plugins = started.new.iter().map(|plugin| Arc::clone(plugin.name())).collect();
         if noted.changed.is_empty() && started.new.is_empty() {
             // Comments and lines may have moved, which `/admin/plan` shows.

@@ -13,6 +13,7 @@ pub(super) fn json(attempt: &Attempt) -> Value {
         "took_ms": attempt.took.as_millis() as u64,
         "result": attempt.verdict.as_str(),
         "generation": attempt.generation,
+        "identity": attempt.identity,
         "changed": attempt.changed,
         "plugins_loaded": attempt.plugins.iter().map(|name| &**name).collect::<Vec<_>>(),
         "problems": attempt.problems,

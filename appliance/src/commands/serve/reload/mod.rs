@@ -1,53 +1,37 @@
 //! A changed profile comes into the process that runs: read, checked and built beside what serves, swapped in at once,
 //! and what it replaces is drained afterwards. Until the swap nothing is touched, so there is nothing to roll back.
 //!
-//! Every trigger goes through one queue of one place: an attempt runs, at most one more waits, and whoever asks meanwhile
-//! shares that one. It reads the profile when it begins, so the newest content wins.
+//! Every trigger goes through one queue, and one attempt runs at a time.
 
 mod attempt;
 mod ledger;
+mod queue;
 mod stage;
 mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use control::{Reloads, Telling, Told};
 use http::StatusCode;
-use runtime::{Attempt, Attempts, Trigger};
+use runtime::{Attempts, Trigger};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
 
 pub(super) use attempt::House;
+use queue::{Queue, Wish};
 
 /// The queue, and the thread that works on it.
 pub(super) struct Reloader {
     house: House,
     attempts: Arc<Attempts>,
-    waiting: Mutex<Waiting>,
-    news: Condvar,
-}
-
-/// The attempt that waits.
-#[derive(Default)]
-struct Waiting {
-    /// The last of those who asked for it; `None`: nobody did.
-    trigger: Option<Trigger>,
-    /// Those who wait for its end. As many as there are connections to the control listener, and the watch.
-    replies: Vec<oneshot::Sender<Arc<Attempt>>>,
-    is_over: bool,
+    queue: Queue,
 }
 
 impl Reloader {
     /// Nobody has asked yet.
     pub(super) fn new(house: House) -> Arc<Self> {
-        Arc::new(Self {
-            house,
-            attempts: Attempts::new(),
-            waiting: Mutex::default(),
-            news: Condvar::new(),
-        })
+        Arc::new(Self { house, attempts: Attempts::new(), queue: Queue::default() })
     }
 
     /// Begins to take orders, and to look after the files of the profile. On threads of their own, so that a data plane
@@ -74,63 +58,25 @@ impl Reloader {
         tokio::spawn(async move {
             while hangup.recv().await.is_some() {
                 // Whoever sends a signal reads the log.
-                drop(reloader.order(Trigger::Signal));
+                drop(reloader.queue.order(Wish::Files, Trigger::Signal));
             }
         });
     }
 
     /// Takes no more orders. An attempt that runs is left alone: the switch is closed to it.
     pub(super) fn stop(&self) {
-        let mut waiting = self.waiting();
-        waiting.is_over = true;
-        waiting.replies.clear();
-        drop(waiting);
-        self.news.notify_all();
-    }
-
-    /// Asks for an attempt. Nothing comes back when there will be none.
-    fn order(&self, trigger: Trigger) -> oneshot::Receiver<Arc<Attempt>> {
-        let (reply, answer) = oneshot::channel();
-        let mut waiting = self.waiting();
-        if !waiting.is_over {
-            waiting.trigger = Some(trigger);
-            waiting.replies.retain(|reply| !reply.is_closed());
-            waiting.replies.push(reply);
-        }
-        drop(waiting);
-        self.news.notify_one();
-        answer
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The next attempt; `None` when there will be none.
-    fn next(&self) -> Option<(Trigger, Vec<oneshot::Sender<Arc<Attempt>>>)> {
-        let mut waiting = self.waiting();
-        loop {
-            if waiting.is_over {
-                return None;
-            }
-            if let Some(trigger) = waiting.trigger.take() {
-                return Some((trigger, std::mem::take(&mut waiting.replies)));
-            }
-            waiting = self.news.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-        }
+        self.queue.end();
     }
 
     fn work(&self) {
-        while let Some((trigger, replies)) = self.next() {
+        while let Some(order) = self.queue.next() {
+            let (wish, trigger, waiters) = order.open();
             // A fault of ours in one attempt must not take the next one away.
-            let attempt = catch_unwind(AssertUnwindSafe(|| self.house.attempt(trigger)));
+            let attempt = catch_unwind(AssertUnwindSafe(|| self.house.attempt(wish, trigger)));
             let attempt = attempt.unwrap_or_else(|_| self.house.failed(trigger));
             let attempt = self.attempts.note(attempt);
             ledger::log(&attempt);
-            for reply in replies {
-                // Whoever asked may have gone.
-                reply.send(Arc::clone(&attempt)).ok();
-            }
+            waiters.tell(&attempt);
         }
     }
 
@@ -149,7 +95,7 @@ impl Reloader {
 
 impl Reloads for Reloader {
     fn ask(self: Arc<Self>, waits: bool) -> Telling {
-        let asked = self.order(Trigger::Admin);
+        let asked = self.queue.order(Wish::Files, Trigger::Admin);
         Box::pin(async move {
             if !waits {
                 return Told { status: StatusCode::ACCEPTED, body: json!({ "asked": true }) };

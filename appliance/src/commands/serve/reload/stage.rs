@@ -3,24 +3,24 @@
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SendError, sync_channel};
 
-use plugin_host::{NoticeSink, Plugin};
+use plugin_host::NoticeSink;
 use profile::Plan;
-use stack::{PLUGIN_GRACE, Started};
+use stack::{Known, PLUGIN_GRACE, Started};
 
-/// Starts what `running` has not, or has otherwise. What comes after the deadline is stopped again, on its own thread.
+/// Starts what is not known, or otherwise. What comes after the deadline is stopped again, on its own thread.
 ///
 /// # Errors
 /// Every plugin that does not start; or that they were not all there in time.
 pub(super) fn start_plugins(
     plan: &Arc<Plan>,
     notices: &NoticeSink,
-    running: Vec<Arc<Plugin>>,
+    known: Known,
 ) -> Result<Started, Vec<String>> {
     // Without room in it: what nobody takes comes back to the thread.
     let (reply, staged) = sync_channel(0);
     let (staging, notices) = (Arc::clone(plan), notices.clone());
     let thread = std::thread::Builder::new().name("stage".to_owned()).spawn(move || {
-        let started = stack::start_plugins(&staging, &notices, &running);
+        let started = stack::start_plugins(&staging, &notices, &known);
         if let Err(SendError(Ok(late))) = reply.send(started) {
             stack::stop_plugins(&late.new, PLUGIN_GRACE);
         }

@@ -14,6 +14,7 @@ use profile::Written;
 use runtime::Trigger;
 
 use super::Reloader;
+use super::queue::Wish;
 
 /// Between two looks without a hint.
 const POLL: Duration = Duration::from_secs(2);
@@ -41,7 +42,7 @@ fn look_after(reloader: &Weak<Reloader>) {
     let (hint, hints) = sync_channel(1);
     let mut folders = Folders::default();
     while let Some(reloader) = reloader.upgrade() {
-        if reloader.waiting().is_over {
+        if reloader.queue.is_over() {
             return;
         }
         if !reloader.house.wants_watch() {
@@ -56,7 +57,7 @@ fn look_after(reloader: &Weak<Reloader>) {
             settle(&hints);
             // In place of the old folders there may be others of the same names.
             folders = Folders::default();
-            let ended = reloader.order(Trigger::File).blocking_recv();
+            let ended = reloader.queue.order(Wish::Files, Trigger::File).blocking_recv();
             if ended.is_err() {
                 return;
             }

@@ -116,9 +116,10 @@ impl Tests {
         plan.plugins = vec![wishes::probe(search)];
         // Nobody listens to what it says of itself.
         let (notices, _) = tokio::sync::mpsc::channel(1);
-        let started = stack::start_plugins(&plan, &notices, &[]).map_err(|errors| {
-            errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-        })?;
+        let started =
+            stack::start_plugins(&plan, &notices, &stack::Known::default()).map_err(|errors| {
+                errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+            })?;
         let started = started.plugins.into_iter().next().ok_or("the probe did not start")?;
         Ok(Arc::clone(probe.insert(started)))
     }

@@ -1,0 +1,133 @@
+//! Orders to change what serves, one after the other.
+//!
+//! Of those that want the files read, at most one waits: whoever asks meanwhile shares it, since it reads when it begins
+//! and so brings in the newest content. Those that bring a profile of their own wait each for itself.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use plugin_host::Plugin;
+use profile::Loaded;
+use runtime::{Attempt, Trigger};
+use tokio::sync::oneshot;
+
+use super::attempt::{House, Not};
+
+/// Orders that wait at once: as many as there are connections to the control listener.
+const ORDERS_MAX: usize = 64;
+
+/// What an order brings in.
+pub(super) enum Wish {
+    /// The files of the profile, as they are when the attempt begins.
+    Files,
+    #[expect(dead_code, reason = "the triggers that bring a profile of their own come next")]
+    /// What comes of this when the attempt begins: a profile from elsewhere, or why there is none.
+    Given(Give),
+}
+
+/// Called once, on the thread of the attempts.
+pub(super) type Give = Box<dyn FnOnce(&House) -> Result<Given, Not> + Send>;
+
+/// A profile that comes from elsewhere than its files.
+pub(super) struct Given {
+    pub(super) loaded: Loaded,
+    /// Plugins that may serve again as they are, whatever their libraries are by now.
+    pub(super) plugins: Vec<Arc<Plugin>>,
+}
+
+/// One attempt to be made.
+pub(super) struct Order {
+    pub(super) wish: Wish,
+    /// The last of those who asked for it.
+    pub(super) trigger: Trigger,
+    replies: Vec<Reply>,
+}
+
+type Reply = oneshot::Sender<Arc<Attempt>>;
+
+impl Order {
+    /// Takes out the wish.
+    pub(super) fn open(self) -> (Wish, Trigger, Waiters) {
+        (self.wish, self.trigger, Waiters(self.replies))
+    }
+}
+
+/// Those who wait for the end of an attempt.
+pub(super) struct Waiters(Vec<Reply>);
+
+impl Waiters {
+    /// Tells them. Some may have gone.
+    pub(super) fn tell(self, attempt: &Arc<Attempt>) {
+        for reply in self.0 {
+            reply.send(Arc::clone(attempt)).ok();
+        }
+    }
+}
+
+/// The orders that wait.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    news: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    orders: VecDeque<Order>,
+    is_over: bool,
+}
+
+impl Queue {
+    /// Asks for an attempt. Nothing comes back when there will be none: it is over, or too many wait.
+    pub(super) fn order(&self, wish: Wish, trigger: Trigger) -> oneshot::Receiver<Arc<Attempt>> {
+        let (reply, answer) = oneshot::channel();
+        let mut waiting = self.lock();
+        if waiting.is_over || waiting.orders.len() >= ORDERS_MAX {
+            return answer;
+        }
+        let is_shared =
+            |order: &&mut Order| matches!((&order.wish, &wish), (Wish::Files, Wish::Files));
+        if let Some(order) = waiting.orders.iter_mut().find(is_shared) {
+            order.trigger = trigger;
+            order.replies.retain(|reply| !reply.is_closed());
+            order.replies.push(reply);
+        } else {
+            waiting.orders.push_back(Order { wish, trigger, replies: vec![reply] });
+        }
+        drop(waiting);
+        self.news.notify_one();
+        answer
+    }
+
+    /// The next order, when there is one; `None` when there will be none.
+    pub(super) fn next(&self) -> Option<Order> {
+        let mut waiting = self.lock();
+        loop {
+            if waiting.is_over {
+                return None;
+            }
+            if let Some(order) = waiting.orders.pop_front() {
+                return Some(order);
+            }
+            waiting = self.news.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes no more orders, and forgets those that wait.
+    pub(super) fn end(&self) {
+        let mut waiting = self.lock();
+        waiting.is_over = true;
+        waiting.orders.clear();
+        drop(waiting);
+        self.news.notify_all();
+    }
+
+    /// Whether it takes no more orders.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().is_over
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
