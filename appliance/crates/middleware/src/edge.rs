@@ -1,79 +1,81 @@
-//! The future that every edge layer answers with: decided at once, or the next layer's.
+//! The service of every edge layer: it judges a head at once, then hands it on.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
-use protocol::{Admission, Refusal};
+use protocol::{Admission, Entry, Head, Refusal};
+use tower_service::Service;
 
-pin_project_lite::pin_project! {
-    /// A refusal, or what the inner service says.
-    #[project = Project]
-    #[allow(missing_docs)] // Fields of a future that nobody else makes.
-    pub enum EdgeFuture<F> {
-        /// Decided.
-        Refused { refusal: Option<Box<Refusal>> },
-        /// Handed on, with a stricter cap on the body if there is one.
-        Inner { #[pin] future: F, request_bytes_max: usize },
+/// A layer of the edge stage.
+pub trait EdgeLayer {
+    /// Lets a head go on, perhaps with less in `admission` than before.
+    ///
+    /// # Errors
+    /// The refusal, when it is to be enforced.
+    fn judge(&self, head: &Head<'_>, admission: &mut Admission) -> Result<(), Refusal>;
+}
+
+/// Admits only what its layer lets go on. Nothing in the edge stage waits, so its future is always ready. A
+/// refusal is boxed: it is large, and every layer would hand on the room for it.
+#[derive(Clone, Debug)]
+pub struct Edge<L, S> {
+    layer: L,
+    inner: S,
+}
+
+impl<L, S> Edge<L, S> {
+    pub(crate) const fn new(layer: L, inner: S) -> Self {
+        Self { layer, inner }
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn layer(&self) -> &L {
+        &self.layer
     }
 }
 
-impl<F> EdgeFuture<F> {
-    pub(crate) fn refused(refusal: Refusal) -> Self {
-        Self::Refused { refusal: Some(Box::new(refusal)) }
+impl<'s, 'r, L, S> Service<Entry<'r>> for &'s Edge<L, S>
+where
+    L: EdgeLayer,
+    &'s S: Service<
+            Entry<'r>,
+            Response = Admission,
+            Error = Box<Refusal>,
+            Future = Ready<Result<Admission, Box<Refusal>>>,
+        >,
+{
+    type Response = Admission;
+    type Error = Box<Refusal>;
+    type Future = Ready<Result<Admission, Box<Refusal>>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Refusal>>> {
+        (&self.inner).poll_ready(cx)
     }
 
-    pub(crate) fn inner(future: F) -> Self {
-        Self::Inner { future, request_bytes_max: usize::MAX }
-    }
-
-    pub(crate) fn capped(future: F, request_bytes_max: usize) -> Self {
-        Self::Inner { future, request_bytes_max }
-    }
-}
-
-impl<F: Future<Output = Result<Admission, Refusal>>> Future for EdgeFuture<F> {
-    type Output = Result<Admission, Refusal>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            Project::Refused { refusal } => {
-                Poll::Ready(Err(*refusal.take().expect("a future is not polled after it is ready")))
-            }
-            Project::Inner { future, request_bytes_max } => {
-                future.poll(cx).map_ok(|mut admission| {
-                    admission.request_bytes_max =
-                        admission.request_bytes_max.min(*request_bytes_max);
-                    admission
-                })
-            }
+    #[inline]
+    fn call(&mut self, mut entry: Entry<'r>) -> Self::Future {
+        match self.layer.judge(&entry.head, &mut entry.admission) {
+            Ok(()) => (&self.inner).call(entry),
+            Err(refusal) => ready(Err(Box::new(refusal))),
         }
     }
 }
 
-#[cfg(test)]
-pub(crate) mod tests {
-    use std::future::{Ready, ready};
+/// The innermost edge service: everything that came so far is let in.
+#[derive(Clone, Copy, Debug)]
+pub struct Admit;
 
-    use protocol::Head;
-    use tower_service::Service;
+impl<'r> Service<Entry<'r>> for &Admit {
+    type Response = Admission;
+    type Error = Box<Refusal>;
+    type Future = Ready<Result<Admission, Box<Refusal>>>;
 
-    use super::*;
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Box<Refusal>>> {
+        Poll::Ready(Ok(()))
+    }
 
-    /// The innermost edge service: admits everything.
-    pub(crate) struct Admit;
-
-    impl Service<Head> for &Admit {
-        type Response = Admission;
-        type Error = Refusal;
-        type Future = Ready<Result<Admission, Refusal>>;
-
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, head: Head) -> Self::Future {
-            ready(Ok(Admission::unlimited(head)))
-        }
+    #[inline]
+    fn call(&mut self, entry: Entry<'r>) -> Self::Future {
+        ready(Ok(entry.admission))
     }
 }

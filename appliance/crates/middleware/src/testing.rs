@@ -1,18 +1,42 @@
-//! Doubles for the tests of call layers.
+//! Doubles for the tests of layers.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Request;
 use protocol::envelope::Message;
 use protocol::json::Limits;
 use protocol::{
-    Call, ClientCapabilities, Content, Envelope, Outcome, Principal, Refusal, Reply, Revision,
-    Target, TargetItem,
+    Admission, Call, ClientCapabilities, Content, Entry, Envelope, Head, Outcome, Peer, Principal,
+    Refusal, Reply, Revision, Target, TargetItem,
 };
 use tower_service::Service;
+
+use crate::edge::{Admit, Edge, EdgeLayer};
+
+/// What an edge service says to a request of `peer`, counted against its address.
+pub(crate) fn ask<L: EdgeLayer>(
+    service: &Edge<L, Admit>,
+    request: Request<()>,
+    peer: Peer,
+    declared_bytes: Option<u64>,
+) -> Result<Admission, Refusal> {
+    let (parts, ()) = request.into_parts();
+    let (principal, listener) = (Principal::at(peer.remote.ip()), Arc::from("public"));
+    let head = Head { parts: &parts, peer, principal, listener: &listener, declared_bytes };
+    let mut service = service;
+    service.call(Entry::new(head)).into_inner().map_err(|refusal| *refusal)
+}
+
+/// Somebody on this machine.
+pub(crate) fn neighbour() -> Peer {
+    let address = "127.0.0.1:80".parse().expect("an address");
+    Peer { remote: address, local: address }
+}
 
 /// A `ping`.
 pub(crate) fn call() -> Call {

@@ -246,8 +246,9 @@ pub struct Held {
 }
 
 impl Held {
-    /// How many permits fit: one for each layer that can hold one, and one for the generation.
-    pub const CAPACITY: usize = 6;
+    /// How many permits fit: of the generation, of a stream, of `fairness` and of `concurrency`. Answers are handed on by
+    /// value, so room that nobody uses is paid for.
+    pub const CAPACITY: usize = 4;
 
     /// Adds a permit.
     ///

@@ -18,25 +18,40 @@ pub struct Peer {
 }
 
 /// The head of one HTTP request.
-#[derive(Debug)]
-pub struct Head {
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'r> {
     /// Method, URI, headers.
-    pub parts: Parts,
+    pub parts: &'r Parts,
     /// The connection.
     pub peer: Peer,
     /// Who it is counted against: the peer, or whom a trusted proxy speaks for.
     pub principal: Principal,
     /// Name of the listener in the profile.
-    pub listener: Arc<str>,
+    pub listener: &'r Arc<str>,
     /// `Content-Length`, or what HTTP/2 declared; `None` when the body is chunked.
     pub declared_bytes: Option<u64>,
 }
 
-/// What the edge stage lets through: the head, and what the body may cost.
+/// A head on its way through the edge stage, with what its body may cost so far.
+#[derive(Debug)]
+pub struct Entry<'r> {
+    /// The head.
+    pub head: Head<'r>,
+    /// What the layers before let it have.
+    pub admission: Admission,
+}
+
+impl<'r> Entry<'r> {
+    /// A head that no layer has seen.
+    #[must_use]
+    pub fn new(head: Head<'r>) -> Self {
+        Self { head, admission: Admission::default() }
+    }
+}
+
+/// What the edge stage lets through: what the body may cost.
 #[derive(Debug)]
 pub struct Admission {
-    /// The head, back again.
-    pub head: Head,
     /// Most bytes that the body may have.
     pub request_bytes_max: usize,
     /// What was reserved for the body before its first byte; `None` when nobody counts bodies. To be kept for as long
@@ -46,10 +61,9 @@ pub struct Admission {
     pub held: Held,
 }
 
-impl Admission {
-    /// Admits `head` with no cap on its body: what the innermost edge service answers.
-    #[must_use]
-    pub fn unlimited(head: Head) -> Self {
-        Self { head, request_bytes_max: usize::MAX, reserved: None, held: Held::default() }
+/// No cap, nothing taken.
+impl Default for Admission {
+    fn default() -> Self {
+        Self { request_bytes_max: usize::MAX, reserved: None, held: Held::default() }
     }
 }

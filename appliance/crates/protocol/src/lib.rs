@@ -33,7 +33,7 @@ pub use class::Class;
 pub use class_bound::{ClassBound, Shares, Waiters};
 pub use envelope::{Envelope, EnvelopeError, Id, MetaKey, Param, Shape};
 pub use event::{Event, EventReceiver, EventSender, LogLevel};
-pub use head::{Admission, Head, Peer};
+pub use head::{Admission, Entry, Head, Peer};
 pub use lease::{Lease, Lender};
 pub use memory::{MemoryGauge, MemoryLevel};
 pub use method::Method;

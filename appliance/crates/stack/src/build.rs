@@ -1,6 +1,6 @@
 //! From a plan to a stack. Allocates; binds, spawns and reads nothing.
 
-use std::future::{Future, Ready};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use middleware::bulkhead::{Bulkhead, BulkheadLayer};
 use middleware::circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
 use middleware::concurrency::{Concurrency, ConcurrencyLayer};
+use middleware::edge::Admit;
 use middleware::fairness::{Fairness, FairnessLayer};
 use middleware::http::{Http, HttpLayer};
 use middleware::memory::{self, MemoryCall, MemoryCallLayer, MemoryRequest, MemoryRequestLayer};
@@ -17,7 +18,7 @@ use middleware::pre_auth_limit::{PreAuthLimit, PreAuthLimitLayer};
 use middleware::rate_limit::{RateLimit, RateLimitLayer};
 use middleware::timeout::{Timeout, TimeoutLayer};
 use profile::Plan;
-use protocol::{Admission, Call, Class, Head, Principal, Refusal, Reply, Share};
+use protocol::{Admission, Call, Class, Entry, Head, Principal, Refusal, Reply, Share};
 use telemetry::Measured;
 use tower::ServiceBuilder;
 use tower_service::Service;
@@ -81,8 +82,11 @@ pub fn build(plan: &Plan, kit: &Kit) -> Result<Stack, BuildError> {
 
 impl Stack {
     /// The edge stage: lets a head in, with what its body may cost; or the refusal of the first layer that says no.
-    pub fn admit(&self, head: Head) -> <&Edge as Service<Head>>::Future {
-        (&self.edge).call(head)
+    ///
+    /// # Errors
+    /// That refusal.
+    pub fn admit(&self, head: Head<'_>) -> Result<Admission, Box<Refusal>> {
+        (&self.edge).call(Entry::new(head)).into_inner()
     }
 
     /// Lets `principal` begin a session, which is no call; or the refusal of the layer that says no.
@@ -168,24 +172,6 @@ impl Future for Calling<'_> {
     }
 }
 
-/// The innermost edge service: everything that came so far is let in.
-#[derive(Clone, Copy, Debug)]
-pub struct Admit;
-
-impl Service<Head> for &Admit {
-    type Response = Admission;
-    type Error = Refusal;
-    type Future = Ready<Result<Admission, Refusal>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, head: Head) -> Self::Future {
-        std::future::ready(Ok(Admission::unlimited(head)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,7 +180,9 @@ mod tests {
     /// The names of the layers in a nested type, outermost first.
     fn layers<S>() -> Vec<&'static str> {
         let parts = std::any::type_name::<S>().split("middleware::").skip(1);
-        parts.filter_map(|part| part.split("::").next()).collect()
+        let names = parts.filter_map(|part| part.split("::").next());
+        // What the layers of the edge stage share is none.
+        names.filter(|name| *name != "edge").collect()
     }
 
     #[test]

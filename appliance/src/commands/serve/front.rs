@@ -1,6 +1,5 @@
 //! The listeners: opened, served, drained.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,10 +137,7 @@ async fn serve_http(http: Http, draining: Drain) -> usize {
     let Http { listener, endpoint, .. } = http;
     let make_service = |peer| {
         let endpoint = Arc::clone(&endpoint);
-        service_fn(move |request| {
-            let answering = Arc::clone(&endpoint).handle(peer, request);
-            async move { Ok::<_, Infallible>(answering.await) }
-        })
+        service_fn(move |request| Arc::clone(&endpoint).handle(peer, request))
     };
     listener.serve(make_service, draining).await
 }

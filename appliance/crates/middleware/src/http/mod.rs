@@ -27,7 +27,6 @@ mod config;
 mod tests;
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ::http::header::TRANSFER_ENCODING;
@@ -36,10 +35,9 @@ use arc_swap::ArcSwap;
 use protocol::{Admission, Head, Refusal, RefusalKind};
 use telemetry::RefusalCounter;
 use tower_layer::Layer;
-use tower_service::Service;
 
 use crate::Mode;
-use crate::edge::EdgeFuture;
+use crate::edge::{Edge, EdgeLayer};
 
 pub use config::{Config, Http2};
 
@@ -120,7 +118,7 @@ impl HttpLayer {
     }
 
     /// The first thing that is wrong with a head, as the refusal that says so.
-    fn fault(&self, head: &Head) -> Option<Refusal> {
+    fn fault(&self, head: &Head<'_>) -> Option<Refusal> {
         let headers = &head.parts.headers;
         if uri_bytes(&head.parts.uri) > self.uri_bytes_max {
             let message = "The address of the request is too long.";
@@ -151,7 +149,7 @@ impl HttpLayer {
             .then(|| malformed("The name of a header field has a `_`; write it with `-`."))
     }
 
-    fn judge(&self, refusal: Refusal) -> Result<(), Refusal> {
+    fn enforce(&self, refusal: Refusal) -> Result<(), Refusal> {
         let counter = match refusal.kind {
             RefusalKind::UriTooLong => &self.uri_too_long,
             RefusalKind::HeadTooLarge => &self.head_too_large,
@@ -209,37 +207,18 @@ impl<S> Layer<S> for HttpLayer {
     type Service = Http<S>;
 
     fn layer(&self, inner: S) -> Http<S> {
-        Http { layer: self.clone(), inner }
+        Edge::new(self.clone(), inner)
     }
 }
 
 /// Admits only heads that are short enough and mean one thing.
-#[derive(Clone, Debug)]
-pub struct Http<S> {
-    layer: HttpLayer,
-    inner: S,
-}
+pub type Http<S> = Edge<HttpLayer, S>;
 
-impl<'s, S> Service<Head> for &'s Http<S>
-where
-    &'s S: Service<Head, Response = Admission, Error = Refusal>,
-{
-    type Response = Admission;
-    type Error = Refusal;
-    type Future = EdgeFuture<<&'s S as Service<Head>>::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        (&self.inner).poll_ready(cx)
-    }
-
-    fn call(&mut self, head: Head) -> Self::Future {
-        let layer = &self.layer;
-        if layer.mode != Mode::Off
-            && let Some(refusal) = layer.fault(&head)
-            && let Err(refusal) = layer.judge(refusal)
-        {
-            return EdgeFuture::refused(refusal);
+impl EdgeLayer for HttpLayer {
+    fn judge(&self, head: &Head<'_>, _: &mut Admission) -> Result<(), Refusal> {
+        if self.mode == Mode::Off {
+            return Ok(());
         }
-        EdgeFuture::inner((&self.inner).call(head))
+        self.fault(head).map_or(Ok(()), |refusal| self.enforce(refusal))
     }
 }

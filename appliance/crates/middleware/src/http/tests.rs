@@ -1,25 +1,13 @@
-use std::future::Future;
-use std::pin::pin;
-
 use ::http::Request;
-use protocol::{Peer, Principal};
 
 use super::*;
 use crate::ByteSize;
-use crate::edge::tests::Admit;
+use crate::edge::Admit;
+use crate::testing::{ask, neighbour};
 
 fn refused(config: &Config, request: ::http::request::Builder) -> Option<Refusal> {
-    let (parts, ()) = request.body(()).expect("valid request").into_parts();
-    let address = "127.0.0.1:1".parse().expect("address");
-    let peer = Peer { remote: address, local: address };
-    let principal = Principal::at(peer.remote.ip());
-    let head = Head { parts, peer, principal, listener: "public".into(), declared_bytes: None };
     let service = HttpLayer::new(config).layer(Admit);
-    let future = pin!((&service).call(head));
-    match future.poll(&mut Context::from_waker(std::task::Waker::noop())) {
-        Poll::Ready(result) => result.err(),
-        Poll::Pending => panic!("the edge stage waits for nothing"),
-    }
+    ask(&service, request.body(()).expect("valid request"), neighbour(), None).err()
 }
 
 fn kind(config: &Config, request: ::http::request::Builder) -> Option<RefusalKind> {

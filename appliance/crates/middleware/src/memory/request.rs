@@ -1,16 +1,12 @@
 //! The edge half: refuses by the head, and reserves the body before its first byte.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-
 use http::{HeaderName, Method as HttpMethod};
-use protocol::{Admission, Class, Head, Method, Refusal, Share};
+use protocol::{Admission, Class, Head, Method, Refusal};
 use tower_layer::Layer;
-use tower_service::Service;
 
 use super::gate::{Gate, STEP_BYTES};
 use crate::Mode;
+use crate::edge::{Edge, EdgeLayer};
 
 /// Where a client of 2026-07-28 says its method in the head. One that says another than its body does is refused later;
 /// one that says none is judged by its body.
@@ -32,38 +28,35 @@ impl<S> Layer<S> for MemoryRequestLayer {
     type Service = MemoryRequest<S>;
 
     fn layer(&self, inner: S) -> MemoryRequest<S> {
-        MemoryRequest { gate: self.0.clone(), inner }
+        Edge::new(self.clone(), inner)
     }
 }
 
 /// Refuses what the level does not allow, and reserves room for the bodies of the rest.
-#[derive(Clone, Debug)]
-pub struct MemoryRequest<S> {
-    gate: Gate,
-    inner: S,
-}
+pub type MemoryRequest<S> = Edge<MemoryRequestLayer, S>;
 
-impl<S> MemoryRequest<S> {
-    fn admit(&self, head: &Head) -> Result<Option<Share>, Refusal> {
-        let gate = &self.gate;
+impl EdgeLayer for MemoryRequestLayer {
+    fn judge(&self, head: &Head<'_>, admission: &mut Admission) -> Result<(), Refusal> {
+        let Self(gate) = self;
         if !gate.is_calm()
             && let Some(class) = class_of(head, gate.mode())
         {
             gate.check(class)?;
         }
         let Some(mut share) = gate.share() else {
-            return Ok(None);
+            return Ok(());
         };
         // What does not declare its size has at least a first step.
         let declared =
             head.declared_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         gate.reserve(&mut share, declared.unwrap_or(STEP_BYTES))?;
-        Ok(Some(share))
+        admission.reserved = Some(share);
+        Ok(())
     }
 }
 
 /// The class, as far as the head tells and nobody judges it later.
-fn class_of(head: &Head, mode: Mode) -> Option<Class> {
+fn class_of(head: &Head<'_>, mode: Mode) -> Option<Class> {
     if head.parts.method == HttpMethod::GET {
         return Some(Class::Stream);
     }
@@ -75,53 +68,4 @@ fn class_of(head: &Head, mode: Mode) -> Option<Class> {
     // A call that is not refused here comes to the other half, and is not to be counted twice.
     let comes_again = class != Class::Stream && !method.is_of_tasks();
     (mode == Mode::Enforce || !comes_again).then_some(class)
-}
-
-impl<'s, S> Service<Head> for &'s MemoryRequest<S>
-where
-    &'s S: Service<Head, Response = Admission, Error = Refusal>,
-{
-    type Response = Admission;
-    type Error = Refusal;
-    type Future = ReserveFuture<<&'s S as Service<Head>>::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        (&self.inner).poll_ready(cx)
-    }
-
-    fn call(&mut self, head: Head) -> Self::Future {
-        match self.admit(&head) {
-            Ok(reserved) => ReserveFuture::Inner { future: (&self.inner).call(head), reserved },
-            Err(refusal) => ReserveFuture::Refused { refusal: Some(Box::new(refusal)) },
-        }
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// The inner admission with what was reserved, or the refusal.
-    #[project = Project]
-    #[allow(missing_docs)] // Fields of a future that nobody else makes.
-    pub enum ReserveFuture<F> {
-        /// Decided.
-        Refused { refusal: Option<Box<Refusal>> },
-        /// Handed on.
-        Inner { #[pin] future: F, reserved: Option<Share> },
-    }
-}
-
-impl<F: Future<Output = Result<Admission, Refusal>>> Future for ReserveFuture<F> {
-    type Output = Result<Admission, Refusal>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            Project::Refused { refusal } => {
-                Poll::Ready(Err(*refusal.take().expect("a future is not polled after it is ready")))
-            }
-            Project::Inner { future, reserved } => {
-                let mut admission = ready!(future.poll(cx))?;
-                admission.reserved = reserved.take();
-                Poll::Ready(Ok(admission))
-            }
-        }
-    }
 }

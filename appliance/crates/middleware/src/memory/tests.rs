@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
 use http::Request;
-use protocol::{Admission, Class, Head, MemoryLevel, Peer, Principal, Refusal, RefusalKind};
+use protocol::{Admission, Class, MemoryLevel, Principal, Refusal, RefusalKind};
 use telemetry::kernel::{MemoryReading, MemoryUse};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::*;
-use crate::edge::tests::Admit;
-use crate::testing::{Inner, call, reply};
+use crate::edge::Admit;
+use crate::testing::{Inner, ask, call, neighbour, reply};
 use crate::{ByteSize, Mode};
 
 const MIB: u64 = 1 << 20;
@@ -30,77 +30,78 @@ fn gate(mode: Mode, percent: u64) -> (Gate, State) {
     (Gate::new(&config(mode), state.clone()), state)
 }
 
-fn head(method: &str, mirrored: Option<&str>, declared_bytes: Option<u64>) -> Head {
+fn head(method: &str, mirrored: Option<&str>) -> Request<()> {
     let mut request = Request::builder().method(method);
     if let Some(mirrored) = mirrored {
         request = request.header("mcp-method", mirrored);
     }
-    let (parts, ()) = request.body(()).expect("a request").into_parts();
-    let address = "127.0.0.1:80".parse().expect("address");
-    let peer = Peer { remote: address, local: address };
-    Head { parts, peer, principal: Principal::local(), listener: "public".into(), declared_bytes }
+    request.body(()).expect("a request")
 }
 
-async fn admit(gate: &Gate, head: Head) -> Result<Admission, Refusal> {
+fn admit(
+    gate: &Gate,
+    head: Request<()>,
+    declared_bytes: Option<u64>,
+) -> Result<Admission, Refusal> {
     let service = MemoryRequestLayer::new(gate.clone()).layer(Admit);
-    (&service).call(head).await
+    ask(&service, head, neighbour(), declared_bytes)
 }
 
-async fn post(gate: &Gate, declared_bytes: Option<u64>) -> Result<Admission, Refusal> {
-    admit(gate, head("POST", None, declared_bytes)).await
+fn post(gate: &Gate, declared_bytes: Option<u64>) -> Result<Admission, Refusal> {
+    admit(gate, head("POST", None), declared_bytes)
 }
 
-#[tokio::test]
-async fn a_body_is_reserved_for_as_long_as_somebody_keeps_it() {
+#[test]
+fn a_body_is_reserved_for_as_long_as_somebody_keeps_it() {
     let (gate, state) = gate(Mode::Enforce, 10);
-    let first = post(&gate, Some(800 << 10)).await.expect("room");
+    let first = post(&gate, Some(800 << 10)).expect("room");
     assert_eq!(state.ledger().used(), 800 << 10);
-    let refusal = post(&gate, Some(100 << 10)).await.expect_err("no room");
+    let refusal = post(&gate, Some(100 << 10)).expect_err("no room");
     assert_eq!((refusal.kind, refusal.layer), (RefusalKind::MemoryExhausted, "memory"));
     assert_eq!((refusal.limit, refusal.retry_after_secs()), (Some(MIB), Some(2)));
     drop(first);
-    assert!(post(&gate, Some(100 << 10)).await.is_ok());
+    assert!(post(&gate, Some(100 << 10)).is_ok());
     assert_eq!(state.ledger().used(), 0);
 }
 
-#[tokio::test]
-async fn an_eighth_is_kept_for_small_bodies() {
+#[test]
+fn an_eighth_is_kept_for_small_bodies() {
     let (gate, state) = gate(Mode::Enforce, 10);
-    let _upload = post(&gate, Some(896 << 10)).await.expect("seven eighths");
-    assert!(post(&gate, Some((64 << 10) + 1)).await.is_err(), "no room for another upload");
-    let _first = post(&gate, Some(64 << 10)).await.expect("small");
-    let _second = post(&gate, None).await.expect("small as far as one can tell");
+    let _upload = post(&gate, Some(896 << 10)).expect("seven eighths");
+    assert!(post(&gate, Some((64 << 10) + 1)).is_err(), "no room for another upload");
+    let _first = post(&gate, Some(64 << 10)).expect("small");
+    let _second = post(&gate, None).expect("small as far as one can tell");
     assert_eq!(state.ledger().used(), 1 << 20);
-    assert!(post(&gate, Some(1)).await.is_err(), "full is full");
+    assert!(post(&gate, Some(1)).is_err(), "full is full");
 }
 
-#[tokio::test]
-async fn what_could_never_fit_is_too_large() {
+#[test]
+fn what_could_never_fit_is_too_large() {
     let (gate, _) = gate(Mode::Enforce, 10);
     for declared in [(896 << 10) + 1, u64::MAX] {
-        let refusal = post(&gate, Some(declared)).await.expect_err("never fits");
+        let refusal = post(&gate, Some(declared)).expect_err("never fits");
         assert_eq!((refusal.kind, refusal.retry_after()), (RefusalKind::PayloadTooLarge, None));
     }
 }
 
-#[tokio::test]
-async fn a_body_that_declares_nothing_grows_while_there_is_room() {
+#[test]
+fn a_body_that_declares_nothing_grows_while_there_is_room() {
     let (gate, state) = gate(Mode::Enforce, 10);
-    let mut share = post(&gate, None).await.expect("room").reserved.expect("counted");
+    let mut share = post(&gate, None).expect("room").reserved.expect("counted");
     assert_eq!(share.held(), STEP_BYTES);
     assert_eq!(gate.reserve(&mut share, 512 << 10), Ok(()));
-    let _other = post(&gate, Some(300 << 10)).await.expect("room");
+    let _other = post(&gate, Some(300 << 10)).expect("room");
     let refusal = gate.reserve(&mut share, 768 << 10).expect_err("no room");
     assert_eq!(refusal.kind, RefusalKind::MemoryExhausted);
     drop(share);
     assert_eq!(state.ledger().used(), 300 << 10);
 }
 
-#[tokio::test]
-async fn shadow_counts_what_it_would_refuse_and_off_counts_nothing() {
+#[test]
+fn shadow_counts_what_it_would_refuse_and_off_counts_nothing() {
     let (shadow, state) = gate(Mode::Shadow, 99);
-    let first = post(&shadow, Some(MIB)).await.expect("only counted");
-    let _second = post(&shadow, Some(MIB)).await.expect("only counted");
+    let first = post(&shadow, Some(MIB)).expect("only counted");
+    let _second = post(&shadow, Some(MIB)).expect("only counted");
     assert_eq!((state.ledger().used(), state.ledger().refused()), (2 << 20, 2));
     assert!(shadow.check(Class::Work).is_ok());
     assert_eq!(state.gauge().level(), MemoryLevel::Calm, "nobody else heeds it");
@@ -108,7 +109,7 @@ async fn shadow_counts_what_it_would_refuse_and_off_counts_nothing() {
     drop(first);
 
     let (off, state) = gate(Mode::Off, 99);
-    assert!(post(&off, Some(u64::MAX)).await.expect("off").reserved.is_none());
+    assert!(post(&off, Some(u64::MAX)).expect("off").reserved.is_none());
     assert!(off.check(Class::Stream).is_ok());
     assert_eq!(state.ledger().used(), 0);
 }
@@ -134,17 +135,16 @@ fn each_level_refuses_what_is_worth_least() {
     assert_eq!(limits, [Some(95), Some(90), Some(80)], "the percent from which it is refused");
 }
 
-#[tokio::test]
-async fn the_head_is_enough_to_refuse() {
+#[test]
+fn the_head_is_enough_to_refuse() {
     let (gate, state) = gate(Mode::Enforce, 90);
-    let is_admitted =
-        async |method, mirrored| admit(&gate, head(method, mirrored, Some(9))).await.is_ok();
-    assert!(!is_admitted("POST", Some("tools/call")).await);
-    assert!(!is_admitted("POST", Some("subscriptions/listen")).await);
-    assert!(!is_admitted("GET", None).await, "a stream of a session");
-    assert!(is_admitted("DELETE", None).await, "the end of a session frees memory");
-    assert!(is_admitted("POST", Some("tools/list")).await);
-    assert!(is_admitted("POST", None).await, "its body says what it is");
+    let is_admitted = |method, mirrored| admit(&gate, head(method, mirrored), Some(9)).is_ok();
+    assert!(!is_admitted("POST", Some("tools/call")));
+    assert!(!is_admitted("POST", Some("subscriptions/listen")));
+    assert!(!is_admitted("GET", None), "a stream of a session");
+    assert!(is_admitted("DELETE", None), "the end of a session frees memory");
+    assert!(is_admitted("POST", Some("tools/list")));
+    assert!(is_admitted("POST", None), "its body says what it is");
     assert_eq!(state.ledger().refused(), 0);
 }
 
@@ -153,7 +153,7 @@ async fn in_shadow_each_request_is_counted_by_one_half() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let (gate, _) = metrics::with_local_recorder(&recorder, || gate(Mode::Shadow, 99));
     for mirrored in ["tools/call", "tasks/get", "subscriptions/listen"] {
-        assert!(admit(&gate, head("POST", Some(mirrored), Some(9))).await.is_ok());
+        assert!(admit(&gate, head("POST", Some(mirrored)), Some(9)).is_ok());
     }
     let service = MemoryCallLayer::new(gate).layer(Inner::new(|_| async { Ok(reply(1)) }));
     // A ping, which is never refused.
@@ -196,7 +196,7 @@ async fn large_answers_are_counted_until_they_have_left_and_small_ones_are_not()
     let service = MemoryCallLayer::new(gate.clone()).layer(inner);
     let answer = (&service).call(call()).await.expect("never refused for its size");
     assert_eq!(state.ledger().used(), 3 << 20);
-    assert!(post(&gate, Some(1)).await.is_err(), "the next body waits for it");
+    assert!(post(&gate, Some(1)).is_err(), "the next body waits for it");
     drop(answer);
     assert_eq!(state.ledger().used(), 0);
     let service = MemoryCallLayer::new(gate).layer(Inner::new(|_| async { Ok(reply(100)) }));

@@ -19,14 +19,13 @@ mod rule;
 mod tests;
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use protocol::{Admission, Head, Refusal, RefusalKind};
 use telemetry::RefusalCounter;
 use tower_layer::Layer;
-use tower_service::Service;
 
 use crate::Mode;
+use crate::edge::{Edge, EdgeLayer};
 
 pub use config::Config;
 use rule::Rules;
@@ -58,37 +57,21 @@ impl<S> Layer<S> for OriginLayer {
     type Service = Origin<S>;
 
     fn layer(&self, inner: S) -> Origin<S> {
-        Origin { layer: self.clone(), inner }
+        Edge::new(self.clone(), inner)
     }
 }
 
 /// Admits only heads whose `Host` and `Origin` are allowed.
-#[derive(Clone, Debug)]
-pub struct Origin<S> {
-    layer: OriginLayer,
-    inner: S,
-}
+pub type Origin<S> = Edge<OriginLayer, S>;
 
-impl<'s, S> Service<Head> for &'s Origin<S>
-where
-    &'s S: Service<Head, Response = Admission, Error = Refusal>,
-{
-    type Response = Admission;
-    type Error = Refusal;
-    type Future = crate::edge::EdgeFuture<<&'s S as Service<Head>>::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        (&self.inner).poll_ready(cx)
-    }
-
-    fn call(&mut self, head: Head) -> Self::Future {
-        let OriginLayer { mode, rules, refused } = &self.layer;
-        if *mode != Mode::Off
-            && let Err(refusal) = rules.check(&head)
-            && let Err(refusal) = mode.judge(refusal, refused)
-        {
-            return crate::edge::EdgeFuture::refused(refusal);
+impl EdgeLayer for OriginLayer {
+    fn judge(&self, head: &Head<'_>, _: &mut Admission) -> Result<(), Refusal> {
+        if self.mode == Mode::Off {
+            return Ok(());
         }
-        crate::edge::EdgeFuture::inner((&self.inner).call(head))
+        match self.rules.check(head) {
+            Ok(()) => Ok(()),
+            Err(refusal) => self.mode.judge(refusal, &self.refused),
+        }
     }
 }

@@ -117,7 +117,7 @@ impl Rules {
         }
     }
 
-    pub(super) fn check(&self, head: &Head) -> Result<(), Refusal> {
+    pub(super) fn check(&self, head: &Head<'_>) -> Result<(), Refusal> {
         let on_loopback = head.peer.local.ip().is_loopback();
         let host = host_of(head).ok_or_else(malformed_host)?;
         let host_allowed = (on_loopback && host.is_loopback())
@@ -145,7 +145,7 @@ impl Rules {
 }
 
 /// The authority that the request names: the URI's in HTTP/2 and absolute form, else `Host`. Both must agree.
-fn host_of(head: &Head) -> Option<HostPort<'_>> {
+fn host_of<'r>(head: &Head<'r>) -> Option<HostPort<'r>> {
     let from_uri = match head.parts.uri.authority() {
         // Userinfo has no business here.
         Some(authority) if authority.as_str().contains('@') => return None,

@@ -1,30 +1,22 @@
-use std::future::Future;
-use std::pin::pin;
-
 use http::Request;
-use protocol::{Peer, Principal};
+use protocol::Peer;
 
 use super::*;
-use crate::edge::tests::Admit;
+use crate::edge::Admit;
+use crate::testing::ask;
 
 fn verdict(config: &Config, local: &str, headers: &[(&str, &str)]) -> Result<(), RefusalKind> {
     let mut request = Request::builder().uri("/mcp").method("POST");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let (parts, ()) = request.body(()).expect("valid request").into_parts();
+    let request = request.body(()).expect("valid request");
     let peer = Peer {
         remote: "192.0.2.7:4000".parse().expect("address"),
         local: local.parse().expect("address"),
     };
-    let principal = Principal::local();
-    let head = Head { parts, peer, principal, listener: "public".into(), declared_bytes: None };
     let service = OriginLayer::new(config).layer(Admit);
-    let future = pin!((&service).call(head));
-    match future.poll(&mut Context::from_waker(std::task::Waker::noop())) {
-        Poll::Ready(result) => result.map(|_| ()).map_err(|refusal| refusal.kind),
-        Poll::Pending => panic!("the edge stage waits for nothing"),
-    }
+    ask(&service, request, peer, None).map(drop).map_err(|refusal| refusal.kind)
 }
 
 const FORBIDDEN: Result<(), RefusalKind> = Err(RefusalKind::OriginForbidden);

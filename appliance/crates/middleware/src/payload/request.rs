@@ -1,15 +1,12 @@
 //! The edge half: caps the request body.
 
-use std::task::{Context, Poll};
-
 use protocol::{Admission, Head, Refusal, RefusalKind};
 use telemetry::RefusalCounter;
 use tower_layer::Layer;
-use tower_service::Service;
 
 use super::{Config, NAME};
 use crate::Mode;
-use crate::edge::EdgeFuture;
+use crate::edge::{Edge, EdgeLayer};
 
 /// Makes [`PayloadRequest`] services.
 #[derive(Clone, Debug)]
@@ -44,43 +41,24 @@ impl<S> Layer<S> for PayloadRequestLayer {
     type Service = PayloadRequest<S>;
 
     fn layer(&self, inner: S) -> PayloadRequest<S> {
-        PayloadRequest { layer: self.clone(), inner }
+        Edge::new(self.clone(), inner)
     }
 }
 
 /// Refuses a declared length above the cap, and caps the body otherwise.
-#[derive(Clone, Debug)]
-pub struct PayloadRequest<S> {
-    layer: PayloadRequestLayer,
-    inner: S,
-}
+pub type PayloadRequest<S> = Edge<PayloadRequestLayer, S>;
 
-impl<'s, S> Service<Head> for &'s PayloadRequest<S>
-where
-    &'s S: Service<Head, Response = Admission, Error = Refusal>,
-{
-    type Response = Admission;
-    type Error = Refusal;
-    type Future = EdgeFuture<<&'s S as Service<Head>>::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        (&self.inner).poll_ready(cx)
-    }
-
-    fn call(&mut self, head: Head) -> Self::Future {
-        let layer = &self.layer;
+impl EdgeLayer for PayloadRequestLayer {
+    fn judge(&self, head: &Head<'_>, admission: &mut Admission) -> Result<(), Refusal> {
         let declared = head.declared_bytes.unwrap_or(0);
-        if layer.mode != Mode::Off
-            && declared > layer.bytes_max as u64
-            && let Err(refusal) =
-                layer.mode.judge(Refusal::request_too_large(layer.bytes_max), &layer.refused)
-        {
-            return EdgeFuture::refused(refusal);
+        if self.mode != Mode::Off && declared > self.bytes_max as u64 {
+            self.mode.judge(Refusal::request_too_large(self.bytes_max), &self.refused)?;
         }
-        let cap = layer.cap();
+        let cap = self.cap();
         if declared > cap as u64 {
-            return EdgeFuture::refused(Refusal::request_too_large(cap));
+            return Err(Refusal::request_too_large(cap));
         }
-        EdgeFuture::capped((&self.inner).call(head), cap)
+        admission.request_bytes_max = admission.request_bytes_max.min(cap);
+        Ok(())
     }
 }

@@ -1,46 +1,42 @@
 use http::Request;
-use protocol::{Head, Peer, Principal, Refusal, RefusalKind};
+use protocol::{Refusal, RefusalKind};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::*;
-use crate::edge::tests::Admit;
-use crate::testing::{Inner, call, reply};
+use crate::edge::Admit;
+use crate::testing::{Inner, ask, call, neighbour, reply};
 use crate::{ByteSize, Mode};
 
 fn config(mode: Mode) -> Config {
     Config { mode, request_bytes_max: ByteSize(1_000), response_bytes_max: ByteSize(1_000) }
 }
 
-async fn admit(mode: Mode, declared_bytes: Option<u64>) -> Result<usize, Refusal> {
-    let (parts, ()) = Request::new(()).into_parts();
-    let address = "127.0.0.1:80".parse().expect("address");
-    let peer = Peer { remote: address, local: address };
-    let principal = Principal::local();
-    let head = Head { parts, peer, principal, listener: "public".into(), declared_bytes };
+fn admit(mode: Mode, declared_bytes: Option<u64>) -> Result<usize, Refusal> {
     let service = PayloadRequestLayer::new(&config(mode)).layer(Admit);
-    (&service).call(head).await.map(|admission| admission.request_bytes_max)
+    let admission = ask(&service, Request::new(()), neighbour(), declared_bytes);
+    admission.map(|admission| admission.request_bytes_max)
 }
 
-#[tokio::test]
-async fn refuses_a_declared_length_above_the_cap() {
-    assert_eq!(admit(Mode::Enforce, Some(1_000)).await, Ok(1_000));
-    let refusal = admit(Mode::Enforce, Some(1_001)).await.expect_err("too large");
+#[test]
+fn refuses_a_declared_length_above_the_cap() {
+    assert_eq!(admit(Mode::Enforce, Some(1_000)), Ok(1_000));
+    let refusal = admit(Mode::Enforce, Some(1_001)).expect_err("too large");
     assert_eq!((refusal.kind, refusal.limit), (RefusalKind::PayloadTooLarge, Some(1_000)));
     assert_eq!(refusal.retry_after(), None, "a retry cannot help");
 }
 
-#[tokio::test]
-async fn caps_a_body_that_declares_nothing() {
-    assert_eq!(admit(Mode::Enforce, None).await, Ok(1_000));
+#[test]
+fn caps_a_body_that_declares_nothing() {
+    assert_eq!(admit(Mode::Enforce, None), Ok(1_000));
 }
 
-#[tokio::test]
-async fn without_enforcement_only_the_hard_cap_holds() {
+#[test]
+fn without_enforcement_only_the_hard_cap_holds() {
     let hard = Config::HARD_REQUEST_BYTES_MAX;
     for mode in [Mode::Shadow, Mode::Off] {
-        assert_eq!(admit(mode, Some(1_001)).await, Ok(hard.bytes()), "{mode:?}");
-        assert!(admit(mode, Some(hard.0 + 1)).await.is_err(), "{mode:?}");
+        assert_eq!(admit(mode, Some(1_001)), Ok(hard.bytes()), "{mode:?}");
+        assert!(admit(mode, Some(hard.0 + 1)).is_err(), "{mode:?}");
     }
 }
 

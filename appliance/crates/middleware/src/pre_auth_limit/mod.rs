@@ -18,17 +18,15 @@ mod config;
 mod tests;
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use protocol::{Admission, Bound, Head, Principal, Refusal, RefusalKind};
 use telemetry::RefusalCounter;
 use tower_layer::Layer;
-use tower_service::Service;
 
 use crate::Mode;
 use crate::buckets::{Buckets, Rate};
-use crate::edge::EdgeFuture;
+use crate::edge::{Edge, EdgeLayer};
 
 pub use config::Config;
 
@@ -89,8 +87,7 @@ impl PreAuthLimitLayer {
         }
     }
 
-    fn admit(&self, principal: Principal, now: Instant) -> Result<(), Refusal> {
-        let Some(rate) = &self.rate else { return Ok(()) };
+    fn take(&self, rate: &Rate, principal: Principal, now: Instant) -> Result<(), Refusal> {
         let Err(wait) = self.state.0.take(principal.key(), rate, now) else { return Ok(()) };
         let message = "Too many requests from this address; try again later.";
         let refusal = Refusal::new(RefusalKind::RateLimited, NAME, "address", message)
@@ -106,36 +103,18 @@ impl<S> Layer<S> for PreAuthLimitLayer {
     type Service = PreAuthLimit<S>;
 
     fn layer(&self, inner: S) -> PreAuthLimit<S> {
-        PreAuthLimit { layer: self.clone(), inner }
+        Edge::new(self.clone(), inner)
     }
 }
 
 /// Takes a request out of the bucket of its address, or refuses it.
-#[derive(Clone, Debug)]
-pub struct PreAuthLimit<S> {
-    layer: PreAuthLimitLayer,
-    inner: S,
-}
+pub type PreAuthLimit<S> = Edge<PreAuthLimitLayer, S>;
 
-impl<'s, S> Service<Head> for &'s PreAuthLimit<S>
-where
-    &'s S: Service<Head, Response = Admission, Error = Refusal>,
-{
-    type Response = Admission;
-    type Error = Refusal;
-    type Future = EdgeFuture<<&'s S as Service<Head>>::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        (&self.inner).poll_ready(cx)
-    }
-
-    fn call(&mut self, head: Head) -> Self::Future {
-        let layer = &self.layer;
-        if layer.rate.is_some()
-            && let Err(refusal) = layer.admit(head.principal, Instant::now())
-        {
-            return EdgeFuture::refused(refusal);
+impl EdgeLayer for PreAuthLimitLayer {
+    fn judge(&self, head: &Head<'_>, _: &mut Admission) -> Result<(), Refusal> {
+        match &self.rate {
+            Some(rate) => self.take(rate, head.principal, Instant::now()),
+            None => Ok(()),
         }
-        EdgeFuture::inner((&self.inner).call(head))
     }
 }

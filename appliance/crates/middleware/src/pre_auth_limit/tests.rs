@@ -1,28 +1,17 @@
-use std::future::Future;
-use std::pin::pin;
-
 use http::Request;
 use protocol::Peer;
 
 use super::*;
-use crate::edge::tests::Admit;
+use crate::edge::Admit;
+use crate::testing::{ask, neighbour};
 
 fn config(mode: Mode) -> Config {
     Config { mode, requests_per_sec: 1, burst_requests: 2, ..Config::default() }
 }
 
 fn send(service: &PreAuthLimit<Admit>, address: &str) -> Result<(), Refusal> {
-    let (parts, ()) = Request::new(()).into_parts();
     let remote = format!("{address}:4000").parse().expect("an address");
-    let peer = Peer { remote, local: "127.0.0.1:80".parse().expect("an address") };
-    let principal = Principal::at(remote.ip());
-    let head = Head { parts, peer, principal, listener: "public".into(), declared_bytes: None };
-    let mut service = service;
-    let future = pin!(service.call(head));
-    match future.poll(&mut Context::from_waker(std::task::Waker::noop())) {
-        Poll::Ready(result) => result.map(|_| ()),
-        Poll::Pending => panic!("the edge stage waits for nothing"),
-    }
+    ask(service, Request::new(()), Peer { remote, ..neighbour() }, None).map(drop)
 }
 
 fn service(config: &Config) -> PreAuthLimit<Admit> {
@@ -46,7 +35,7 @@ fn shadow_mode_only_counts_and_off_keeps_nothing() {
     for (mode, keys) in [(Mode::Shadow, 1), (Mode::Off, 0)] {
         let service = service(&config(mode));
         assert!((0..10).all(|_| send(&service, "192.0.2.1").is_ok()), "{mode:?}");
-        assert_eq!(service.layer.state.bounds()[0].used(), keys, "{mode:?}");
+        assert_eq!(service.layer().state.bounds()[0].used(), keys, "{mode:?}");
     }
 }
 
@@ -67,8 +56,8 @@ fn silent_addresses_are_forgotten() {
     let service = service(&config);
     send(&service, "192.0.2.1").expect("the first");
     let later = Instant::now() + Duration::from_secs(60);
-    (0..crate::buckets::SWEEPS).for_each(|_| service.layer.state.sweep(later));
-    assert_eq!(service.layer.state.bounds()[0].used(), 0);
+    (0..crate::buckets::SWEEPS).for_each(|_| service.layer().state.sweep(later));
+    assert_eq!(service.layer().state.bounds()[0].used(), 0);
 }
 
 #[test]

@@ -45,18 +45,19 @@ where
         // hyper takes a chunked body for one, whatever length was declared beside; a server before this one may not
         // have (RFC 9112, 6.1).
         let is_last = !in_flight.is_http2() && request.body().size_hint().exact().is_none();
-        // Boxed: hyper keeps room for it in every connection, idle ones too.
-        let answer = Box::pin(self.service.call(request));
-        Answering { answer, in_flight: Some(in_flight), is_last }
+        Answering { answer: self.service.call(request), in_flight: Some(in_flight), is_last }
     }
 }
 
-/// The answer to come.
-pub(super) struct Answering<F> {
-    answer: Pin<Box<F>>,
-    in_flight: Option<InFlight>,
-    /// Whether the connection closes after it.
-    is_last: bool,
+pin_project! {
+    /// The answer to come.
+    pub(super) struct Answering<F> {
+        #[pin]
+        answer: F,
+        in_flight: Option<InFlight>,
+        // Whether the connection closes after it.
+        is_last: bool,
+    }
 }
 
 impl<F, B> Future for Answering<F>
@@ -65,12 +66,13 @@ where
 {
     type Output = Result<Response<Answered<B>>, Infallible>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Ok(mut answer) = ready!(self.answer.as_mut().poll(cx));
-        if self.is_last {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Ok(mut answer) = ready!(this.answer.poll(cx));
+        if *this.is_last {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let in_flight = self.in_flight.take();
+        let in_flight = this.in_flight.take();
         Poll::Ready(Ok(answer.map(|body| Answered { body, rest: Bytes::new(), in_flight })))
     }
 }

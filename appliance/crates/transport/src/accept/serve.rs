@@ -22,8 +22,8 @@ use super::progress::Progress;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 impl Listener {
-    /// Lets clients in, each served by a service of its own, until `drain` is over or every connection has ended.
-    /// Returns how many connections were cut.
+    /// Lets clients in, each served by a service of its own, until `drain` is over or every connection has ended. Returns
+    /// how many connections were cut. The services' futures had better be small: every connection keeps room for one.
     ///
     /// # Cancel safety
     /// Dropping the future closes the listener and drops every connection.

@@ -14,18 +14,20 @@ pub(crate) use headers::{Field, Mirrors};
 #[cfg(fuzzing)]
 pub(crate) use modern::mirrors;
 
+use std::convert::Infallible;
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, Method as HttpMethod, Request, Response, StatusCode, header};
 use hyper::body::{Body, Incoming};
 use profile::plan::HttpPlan;
 use protocol::envelope::Message;
 use protocol::json::Limits;
-use protocol::{
-    Admission, Envelope, Era, Fault, Head, Held, Id, Peer, Principal, Shape, Share, codes,
-};
+use protocol::{Admission, Envelope, Era, Fault, Head, Held, Id, Peer, Principal, Shape, codes};
 use runtime::Generation;
 
 use crate::body::ReplyBody;
@@ -44,6 +46,9 @@ pub struct HttpEndpoint {
     pace: Pace,
     heartbeat: Duration,
 }
+
+/// An answer to come. Boxed: hyper keeps room for it in every connection, idle ones too.
+pub type Answering = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, Infallible>> + Send>>;
 
 /// What is known of a request once its head was let in.
 struct Admitted {
@@ -71,57 +76,33 @@ impl HttpEndpoint {
         })
     }
 
-    /// Answers one request. Dropping the future, or the body of its answer, cancels a modern call.
-    pub async fn handle(
-        self: Arc<Self>,
-        peer: Peer,
-        request: Request<Incoming>,
-    ) -> Response<ReplyBody> {
+    /// Answers one request; what its head decides is decided at once. Dropping the future, or the body of its answer,
+    /// cancels a modern call.
+    pub fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Answering {
         let (parts, body) = request.into_parts();
-        let declared_bytes = body.size_hint().exact();
-        let principal = self.proxies.principal(peer.remote.ip(), &parts.headers);
-        let listener = Arc::clone(&self.listener);
-        let head = Head { parts, peer, principal, listener, declared_bytes };
-        let generation = self.endpoint.switch.load();
-        // Origin and size come first: whoever fails them learns nothing else.
-        let admission = match generation.stack().admit(head).await {
-            Ok(admission) => admission,
-            Err(refusal) => return answer::refusal(&Id::default(), &refusal, &generation),
-        };
-        let (mut admitted, bytes_max, reserved) = match self.enter(generation, admission) {
-            Ok(entered) => entered,
-            Err(response) => return *response,
-        };
-        let room = read::Room { generation: &admitted.generation, bytes_max, reserved };
-        let text = match read::whole(body, room, self.pace).await {
-            Ok((text, share)) => {
-                if let Some(share) = share {
-                    admitted.held.add_bytes(share);
-                }
-                text
-            }
-            Err(read::ReadError::Refused(refusal)) => {
-                return answer::refusal(&Id::default(), &refusal, &admitted.generation);
-            }
-            Err(read::ReadError::Broken) => return answer::status(StatusCode::BAD_REQUEST),
-        };
-        match self.post(admitted, text) {
-            Step::Answer(response) => response,
-            Step::Call(Once { generation, held, to, call }) => {
-                let result = generation.stack().call(call).await;
-                answer::once(&generation, &to, held, result)
-            }
-            Step::Later(later) => later.await,
+        match self.enter(peer, parts, &body) {
+            Ok((admitted, allowed)) => Box::pin(self.run(admitted, allowed, body)),
+            Err(response) => Box::pin(ready(Ok(*response))),
         }
     }
 
-    /// Judges what needs no body; with what the body may have and has reserved, or the answer.
+    /// Judges what needs no body; with what the body may have, or the answer.
     fn enter(
         self: &Arc<Self>,
-        generation: Arc<Generation>,
-        admission: Admission,
-    ) -> Result<(Admitted, usize, Option<Share>), Box<Response<ReplyBody>>> {
-        let Head { parts, principal, .. } = admission.head;
+        peer: Peer,
+        parts: Parts,
+        body: &Incoming,
+    ) -> Result<(Admitted, read::Allowed), Box<Response<ReplyBody>>> {
+        let principal = self.proxies.principal(peer.remote.ip(), &parts.headers);
+        let declared_bytes = body.size_hint().exact();
+        let listener = &self.listener;
+        let head = Head { parts: &parts, peer, principal, listener, declared_bytes };
+        let generation = self.endpoint.switch.load();
+        // Origin and size come first: whoever fails them learns nothing else.
+        let admission = generation
+            .stack()
+            .admit(head)
+            .map_err(|refusal| Box::new(answer::refusal(&Id::default(), &refusal, &generation)))?;
         if parts.uri.path() != self.path {
             return Err(Box::new(answer::hint(StatusCode::NOT_FOUND, NOT_HERE)));
         }
@@ -129,8 +110,8 @@ impl HttpEndpoint {
             let refusal = refusal.for_principal(principal);
             return Err(Box::new(answer::refusal(&Id::default(), &refusal, &generation)));
         }
-        let admitted =
-            Admitted { generation, principal, headers: parts.headers, held: admission.held };
+        let Admission { request_bytes_max: bytes_max, reserved, held } = admission;
+        let admitted = Admitted { generation, principal, headers: parts.headers, held };
         match parts.method {
             HttpMethod::POST => {}
             HttpMethod::GET => return Err(Box::new(Arc::clone(self).get(admitted))),
@@ -138,7 +119,44 @@ impl HttpEndpoint {
             _ => return Err(Box::new(answer::method_not_allowed())),
         }
         check_media(&admitted.headers)?;
-        Ok((admitted, admission.request_bytes_max, admission.reserved))
+        Ok((admitted, read::Allowed { bytes_max, reserved }))
+    }
+
+    /// Reads the body and does what it says.
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` would keep what it is given twice")]
+    fn run(
+        self: Arc<Self>,
+        mut admitted: Admitted,
+        allowed: read::Allowed,
+        body: Incoming,
+    ) -> impl Future<Output = Result<Response<ReplyBody>, Infallible>> + Send {
+        async move {
+            let generation = Arc::clone(&admitted.generation);
+            let text = match read::whole(body, &generation, allowed, self.pace).await {
+                Ok((text, share)) => {
+                    if let Some(share) = share {
+                        admitted.held.add_bytes(share);
+                    }
+                    text
+                }
+                Err(read::ReadError::Refused(refusal)) => {
+                    return Ok(answer::refusal(&Id::default(), &refusal, &generation));
+                }
+                Err(read::ReadError::Broken) => return Ok(answer::status(StatusCode::BAD_REQUEST)),
+            };
+            // What is not waited for here is not kept while something is.
+            let step = match self.post(admitted, text) {
+                Step::Answer(response) => return Ok(response),
+                Step::Call(once) => Ok(once),
+                Step::Later(later) => Err(later),
+            };
+            let Once { held, to, call } = match step {
+                Ok(once) => once,
+                Err(later) => return Ok(later.await),
+            };
+            let result = generation.stack().call(call).await;
+            Ok(answer::once(&generation, &to, held, result))
+        }
     }
 
     fn post(self: Arc<Self>, admitted: Admitted, text: Bytes) -> Step {

@@ -1,14 +1,14 @@
 //! Reads a request body whole: up to its cap, before its deadline.
 
-use std::future::Future;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming};
 use protocol::{Refusal, RefusalKind, Share};
 use runtime::Generation;
 use tokio::time::{Instant, timeout_at};
@@ -23,6 +23,9 @@ pub(super) enum ReadError {
     Broken,
 }
 
+/// A body, and what it holds in the ledger if that is not kept by its bytes.
+pub(super) type Whole = (Bytes, Option<Share>);
+
 /// How fast a body has to come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
@@ -35,16 +38,21 @@ pub(super) struct Pace {
 }
 
 /// What a body may have, and what it has reserved.
-pub(super) struct Room<'g> {
-    pub(super) generation: &'g Generation,
+pub(super) struct Allowed {
     pub(super) bytes_max: usize,
     pub(super) reserved: Option<Share>,
 }
 
+/// The same, with who can reserve more.
+struct Room<'g> {
+    generation: &'g Generation,
+    allowed: Allowed,
+}
+
 impl Room<'_> {
     /// The whole text with what it has reserved: a large one keeps that itself, a small one leaves it to its answer.
-    fn keep(self, text: Bytes) -> (Bytes, Option<Share>) {
-        match self.reserved {
+    fn keep(self, text: Bytes) -> Whole {
+        match self.allowed.reserved {
             Some(share) if share.held() <= SMALL_BYTES => (text, Some(share)),
             reserved => (with_share(text, reserved), None),
         }
@@ -52,10 +60,10 @@ impl Room<'_> {
 
     /// Makes room for a body that has grown to `bytes`.
     fn hold(&mut self, bytes: usize) -> Result<(), ReadError> {
-        if bytes > self.bytes_max {
-            return Err(refused(Refusal::request_too_large(self.bytes_max)));
+        if bytes > self.allowed.bytes_max {
+            return Err(refused(Refusal::request_too_large(self.allowed.bytes_max)));
         }
-        match &mut self.reserved {
+        match &mut self.allowed.reserved {
             Some(share) => self.generation.stack().grow_body(share, bytes).map_err(refused),
             None => Ok(()),
         }
@@ -67,18 +75,38 @@ fn refused(refusal: Refusal) -> ReadError {
 }
 
 /// The body as one piece, and what is left to keep for it in the ledger. A body that arrives in one frame is not copied.
-pub(super) async fn whole(
+pub(super) fn whole(
+    mut body: Incoming,
+    generation: &Generation,
+    allowed: Allowed,
+    pace: Pace,
+) -> impl Future<Output = Result<Whole, ReadError>> + Send {
+    let mut room = Room { generation, allowed };
+    async move {
+        // Most bodies are there when their head is: no timer for them, and no room for one.
+        let first = poll_fn(|cx| Poll::Ready(Pin::new(&mut body).poll_frame(cx))).await;
+        match first {
+            Poll::Ready(Some(Ok(frame))) if frame.is_data() && body.is_end_stream() => {
+                let data = frame.into_data().unwrap_or_default();
+                room.hold(data.len())?;
+                Ok(room.keep(data))
+            }
+            Poll::Ready(Some(first)) => Box::pin(paced(Some(first), body, room, pace)).await,
+            Poll::Ready(None) => Ok(room.keep(Bytes::new())),
+            Poll::Pending => Box::pin(paced(None, body, room, pace)).await,
+        }
+    }
+}
+
+/// The same for a body of which not all is there.
+async fn paced(
+    first: Option<Result<Frame<Bytes>, hyper::Error>>,
     body: Incoming,
     room: Room<'_>,
     pace: Pace,
-) -> Result<(Bytes, Option<Share>), ReadError> {
+) -> Result<Whole, ReadError> {
     let received_bytes = AtomicUsize::new(0);
-    let mut reading = pin!(collect(body, room, &received_bytes));
-    // Most bodies are there when their head is: no timer for them.
-    let first = std::future::poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await;
-    if let Poll::Ready(result) = first {
-        return result;
-    }
+    let mut reading = pin!(collect(first, body, room, &received_bytes));
     let until = Instant::now() + pace.deadline;
     let slowest_bytes = pace.bytes_per_sec_min as u128 * pace.window.as_millis() / 1_000;
     loop {
@@ -97,34 +125,40 @@ pub(super) async fn whole(
 }
 
 async fn collect(
+    mut next: Option<Result<Frame<Bytes>, hyper::Error>>,
     mut body: Incoming,
     mut room: Room<'_>,
     received_bytes: &AtomicUsize,
-) -> Result<(Bytes, Option<Share>), ReadError> {
-    // Known and within its cap, or grown into.
+) -> Result<Whole, ReadError> {
+    // What comes after the first frame is known and within its cap, or grown into.
     let declared = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    let taken =
+        next.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| ReadError::Broken)?.into_data() else {
-            continue;
-        };
-        let so_far_bytes = first.len() + rest.len() + data.len();
-        received_bytes.store(so_far_bytes, Relaxed);
-        room.hold(so_far_bytes)?;
-        if first.is_empty() && rest.is_empty() {
-            if body.is_end_stream() {
-                return Ok(room.keep(data));
+    if next.is_none() {
+        next = body.frame().await;
+    }
+    while let Some(frame) = next {
+        if let Ok(data) = frame.map_err(|_| ReadError::Broken)?.into_data() {
+            let so_far_bytes = first.len() + rest.len() + data.len();
+            received_bytes.store(so_far_bytes, Relaxed);
+            room.hold(so_far_bytes)?;
+            if first.is_empty() && rest.is_empty() {
+                first = data;
+            } else {
+                if rest.is_empty() {
+                    let read = first.len() + data.len();
+                    let bytes_max = room.allowed.bytes_max;
+                    let whole =
+                        declared.map_or(read, |bytes| (taken + bytes).clamp(read, bytes_max));
+                    rest.reserve(whole);
+                    rest.extend_from_slice(&std::mem::take(&mut first));
+                }
+                rest.extend_from_slice(&data);
             }
-            first = data;
-            continue;
         }
-        if rest.is_empty() {
-            let read = first.len() + data.len();
-            rest.reserve(declared.map_or(read, |bytes| bytes.clamp(read, room.bytes_max)));
-            rest.extend_from_slice(&std::mem::take(&mut first));
-        }
-        rest.extend_from_slice(&data);
+        next = body.frame().await;
     }
     let text = if rest.is_empty() { first } else { rest.freeze() };
     Ok(room.keep(text))

@@ -5,12 +5,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use http::Response;
 use protocol::encode::ReplyTo;
 use protocol::{Call, Held};
-use runtime::Generation;
 
 use super::Admitted;
 use crate::body::ReplyBody;
@@ -30,7 +28,6 @@ pub(super) enum Step {
 
 /// A call that is answered in one piece.
 pub(super) struct Once {
-    pub(super) generation: Arc<Generation>,
     pub(super) held: Held,
     pub(super) to: ReplyTo,
     pub(super) call: Call,
@@ -40,7 +37,7 @@ impl Step {
     pub(super) fn call(admitted: Admitted, call: Call) -> Self {
         let Admitted { generation, mut held, .. } = admitted;
         held.add(generation.in_flight().take_anyway().0);
-        Self::Call(Once { to: outcome::reply_to(&call), generation, held, call })
+        Self::Call(Once { to: outcome::reply_to(&call), held, call })
     }
 
     pub(super) fn later(

@@ -101,7 +101,8 @@ async fn http(
         let (endpoint, heard) = (Arc::clone(&endpoint), Arc::clone(&heard));
         async move {
             let weight = Weight::of(&request);
-            let (head, body) = endpoint.handle(peer, request).await.into_parts();
+            let Ok(answer) = endpoint.handle(peer, request).await;
+            let (head, body) = answer.into_parts();
             // A stream has no end; whoever is given one was let in.
             let is_stream = head.headers.get("content-type").is_some_and(|kind| kind == EVENTS);
             let body = if is_stream { None } else { body.collect().await.ok() };
