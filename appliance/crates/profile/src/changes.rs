@@ -1,42 +1,46 @@
-//! What differs between two profiles, and what of it a running process can take over.
+//! What differs between two profiles, and how a running process takes it over.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::classes::{Class, Rule, rule_of, rule_of_coming};
 use crate::identity::SPELLING;
 use crate::load::Loaded;
+use crate::shown::shown;
 
-/// Tables that a process takes over only at its start, each with the reason.
-const AT_START: [(&str, &str); 5] = [
-    ("control", "the control listener is opened at the start"),
-    ("listen", "listeners are opened at the start"),
-    ("log", "the log is opened at the start"),
-    ("process", "threads are made at the start"),
-    ("request_state", "clients have states that the present key sealed"),
-];
+/// Longest value in a change, in characters: enough to see what it is.
+const VALUE_CHARS_MAX: usize = 200;
 
-/// Why a key is taken over only at the start of a process; `None` for one that a running process follows.
-#[must_use]
-pub fn at_start(key: &str) -> Option<&'static str> {
-    let table = key.split('.').next().unwrap_or_default();
-    AT_START.iter().find(|(known, _)| *known == table).map(|(_, reason)| *reason)
+/// One key that another profile has otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// For example `layer.timeout.deadline_ms`. A table that only one of the two profiles has stands for everything in it.
+    pub key: String,
+    /// How a running process takes it over.
+    pub class: Class,
+    /// The value before, as TOML writes it, shortened when it is long; secrets are hidden. `None`: there was none.
+    pub before: Option<String>,
+    /// The same of the value after.
+    pub after: Option<String>,
+    /// What is kept or touched; for a class of `Restart`, the reason.
+    pub effect: &'static str,
 }
 
 impl Loaded {
-    /// The keys whose values `other` has otherwise, or not at all, in their order. A table that only one of the two has
-    /// stands for everything in it. What only spells a profile otherwise, as `extends` does, is no change.
+    /// The keys whose values `other` has otherwise, or not at all, in their order. What only spells a profile otherwise,
+    /// as `extends` does, is no change.
     #[must_use]
-    pub fn changes(&self, other: &Self) -> Vec<String> {
-        let mut keys = Vec::new();
-        compare(&self.values, &other.values, "", &mut keys);
-        keys.retain(|key| !SPELLING.contains(&key.as_str()));
-        keys
+    pub fn changes(&self, other: &Self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        compare(&self.values, &other.values, "", &mut changes);
+        changes.retain(|change| !SPELLING.contains(&change.key.as_str()));
+        changes
     }
 }
 
-fn compare(one: &Value, other: &Value, path: &str, keys: &mut Vec<String>) {
+fn compare(one: &Value, other: &Value, path: &str, changes: &mut Vec<Change>) {
     let (Value::Object(ones), Value::Object(others)) = (one, other) else {
         if one != other {
-            keys.push(path.to_owned());
+            changes.push(change(path, one, other));
         }
         return;
     };
@@ -45,11 +49,41 @@ fn compare(one: &Value, other: &Value, path: &str, keys: &mut Vec<String>) {
     names.dedup();
     for name in names {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        let of = |values: &serde_json::Map<String, Value>| values.get(name).cloned();
         // A key that nobody set is as good as none.
-        let (one, other) = (of(ones).unwrap_or_default(), of(others).unwrap_or_default());
-        compare(&one, &other, &path, keys);
+        let of = |values: &Map<String, Value>| values.get(name).cloned().unwrap_or_default();
+        compare(&of(ones), &of(others), &path, changes);
     }
+}
+
+fn change(path: &str, one: &Value, other: &Value) -> Change {
+    let comes = if one.is_null() { rule_of_coming(path) } else { None };
+    let rules = [one, other].into_iter().filter_map(|value| gravest(path, value));
+    let rule = comes.or_else(|| rules.max_by_key(|rule| rule.class));
+    // A key without a rule does not exist; should it ever, a restart is what cannot be wrong.
+    let (class, effect) = rule
+        .map_or((Class::Restart, "nobody has said how it is taken over"), |rule| {
+            (rule.class, rule.effect)
+        });
+    let text = |value: &Value| (!value.is_null()).then(|| shortened(shown(path, value)));
+    Change { key: path.to_owned(), class, before: text(one), after: text(other), effect }
+}
+
+/// The rule of a value, or of what is in it and takes the most.
+fn gravest(path: &str, value: &Value) -> Option<&'static Rule> {
+    let own = rule_of(path);
+    let Value::Object(members) = value else { return own };
+    let is_set = |(_, value): &(&String, &Value)| !value.is_null();
+    let inner = members.iter().filter(is_set);
+    let inner = inner.filter_map(|(name, value)| gravest(&format!("{path}.{name}"), value));
+    inner.chain(own).max_by_key(|rule| rule.class)
+}
+
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(VALUE_CHARS_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]
@@ -58,35 +92,63 @@ mod tests {
 
     use super::*;
 
+    fn changes(one: &Value, other: &Value) -> Vec<Change> {
+        let mut changes = Vec::new();
+        compare(one, other, "", &mut changes);
+        changes
+    }
+
     #[test]
     fn changes_are_named_by_their_keys_and_whole_tables_by_their_own() {
         let one =
             json!({ "a": 1, "b": { "c": [1], "d": null }, "plugin": { "x": { "library": "x" } } });
         let other =
             json!({ "a": 1, "b": { "c": [2], "e": null }, "plugin": { "y": { "library": "x" } } });
-        let mut keys = Vec::new();
-        compare(&one, &other, "", &mut keys);
+        let found = changes(&one, &other);
+        let keys: Vec<_> = found.iter().map(|change| &*change.key).collect();
         assert_eq!(keys, ["b.c", "plugin.x", "plugin.y"]);
-        keys.clear();
-        compare(&one, &one, "", &mut keys);
-        assert!(keys.is_empty());
+        assert_eq!(changes(&one, &one), []);
     }
 
     #[test]
-    fn every_table_is_known_to_be_followed_or_not() {
-        let mut tables: Vec<_> = crate::keys()
-            .iter()
-            .map(|key| key.split('.').next().unwrap_or_default().to_owned())
-            .collect();
-        tables.dedup();
-        let (fixed, live): (Vec<_>, Vec<_>) =
-            tables.iter().map(|table| &**table).partition(|table| at_start(table).is_some());
-        assert_eq!(fixed, AT_START.map(|(table, _)| table));
-        // A new table is refused by this line until somebody has seen to it that a reload reaches it.
-        let followed = [
-            "extends", "format", "hardware", "layer", "plugin", "reload", "server", "session",
-            "shutdown", "tasks",
-        ];
-        assert_eq!(live, followed);
+    fn a_change_says_both_values_and_what_becomes_of_what_is_kept() {
+        let one = json!({ "layer": { "timeout": { "deadline_ms": 5 }, "origin": null } });
+        let other = json!({ "layer": { "timeout": { "deadline_ms": 6 }, "origin": { "mode": "off", "x": null } } });
+        let found = changes(&one, &other);
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!((&found[0].before, &found[0].after), (&None, &text("{ mode = \"off\" }")));
+        assert_eq!((&found[1].before, &found[1].after), (&text("5"), &text("6")));
+        assert_eq!(found[1].effect, "calls under way keep their deadlines");
+    }
+
+    #[test]
+    fn a_plugin_that_comes_replaces_nothing_and_one_that_goes_drains() {
+        let (none, one) =
+            (json!({ "plugin": {} }), json!({ "plugin": { "x": { "library": "x" } } }));
+        assert_eq!(changes(&none, &one)[0].class, Class::Live);
+        assert_eq!(changes(&one, &none)[0].class, Class::Drains);
+    }
+
+    #[test]
+    fn a_table_takes_what_the_gravest_key_in_it_takes() {
+        let tool = |tool: Value| json!({ "plugin": { "x": { "tool": tool } } });
+        let none = tool(json!({}));
+        let places = tool(json!({ "t": { "queue_calls": 1, "deadline_ms": null } }));
+        let deadline = tool(json!({ "t": { "queue_calls": 1, "deadline_ms": 2 } }));
+        assert_eq!(changes(&places, &deadline)[0].class, Class::Drains);
+        assert_eq!(changes(&none, &deadline)[0].class, Class::Drains);
+        let layer = json!({ "layer": { "bulkhead": { "mode": "off", "queue_calls": 1 } } });
+        assert_eq!(changes(&json!({}), &layer)[0].class, Class::Drains);
+    }
+
+    #[test]
+    fn no_value_is_longer_than_a_line_and_no_secret_is_said() {
+        let config = |root: &str, token: &str| json!({ "plugin": { "x": { "config": { "root": root, "token": token } } } });
+        let found = changes(&config("/", "one"), &config(&"ä".repeat(500), "two"));
+        let after = found[0].after.as_deref().expect("a value");
+        assert_eq!((after.chars().count(), after.ends_with('…')), (VALUE_CHARS_MAX + 1, true));
+        assert_eq!(found[1].key, "plugin.x.config.token");
+        assert_eq!(found[1].before, found[1].after, "both are hidden");
+        assert!(!format!("{found:?}").contains("two"));
     }
 }

@@ -6,6 +6,7 @@ use crate::check;
 use crate::load::Loaded;
 use crate::origin::Origin;
 use crate::schema;
+use crate::shown::shown;
 
 /// One value of a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Loaded {
                 }
             }
             _ => {
-                let value = if is_secret(path) { "\"***\"".to_owned() } else { written(value) };
+                let value = shown(path, value);
                 rows.push(Row { key: path.to_owned(), value, origin: self.origin(path) });
             }
         }
@@ -121,27 +122,6 @@ fn is_like(key: &str, pattern: &str, names: &[(&str, &str)]) -> bool {
         is_it
     });
     fits && parts.next().is_none()
-}
-
-/// Parts of names that settings of plugins give to what nobody should read.
-const SECRET_NAMES: [&str; 5] = ["secret", "token", "password", "credential", "key"];
-
-/// Whether a value is hidden. A profile has no place for secrets of its own; a plugin's settings are free-form, so their
-/// names have to tell.
-fn is_secret(path: &str) -> bool {
-    let is_config = path.starts_with("plugin.") && path.contains(".config.");
-    let name = path.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    is_config && SECRET_NAMES.iter().any(|part| name.contains(part))
-}
-
-fn written(value: &Value) -> String {
-    match value {
-        Value::Array(items) => {
-            format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", "))
-        }
-        Value::Object(_) => "{}".to_owned(),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod built_in;
 mod changes;
 mod check;
+mod classes;
 mod explain;
 mod identity;
 mod load;
@@ -14,11 +15,13 @@ mod problem;
 mod profile;
 mod resolve;
 mod schema;
+mod shown;
 mod source;
 pub mod worst_case;
 
 pub use built_in::{BuiltIn, built_in, built_ins};
-pub use changes::at_start;
+pub use changes::Change;
+pub use classes::{Class, not_reloadable};
 pub use explain::Row;
 pub use identity::{Identity, NoIdentity};
 pub use load::{Loaded, Sources, load};

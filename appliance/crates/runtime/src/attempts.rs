@@ -1,6 +1,6 @@
 //! The ledger of reloads: every attempt to change the profile of the running process, and what became of it.
 //!
-//! It holds keys, problems and numbers, never the values of a profile.
+//! Values of a profile are in it as far as they may be shown: secrets never are.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use profile::Identity;
+use profile::{Change, Identity};
 
 /// What asked for an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +87,9 @@ pub struct Attempt {
     pub generation: u64,
     /// What its profile says, as one number.
     pub identity: Identity,
-    /// The keys that have other values, in their order; a table that came or went stands for what is in it.
-    pub changed: Vec<String>,
+    /// The keys that have other values, in their order; a table that came or went stands for what is in it. One more than
+    /// [`Attempts::CHANGES_SHOWN`] when there are more.
+    pub changed: Vec<Change>,
     /// Plugins that were loaded beside the others: new ones, and those with other settings or another library.
     pub plugins: Vec<Arc<str>>,
     /// Why it was not applied; each a sentence that says how to mend it.
@@ -109,6 +110,8 @@ struct Ledger {
 impl Attempts {
     /// How many are kept: those of a day of work on a profile.
     pub const KEPT: usize = 64;
+    /// Most changes that one shows: more than anybody reads.
+    pub const CHANGES_SHOWN: usize = 500;
 
     /// None so far.
     #[must_use]
@@ -120,6 +123,7 @@ impl Attempts {
     pub fn note(&self, mut attempt: Attempt) -> Arc<Attempt> {
         let mut ledger = self.0.lock();
         attempt.number = ledger.counts.iter().sum::<u64>() + 1;
+        attempt.changed.truncate(Self::CHANGES_SHOWN + 1);
         ledger.counts[attempt.verdict as usize] += 1;
         if attempt.verdict.is_good() {
             ledger.good_at = Some(attempt.at);

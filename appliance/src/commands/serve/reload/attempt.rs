@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use middleware::Mode;
 use plugin_host::{NoticeSink, Plugin};
-use profile::{Loaded, Plan, Written};
+use profile::{Class, Loaded, Plan, Written};
 use protocol::Method;
 use runtime::{Attempt, Change, Generation, Phase, Trigger, Verdict};
 use stack::{Kit, Known, PLUGIN_GRACE};
@@ -51,7 +51,7 @@ pub(super) enum Not {
 /// What is known of an attempt before it ends.
 #[derive(Default)]
 struct Noted {
-    changed: Vec<String>,
+    changed: Vec<profile::Change>,
     plugins: Vec<Arc<str>>,
 }
 
@@ -121,7 +121,7 @@ impl House {
             Wish::Given(give) => give(self)?,
         };
         noted.changed = self.effective.load().loaded.changes(&loaded);
-        let fixed: Vec<_> = noted.changed.iter().filter_map(|key| takes_a_start(key)).collect();
+        let fixed: Vec<_> = noted.changed.iter().filter_map(takes_a_start).collect();
         if !fixed.is_empty() {
             return Err(Not::Live(fixed));
         }
@@ -244,9 +244,10 @@ impl House {
 }
 
 /// What an operator is told of a key that a running process cannot follow.
-fn takes_a_start(key: &str) -> Option<String> {
-    let reason = profile::at_start(key)?;
-    Some(format!("{key}: takes a restart, since {reason}; restart, or take this change back"))
+fn takes_a_start(change: &profile::Change) -> Option<String> {
+    let profile::Change { key, effect, .. } = change;
+    (change.class == Class::Restart)
+        .then(|| format!("{key}: takes a restart, since {effect}; restart, or take this change back"))
 }
 
 /// Tells clients of each list that has other items than `before`, and has resources watched by their present owners.

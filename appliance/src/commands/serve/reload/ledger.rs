@@ -1,11 +1,13 @@
-//! How attempts are told: as JSON, in the log, in metrics. Keys and problems, never values.
+//! How attempts are told: as JSON, in the log, in metrics. Values stand in JSON alone, and secrets nowhere.
 
+use profile::Change;
 use runtime::{Attempt, Attempts, Verdict};
 use serde_json::{Value, json};
 use telemetry::{Metric, Samples};
 
 /// An attempt, for `/admin/reloads` and for whoever waits for it.
 pub(super) fn json(attempt: &Attempt) -> Value {
+    let changed = &attempt.changed[..attempt.changed.len().min(Attempts::CHANGES_SHOWN)];
     json!({
         "attempt": attempt.number,
         "trigger": attempt.trigger.as_str(),
@@ -14,10 +16,26 @@ pub(super) fn json(attempt: &Attempt) -> Value {
         "result": attempt.verdict.as_str(),
         "generation": attempt.generation,
         "identity": attempt.identity,
-        "changed": attempt.changed,
+        "changed": changed.iter().map(|change| &*change.key).collect::<Vec<_>>(),
+        "changes": changes(changed),
+        "changes_left_out": changed.len() < attempt.changed.len(),
         "plugins_loaded": attempt.plugins.iter().map(|name| &**name).collect::<Vec<_>>(),
         "problems": attempt.problems,
     })
+}
+
+/// What changes, for `/admin/reloads` and for `toolrack diff`.
+pub(super) fn changes(changes: &[Change]) -> Vec<Value> {
+    let shown = |change: &Change| {
+        json!({
+            "key": change.key,
+            "class": change.class.as_str(),
+            "before": change.before,
+            "after": change.after,
+            "effect": change.effect,
+        })
+    };
+    changes.iter().map(shown).collect()
 }
 
 /// One line for the attempt, and one for each problem.
@@ -25,7 +43,8 @@ pub(super) fn log(attempt: &Attempt) {
     let Attempt { number, generation, .. } = *attempt;
     let (trigger, result) = (attempt.trigger.as_str(), attempt.verdict.as_str());
     let took_ms = attempt.took.as_millis() as u64;
-    let changed = attempt.changed.join(", ");
+    let keys = attempt.changed.iter().take(Attempts::CHANGES_SHOWN).map(|change| &*change.key);
+    let changed = keys.collect::<Vec<_>>().join(", ");
     for problem in &attempt.problems {
         tracing::warn!(attempt = number, "{problem}");
     }
