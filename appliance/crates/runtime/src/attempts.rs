@@ -111,7 +111,7 @@ impl Attempts {
     /// How many are kept: those of a day of work on a profile.
     pub const KEPT: usize = 64;
     /// Most changes that one shows: more than anybody reads.
-    pub const CHANGES_SHOWN: usize = 500;
+    pub const CHANGES_SHOWN: usize = 200;
 
     /// None so far.
     #[must_use]

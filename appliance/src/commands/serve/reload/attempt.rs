@@ -246,8 +246,9 @@ impl House {
 /// What an operator is told of a key that a running process cannot follow.
 fn takes_a_start(change: &profile::Change) -> Option<String> {
     let profile::Change { key, effect, .. } = change;
-    (change.class == Class::Restart)
-        .then(|| format!("{key}: takes a restart, since {effect}; restart, or take this change back"))
+    (change.class == Class::Restart).then(|| {
+        format!("{key}: takes a restart, since {effect}; restart, or take this change back")
+    })
 }
 
 /// Tells clients of each list that has other items than `before`, and has resources watched by their present owners.
