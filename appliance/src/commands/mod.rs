@@ -14,7 +14,7 @@ mod serve;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-use profile::{Loaded, Plan, Sources, WorstCase, Written};
+use profile::{Loaded, Plan, Posted, Sources, WorstCase, Written};
 use protocol::Revision;
 
 use crate::cli::{self, Cli, Command, ProfileOptions};
@@ -47,6 +47,11 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
 
 /// Loads the profile that the options name, or the one that fits this machine. `Err`: one line for each problem.
 fn load(options: &ProfileOptions) -> Result<Loaded, Vec<String>> {
+    load_posted(options, None)
+}
+
+/// The same with a text in the place of that profile.
+fn load_posted(options: &ProfileOptions, posted: Option<Posted>) -> Result<Loaded, Vec<String>> {
     let profile = if options.profile == AUTO {
         let choice = envelope::choose(&Hardware::read()).map_err(|error| vec![error])?;
         choice.profile.name.to_owned()
@@ -55,6 +60,7 @@ fn load(options: &ProfileOptions) -> Result<Loaded, Vec<String>> {
     };
     let sources = Sources {
         profile,
+        posted,
         environment: cli::profile_environment(),
         set: options.set.clone(),
         library_search: cli::library_search(),

@@ -1,5 +1,6 @@
 //! Whether a plugin that runs is still what a start would lead to.
 
+use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 
 use crate::error::LoadError;
@@ -17,6 +18,18 @@ impl Plugin {
         let bytes = load::read_checked(&settings.library)?;
         let own = Settings { generation: settings.generation, ..self.settings().clone() };
         Ok(own == *settings && self.image().holds(&bytes))
+    }
+
+    /// The library that it was started from.
+    #[must_use]
+    pub fn library(&self) -> &Path {
+        &self.settings().library
+    }
+
+    /// Whether its library has the bytes that run, and could be loaded. Reads it.
+    #[must_use]
+    pub fn is_as_its_library(&self) -> bool {
+        load::read_checked(self.library()).is_ok_and(|bytes| self.image().holds(&bytes))
     }
 
     /// Which start of a plugin of this name it is, from 1.

@@ -17,6 +17,7 @@ mod resolve;
 mod schema;
 mod shown;
 mod source;
+mod text;
 pub mod worst_case;
 
 pub use built_in::{BuiltIn, built_in, built_ins};
@@ -29,5 +30,5 @@ pub use origin::Origin;
 pub use plan::Plan;
 pub use problem::{Place, Problem, Problems};
 pub use schema::{keys, reference, schema};
-pub use source::{Written, written};
+pub use source::{Posted, TEXT_BYTES_MAX, Written, written};
 pub use worst_case::WorstCase;

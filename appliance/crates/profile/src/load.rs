@@ -13,13 +13,16 @@ use crate::plan::Plan;
 use crate::problem::{Place, Problem, Problems};
 use crate::profile::Profile;
 use crate::resolve::{Context, resolve};
-use crate::source::{Source, environment, files, set};
+use crate::shown;
+use crate::source::{Posted, Source, environment, files, set};
 
 /// What a profile is made of.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// A built-in profile's name, or a path.
     pub profile: String,
+    /// What takes the place of the text of that profile.
+    pub posted: Option<Posted>,
     /// Environment variables; only those that begin with `TOOLRACK_` count.
     pub environment: Vec<(String, String)>,
     /// `key=value`.
@@ -56,7 +59,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     };
     let environment = keep(environment(&sources.environment));
     let set = keep(set(&sources.set));
-    let (file, mut all) = match files(&sources.profile) {
+    let (file, mut all) = match files(&sources.profile, sources.posted.as_ref()) {
         Ok(found) => found,
         Err(problems) => {
             failed.extend(problems);
@@ -91,7 +94,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
         library_search: sources.library_search.clone(),
         origins: &origins,
     };
-    let (plan, problems, warnings) = resolve(profile, &context);
+    let (plan, mut problems, warnings) = resolve(profile, &context);
+    problems.extend(shown::still_hidden(&values).into_iter().map(|key| Problem {
+        place: check::place(&key, &origins),
+        key,
+        message: "this stands where a secret is hidden; write the secret in its place".to_owned(),
+    }));
     if !problems.is_empty() {
         return Err(Problems(sorted(problems)));
     }
@@ -123,7 +131,7 @@ fn of_figment(error: &figment::Error, origins: &BTreeMap<String, Origin>) -> Pro
 fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.sort_by_key(|problem| match &problem.place {
         Place::Value(Origin::BuiltIn { line, .. }) => (0, *line),
-        Place::Value(Origin::File { line, .. }) => (1, *line),
+        Place::Value(Origin::File { line, .. } | Origin::Posted { line, .. }) => (1, *line),
         _ => (2, 0),
     });
     problems

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
+/// What a text is called that somebody posted in place of a file.
+pub(crate) const POSTED: &str = "posted profile";
+
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -19,6 +22,13 @@ pub enum Origin {
     File {
         /// Which.
         path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+    /// A text that somebody posted in place of a file.
+    Posted {
         /// Line, from 1.
         line: usize,
         /// Column, from 1.
@@ -42,6 +52,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::BuiltIn { name, line } => write!(f, "built-in `{name}`, line {line}"),
             Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
+            Self::Posted { line, column } => write!(f, "{POSTED}:{line}:{column}"),
             Self::Environment { name } => write!(f, "environment {name}"),
             Self::Set { argument } => write!(f, "--set {argument}"),
         }

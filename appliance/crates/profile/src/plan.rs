@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +98,17 @@ pub struct ServerPlan {
 }
 
 impl Plan {
+    /// Every file that a secret is in.
+    #[must_use]
+    pub fn secret_files(&self) -> Vec<&Path> {
+        let secrets = [self.request_state.key.as_ref()].into_iter().flatten();
+        let file = |secret| match secret {
+            &SecretSource::Env(_) => None,
+            SecretSource::File(path) => Some(path.as_path()),
+        };
+        secrets.filter_map(file).collect()
+    }
+
     /// Connections of clients at once: what the listeners take together, within the `connections` layer's own bound.
     #[must_use]
     pub fn connections_max(&self) -> u64 {

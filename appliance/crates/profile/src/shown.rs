@@ -16,6 +16,46 @@ pub(crate) fn is_secret(path: &str) -> bool {
     is_config && SECRET_NAMES.iter().any(|part| name.contains(part))
 }
 
+/// Values with every secret in them hidden, for the path that they stand at.
+pub(crate) fn hidden(path: &str, value: &Value) -> Value {
+    if is_secret(path) {
+        return Value::from(HIDDEN);
+    }
+    match value {
+        Value::Array(items) => items.iter().map(|item| hidden(path, item)).collect(),
+        Value::Object(members) => {
+            let members = members.iter().map(|(name, value)| {
+                let value = hidden(&join(path, name), value);
+                (name.clone(), value)
+            });
+            Value::Object(members.collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// The secrets that are still hidden in values: somebody wrote down what was shown.
+pub(crate) fn still_hidden(values: &Value) -> Vec<String> {
+    let mut keys = Vec::new();
+    find_hidden("", values, &mut keys);
+    keys
+}
+
+fn find_hidden(path: &str, value: &Value, keys: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| find_hidden(path, item, keys)),
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| find_hidden(&join(path, name), value, keys));
+        }
+        Value::String(text) if text == HIDDEN && is_secret(path) => keys.push(path.to_owned()),
+        _ => {}
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
 /// The value at `path` in one line of TOML. In tables, what nobody set is left out.
 pub(crate) fn shown(path: &str, value: &Value) -> String {
     if is_secret(path) {
@@ -36,7 +76,7 @@ pub(crate) fn shown(path: &str, value: &Value) -> String {
                 .iter()
                 .filter(|(_, value)| is_set(value))
                 .map(|(name, value)| {
-                    format!("{} = {}", quoted(name), shown(&format!("{path}.{name}"), value))
+                    format!("{} = {}", quoted(name), shown(&join(path, name), value))
                 })
                 .collect();
             if members.is_empty() {

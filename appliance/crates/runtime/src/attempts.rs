@@ -13,12 +13,14 @@ use profile::{Change, Identity};
 /// What asked for an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// A file of the profile has other content.
+    /// A file of the profile, a library or a secret has other content.
     File,
     /// SIGHUP.
     Signal,
     /// The control listener.
     Admin,
+    /// The control listener, which brought the profile.
+    Posted,
 }
 
 impl Trigger {
@@ -29,6 +31,27 @@ impl Trigger {
             Self::File => "file",
             Self::Signal => "signal",
             Self::Admin => "admin",
+            Self::Posted => "posted",
+        }
+    }
+}
+
+/// Where a profile came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Its files, with the settings and the environment of the process: what a start reads.
+    File,
+    /// The control listener, with the same settings and environment: a start knows nothing of it.
+    Posted,
+}
+
+impl Source {
+    /// The name in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Posted => "posted",
         }
     }
 }
@@ -45,12 +68,19 @@ pub enum Verdict {
     Refused,
     /// It is good, but changes what only a start can: the old generation serves on, whole.
     RestartRequired,
+    /// It was written against a profile that no longer serves.
+    Superseded,
 }
 
 impl Verdict {
     /// Every verdict, in the order of their numbers.
-    pub const ALL: [Self; 4] =
-        [Self::Applied, Self::Unchanged, Self::Refused, Self::RestartRequired];
+    pub const ALL: [Self; 5] = [
+        Self::Applied,
+        Self::Unchanged,
+        Self::Refused,
+        Self::RestartRequired,
+        Self::Superseded,
+    ];
 
     /// The name in answers, log lines and metrics.
     #[must_use]
@@ -60,6 +90,7 @@ impl Verdict {
             Self::Unchanged => "unchanged",
             Self::Refused => "refused",
             Self::RestartRequired => "restart_required",
+            Self::Superseded => "superseded",
         }
     }
 
@@ -77,6 +108,8 @@ pub struct Attempt {
     pub number: u64,
     /// The last of those who asked for it.
     pub trigger: Trigger,
+    /// Where its profile came from.
+    pub source: Source,
     /// When it began.
     pub at: Timestamp,
     /// How long it took.
@@ -164,6 +197,7 @@ mod tests {
         Attempt {
             number: 0,
             trigger: Trigger::Signal,
+            source: Source::File,
             at: Timestamp::from_second(second).expect("a time"),
             took: Duration::ZERO,
             verdict,
@@ -192,9 +226,10 @@ mod tests {
         attempts.note(attempt(Verdict::Applied, 5));
         attempts.note(attempt(Verdict::RestartRequired, 6));
         attempts.note(attempt(Verdict::Refused, 7));
+        attempts.note(attempt(Verdict::Superseded, 7));
         assert_eq!(attempts.good_at().map(Timestamp::as_second), Some(5));
         attempts.note(attempt(Verdict::Unchanged, 8));
         assert_eq!(attempts.good_at().map(Timestamp::as_second), Some(8));
-        assert_eq!(attempts.counts().map(|(_, count)| count), [1; 4]);
+        assert_eq!(attempts.counts().map(|(_, count)| count), [1; 5]);
     }
 }

@@ -9,7 +9,7 @@ mod tasks;
 mod vitals;
 mod watches;
 
-pub use attempts::{Attempt, Attempts, Trigger, Verdict};
+pub use attempts::{Attempt, Attempts, Source, Trigger, Verdict};
 pub use changes::{Change, Changes};
 pub use generation::{Generation, Switch, Turn};
 pub use notices::{NOTICES_MAX, describe_again, follow_notices};

@@ -17,4 +17,6 @@ pub use catalogue::{Catalogue, Identity, Pages};
 pub use kit::Kit;
 pub use order::ORDER;
 pub use seal::{KeyError, Seal};
-pub use start::{Known, PLUGIN_GRACE, StartError, Started, start_plugins, stop_plugins};
+pub use start::{
+    Known, PLUGIN_GRACE, StartError, Started, library_of, start_plugins, stop_plugins,
+};

@@ -151,7 +151,7 @@ fn start(plan: &PluginPlan, notices: NoticeSink, known: &Known) -> Result<Arc<Pl
 
 /// What the plugin is started with.
 fn settings(plan: &PluginPlan, start_number: u32) -> Result<Settings, StartError> {
-    let library = locate(&plan.library, &plan.search).ok_or_else(|| StartError::NotFound {
+    let library = library_of(plan).ok_or_else(|| StartError::NotFound {
         plugin: Arc::clone(&plan.name),
         library: plan.library.clone(),
         searched: plan.search.clone(),
@@ -177,6 +177,12 @@ fn settings(plan: &PluginPlan, start_number: u32) -> Result<Settings, StartError
         limits,
         generation: start_number,
     })
+}
+
+/// The file that a plugin is started from; `None` when it is in none of its folders.
+#[must_use]
+pub fn library_of(plan: &PluginPlan) -> Option<PathBuf> {
+    locate(&plan.library, &plan.search)
 }
 
 /// A path with a folder is taken as it is, and from the first search folder when it is relative; a bare file name is

@@ -5,19 +5,22 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use profile::Loaded;
+use runtime::Source;
 
 /// A profile and its text for `/admin/plan`.
 pub(super) struct Shown {
     pub(super) loaded: Loaded,
     pub(super) json: Bytes,
+    pub(super) source: Source,
 }
 
 /// The profile that serves.
 pub(super) struct Effective(ArcSwap<Shown>);
 
 impl Effective {
+    /// Of a profile that a start has read.
     pub(super) fn new(loaded: Loaded) -> Arc<Self> {
-        Arc::new(Self(ArcSwap::from_pointee(Shown::of(loaded))))
+        Arc::new(Self(ArcSwap::from_pointee(Shown::of(loaded, Source::File))))
     }
 
     /// The one at this moment.
@@ -26,14 +29,14 @@ impl Effective {
     }
 
     /// Shows another one from now on.
-    pub(super) fn follow(&self, loaded: Loaded) {
-        self.0.store(Arc::new(Shown::of(loaded)));
+    pub(super) fn follow(&self, loaded: Loaded, source: Source) {
+        self.0.store(Arc::new(Shown::of(loaded, source)));
     }
 }
 
 impl Shown {
-    fn of(loaded: Loaded) -> Self {
+    fn of(loaded: Loaded, source: Source) -> Self {
         let json = Bytes::from(loaded.to_json());
-        Self { loaded, json }
+        Self { loaded, json, source }
     }
 }

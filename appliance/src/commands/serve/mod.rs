@@ -34,7 +34,7 @@ use crate::hardware::Hardware;
 use effective::Effective;
 use front::Front;
 use memory::Sampler;
-use reload::{House, Reloader};
+use reload::{House, Named, Reloader};
 use stop::Signals;
 
 /// Why serving did not begin: what to print, and with which code to end.
@@ -79,6 +79,7 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     }
     let registry = Registry::install().map_err(|error| Failed::new(exit::INTERNAL, error))?;
     let (notice_sink, notices) = tokio::sync::mpsc::channel(NOTICES_MAX);
+    let named = Named::of(Arc::clone(&plan));
     let switch = first_generation(&plan, &notice_sink)?;
     let sampler = sampler(&plan, &switch).map_err(|error| Failed::new(exit::INTERNAL, error))?;
     let sampler = Arc::new(Mutex::new(sampler));
@@ -94,6 +95,7 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
         sampler: Arc::clone(&sampler),
         data_plane: runtime.handle().clone(),
         read: Mutex::new(read),
+        named: Mutex::new(named),
     });
     let shown = report::Shown {
         registry,

@@ -13,19 +13,30 @@ use toml::de::{DeTable, DeValue};
 use super::{Failed, Source};
 use crate::built_in::{BuiltIn, built_in, built_ins};
 use crate::check::nearest;
-use crate::origin::Origin;
+use crate::origin::{Origin, POSTED};
 use crate::problem::{Place, Problem};
 
 /// Longest chain of profiles that extend one another.
 const DEPTH_MAX: usize = 8;
-/// Largest file: a profile is written by hand.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Most bytes of a profile: it is written by hand.
+pub const TEXT_BYTES_MAX: u64 = 1 << 20;
+
+/// A text that takes the place of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// The TOML.
+    pub text: String,
+    /// The folder that a relative `extends` in it starts from; `None`: that of the file.
+    pub folder: Option<PathBuf>,
+}
 
 /// Where the text of a profile comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum File {
     BuiltIn(&'static str),
     Path(PathBuf),
+    /// What was posted, and in place of what.
+    Posted(Posted, Box<Self>),
 }
 
 impl File {
@@ -41,6 +52,7 @@ impl File {
         match self {
             Self::BuiltIn(name) => Origin::BuiltIn { name, line },
             Self::Path(path) => Origin::File { path: path.clone(), line, column },
+            Self::Posted(..) => Origin::Posted { line, column },
         }
     }
 
@@ -48,14 +60,24 @@ impl File {
         match self {
             Self::BuiltIn(name) => format!("built-in `{name}`"),
             Self::Path(path) => path.display().to_string(),
+            Self::Posted(..) => POSTED.to_owned(),
         }
     }
 
-    /// The folder that relative paths of this profile start from.
+    /// The folder that relative `extends` of this profile start from.
+    fn base_folder(&self) -> Option<&Path> {
+        match self {
+            Self::Posted(Posted { folder: Some(folder), .. }, _) => Some(folder),
+            _ => self.folder(),
+        }
+    }
+
+    /// The folder that other relative paths of this profile start from.
     pub(crate) fn folder(&self) -> Option<&Path> {
         match self {
             Self::BuiltIn(_) => None,
             Self::Path(path) => path.parent(),
+            Self::Posted(_, file) => file.folder(),
         }
     }
 
@@ -66,11 +88,13 @@ impl File {
             Self::Path(path) => path
                 .file_stem()
                 .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
+            Self::Posted(_, file) => file.name(),
         }
     }
 
     fn read(&self) -> Result<String, Problem> {
         let path = match self {
+            Self::Posted(posted, _) => return Ok(posted.text.clone()),
             Self::BuiltIn(name) => {
                 return Ok(built_in(name)
                     .map(|profile| profile.text.to_owned())
@@ -99,18 +123,25 @@ impl File {
             problem(message)
         };
         let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-        if bytes > FILE_BYTES_MAX {
+        if bytes > TEXT_BYTES_MAX {
             return Err(problem(format!(
-                "{bytes} bytes are more than {FILE_BYTES_MAX}; this is no profile"
+                "{bytes} bytes are more than {TEXT_BYTES_MAX}; this is no profile"
             )));
         }
         std::fs::read_to_string(path).map_err(unreadable)
     }
 }
 
-/// Reads the profile `name` and everything that it extends: the base first.
-pub(crate) fn files(name: &str) -> Result<(File, Vec<Source>), Failed> {
+/// Reads the profile `name`, or what was posted in its place, and everything that it extends: the base first.
+pub(crate) fn files(
+    name: &str,
+    posted: Option<&Posted>,
+) -> Result<(File, Vec<Source>), Failed> {
     let file = File::named(name, None);
+    let file = match posted {
+        Some(posted) => File::Posted(posted.clone(), Box::new(file)),
+        None => file,
+    };
     let mut sources = Vec::new();
     let mut seen = Vec::new();
     let mut next = Some(file.clone());
@@ -131,7 +162,7 @@ pub(crate) fn files(name: &str) -> Result<(File, Vec<Source>), Failed> {
         let source = parse(&file, &text)?;
         asked_at = source.origins.get("extends").cloned();
         if let Some(base) = source.values.get("extends").and_then(Value::as_str) {
-            next = Some(File::named(base, file.folder()));
+            next = Some(File::named(base, file.base_folder()));
         }
         sources.push(source);
         seen.push(file);

@@ -14,7 +14,7 @@ use crate::problem::Problem;
 
 pub(crate) use environment::environment;
 pub(crate) use file::files;
-pub use file::{Written, written};
+pub use file::{Posted, TEXT_BYTES_MAX, Written, written};
 pub(crate) use set::set;
 
 /// One source: its values, and the origin of each of them by key path.

@@ -1,6 +1,7 @@
 //! One attempt: read, compare, build beside, swap, drain.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use middleware::Mode;
 use plugin_host::{NoticeSink, Plugin};
 use profile::{Class, Loaded, Plan, Written};
 use protocol::Method;
-use runtime::{Attempt, Change, Generation, Phase, Trigger, Verdict};
+use runtime::{Attempt, Change, Generation, Phase, Source, Trigger, Verdict};
 use stack::{Kit, Known, PLUGIN_GRACE};
 use tokio::runtime::Handle;
 use transport::Endpoint;
@@ -17,6 +18,7 @@ use transport::Endpoint;
 use super::super::effective::Effective;
 use super::super::memory::Sampler;
 use super::super::{compared_with_host, descriptors};
+use super::named::{Named, Stamps};
 use super::queue::{Given, Wish};
 use super::stage;
 use crate::cli::ProfileOptions;
@@ -38,6 +40,8 @@ pub(in super::super) struct House {
     pub(in super::super) data_plane: Handle,
     /// The files of the profile as they were read last.
     pub(in super::super) read: Mutex<Vec<Written>>,
+    /// The files that the profile names that was tried last.
+    pub(in super::super) named: Mutex<Named>,
 }
 
 /// Why a profile is not applied.
@@ -46,11 +50,15 @@ pub(super) enum Not {
     Good(Vec<String>),
     /// It changes what only a start can.
     Live(Vec<String>),
+    /// It was written against another one than what serves.
+    #[expect(dead_code, reason = "conditional writes come next")]
+    Current(String),
 }
 
 /// What is known of an attempt before it ends.
 #[derive(Default)]
 struct Noted {
+    source: Option<Source>,
     changed: Vec<profile::Change>,
     plugins: Vec<Arc<str>>,
 }
@@ -64,10 +72,12 @@ impl House {
             Ok(verdict) => (verdict, Vec::new()),
             Err(Not::Good(problems)) => (Verdict::Refused, problems),
             Err(Not::Live(problems)) => (Verdict::RestartRequired, problems),
+            Err(Not::Current(problem)) => (Verdict::Superseded, vec![problem]),
         };
-        let Noted { changed, plugins } = noted;
-        let took = begun.elapsed();
-        Attempt { at, took, verdict, changed, plugins, problems, ..self.blank(trigger) }
+        let Noted { source, changed, plugins } = noted;
+        let (blank, took) = (self.blank(trigger), begun.elapsed());
+        let source = source.unwrap_or(blank.source);
+        Attempt { source, at, took, verdict, changed, plugins, problems, ..blank }
     }
 
     /// What is noted of an attempt that failed for a fault of ours.
@@ -82,6 +92,7 @@ impl House {
         Attempt {
             number: 0,
             trigger,
+            source: if trigger == Trigger::Posted { Source::Posted } else { Source::File },
             at: Timestamp::now(),
             took: Duration::ZERO,
             verdict: Verdict::Refused,
@@ -102,8 +113,40 @@ impl House {
     }
 
     /// The files that the profile consisted of when it was read last.
-    pub(super) fn files(&self) -> Vec<Written> {
+    fn files(&self) -> Vec<Written> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a library or a secret that the profile names is another than when it was tried last.
+    pub(super) fn has_other_named(&self) -> bool {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let serving = self.endpoint.switch.load();
+        named.has_other_secrets() || named.has_other_libraries(&serving.stack().kit().plugins)
+    }
+
+    /// What the system says now of the libraries that the profile names.
+    pub(super) fn libraries(&self) -> Stamps {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).libraries()
+    }
+
+    /// What takes over libraries and secrets that changed: of the files, or of a profile that came from elsewhere and has
+    /// not been replaced since.
+    pub(super) fn once_more(&self) -> Wish {
+        match self.effective.load().source {
+            Source::File => Wish::Files,
+            Source::Posted => Wish::Given(Box::new(|house| {
+                let shown = house.effective.load();
+                let (loaded, source) = (shown.loaded.clone(), shown.source);
+                Ok(Given { loaded, plugins: Vec::new(), source })
+            })),
+        }
+    }
+
+    /// Every file that is looked after.
+    pub(super) fn watched(&self) -> Vec<PathBuf> {
+        let mut paths: Vec<_> = self.files().into_iter().map(|file| file.path).collect();
+        paths.extend(self.named.lock().unwrap_or_else(PoisonError::into_inner).paths());
+        paths
     }
 
     /// Whether the profile that serves wants its files watched.
@@ -116,16 +159,22 @@ impl House {
             let problem = "the process is stopping; it takes no other profile any more";
             return Err(Not::Good(vec![problem.to_owned()]));
         }
-        let Given { loaded, plugins } = match wish {
-            Wish::Files => Given { loaded: self.read().map_err(Not::Good)?, plugins: Vec::new() },
+        let Given { loaded, plugins, source } = match wish {
+            Wish::Files => {
+                let loaded = self.read().map_err(Not::Good)?;
+                Given { loaded, plugins: Vec::new(), source: Source::File }
+            }
             Wish::Given(give) => give(self)?,
         };
+        noted.source = Some(source);
         noted.changed = self.effective.load().loaded.changes(&loaded);
         let fixed: Vec<_> = noted.changed.iter().filter_map(takes_a_start).collect();
         if !fixed.is_empty() {
             return Err(Not::Live(fixed));
         }
         let plan = Arc::new(loaded.plan.clone());
+        let named = Named::of(Arc::clone(&plan));
+        *self.named.lock().unwrap_or_else(PoisonError::into_inner) = named;
         let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
         warnings.extend(compared_with_host(&plan, &self.options).map_err(Not::Good)?);
         let shortage = descriptors::raise_limit(&plan).map_err(|error| Not::Good(vec![error]))?;
@@ -136,7 +185,7 @@ impl House {
         noted.plugins = started.new.iter().map(|plugin| Arc::clone(plugin.name())).collect();
         if noted.changed.is_empty() && started.new.is_empty() {
             // Comments and lines may have moved, which `/admin/plan` shows.
-            self.effective.follow(loaded);
+            self.effective.follow(loaded, source);
             return Ok(Verdict::Unchanged);
         }
         let new = started.new.clone();
@@ -146,7 +195,7 @@ impl House {
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        self.effective.follow(loaded);
+        self.effective.follow(loaded, source);
         Ok(Verdict::Applied)
     }
 

@@ -1,5 +1,7 @@
 //! How attempts are told: as JSON, in the log, in metrics. Values stand in JSON alone, and secrets nowhere.
 
+use std::sync::Arc;
+
 use profile::Change;
 use runtime::{Attempt, Attempts, Verdict};
 use serde_json::{Value, json};
@@ -11,6 +13,7 @@ pub(super) fn json(attempt: &Attempt) -> Value {
     json!({
         "attempt": attempt.number,
         "trigger": attempt.trigger.as_str(),
+        "source": attempt.source.as_str(),
         "at": attempt.at.to_string(),
         "took_ms": attempt.took.as_millis() as u64,
         "result": attempt.verdict.as_str(),
@@ -81,7 +84,9 @@ pub(super) fn metrics(attempts: &Attempts) -> String {
         let seconds = good_at.as_millisecond() as f64 / 1_000.0;
         samples.set(Metric::ReloadGoodTimestampSeconds, &[], format_args!("{seconds:.3}"));
     }
-    if let Some(last) = attempts.last().last() {
+    // One that came too late says nothing of what serves.
+    let is_told = |attempt: &&Arc<Attempt>| attempt.verdict != Verdict::Superseded;
+    if let Some(last) = attempts.last().iter().rev().find(is_told) {
         samples.set(Metric::ReloadIsGood, &[], u8::from(last.verdict.is_good()));
         let took = last.took.as_secs_f64();
         samples.set(Metric::ReloadSeconds, &[], format_args!("{took:.3}"));

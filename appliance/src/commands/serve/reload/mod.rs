@@ -5,6 +5,7 @@
 
 mod attempt;
 mod ledger;
+mod named;
 mod queue;
 mod stage;
 mod watch;
@@ -19,6 +20,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(super) use attempt::House;
+pub(super) use named::Named;
 use queue::{Queue, Wish};
 
 /// The queue, and the thread that works on it.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use plugin_host::Plugin;
 use profile::Loaded;
-use runtime::{Attempt, Trigger};
+use runtime::{Attempt, Source, Trigger};
 use tokio::sync::oneshot;
 
 use super::attempt::{House, Not};
@@ -20,7 +20,6 @@ const ORDERS_MAX: usize = 64;
 pub(super) enum Wish {
     /// The files of the profile, as they are when the attempt begins.
     Files,
-    #[expect(dead_code, reason = "the triggers that bring a profile of their own come next")]
     /// What comes of this when the attempt begins: a profile from elsewhere, or why there is none.
     Given(Give),
 }
@@ -33,6 +32,8 @@ pub(super) struct Given {
     pub(super) loaded: Loaded,
     /// Plugins that may serve again as they are, whatever their libraries are by now.
     pub(super) plugins: Vec<Arc<Plugin>>,
+    /// Where it came from in the first place.
+    pub(super) source: Source,
 }
 
 /// One attempt to be made.

@@ -1,4 +1,4 @@
-//! Looks after the files of the profile. Content decides; what the system says of files is only a hint to look.
+//! Looks after the files of the profile, and after the libraries and secrets that it names. Content decides; what the system says of files is only a hint to look.
 //!
 //! Folders are watched, not files: editors and `mv` replace files, and a ConfigMap is replaced by the link that its folder
 //! stands behind. A look every two seconds is the net for what no system tells, as on network file systems.
@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use profile::Written;
 use runtime::Trigger;
 
 use super::Reloader;
@@ -23,15 +22,14 @@ const QUIET: Duration = Duration::from_millis(250);
 /// Longest wait for quiet: who writes without end is looked at meanwhile.
 const UNQUIET_MAX: Duration = Duration::from_secs(1);
 
-/// Begins to look after the files, on a thread that ends soon after the reloader is gone. A profile that is part of the
-/// program has none.
+/// How long libraries must look the same before they count as written: they are copied in parts, over networks as well.
+const LIBRARY_QUIET: Duration = Duration::from_secs(1);
+
+/// Begins to look after the files, on a thread that ends soon after the reloader is gone.
 ///
 /// # Errors
 /// When there is no thread.
 pub(super) fn start(reloader: &Arc<Reloader>) -> std::io::Result<()> {
-    if reloader.house.files().is_empty() {
-        return Ok(());
-    }
     let reloader = Arc::downgrade(reloader);
     let thread = std::thread::Builder::new().name("reload-watch".to_owned());
     thread.spawn(move || look_after(&reloader)).map(drop)
@@ -52,15 +50,12 @@ fn look_after(reloader: &Weak<Reloader>) {
             continue;
         }
         // Before the look: what is written after it is hinted at.
-        folders.follow(&reloader.house.files(), &hint);
-        if reloader.house.is_behind() {
-            settle(&hints);
+        folders.follow(&reloader.house.watched(), &hint);
+        if let Some(wish) = next_wish(&reloader, &hints) {
             // In place of the old folders there may be others of the same names.
             folders = Folders::default();
-            let ended = reloader.queue.order(Wish::Files, Trigger::File).blocking_recv();
-            if ended.is_err() {
-                return;
-            }
+            // Without an end there was none: it is over, or too many wait, and then it is asked for again.
+            reloader.queue.order(wish, Trigger::File).blocking_recv().ok();
             continue;
         }
         drop(reloader);
@@ -68,6 +63,26 @@ fn look_after(reloader: &Weak<Reloader>) {
             settle(&hints);
         }
     }
+}
+
+/// What is to be taken over, once it is written.
+fn next_wish(reloader: &Reloader, hints: &Receiver<()>) -> Option<Wish> {
+    let house = &reloader.house;
+    if house.is_behind() {
+        settle(hints);
+        return Some(Wish::Files);
+    }
+    while house.has_other_named() {
+        let before = house.libraries();
+        std::thread::park_timeout(LIBRARY_QUIET);
+        if house.libraries() == before {
+            return Some(house.once_more());
+        }
+        if reloader.queue.is_over() {
+            break;
+        }
+    }
+    None
 }
 
 /// Waits until nothing was written for a while.
@@ -89,7 +104,7 @@ struct Folders {
 
 impl Folders {
     /// Watches the folders of `files`, and nothing else. Without the system's help the net remains.
-    fn follow(&mut self, files: &[Written], hint: &SyncSender<()>) {
+    fn follow(&mut self, files: &[PathBuf], hint: &SyncSender<()>) {
         let wanted = folders(files);
         if wanted == self.watched {
             return;
@@ -125,7 +140,7 @@ fn is_write(event: &Event) -> bool {
 }
 
 /// The folders in which something happens when one of `files` changes: its own, and those of every link on its way.
-fn folders(files: &[Written]) -> Vec<PathBuf> {
+fn folders(files: &[PathBuf]) -> Vec<PathBuf> {
     let mut folders = Vec::new();
     let mut add = |path: &Path| {
         let folder = match path.parent() {
@@ -136,7 +151,7 @@ fn folders(files: &[Written]) -> Vec<PathBuf> {
             folders.push(folder);
         }
     };
-    for Written { path, .. } in files {
+    for path in files {
         add(path);
         if let Ok(target) = std::fs::read_link(path) {
             add(&path.parent().unwrap_or(Path::new("")).join(target));
