@@ -28,6 +28,7 @@ tables: TOOLRACK_LAYER__TIMEOUT__DEADLINE_MS=5000.
 Exit codes:
    0  as asked
    1  a self-test saw a protection fail
+ 3-5  diff: what changes is live, drains, or takes a restart
   64  the command line is wrong
   70  a fault of ours
   75  not now, for example a port in use
@@ -86,6 +87,25 @@ The appliance reads the profile that it was started with, with the same --set an
 --wait: exit code 0 when the profile is what serves, 78 when it was refused with reasons (what was
 there before serves on), 75 when the appliance could not be asked.";
 
+const ABOUT_DIFF: &str = "\
+Examples:
+  toolrack diff my.toml
+  toolrack diff my.toml --json --control unix:/run/toolrack/control
+  toolrack diff dev
+
+The profile is checked here, then compared by the appliance with what it serves, under its own --set
+and environment, as if it took the place of the file that it was started with. Plugins are not
+started. What needs nothing to be replaced is live; what drains lets calls under way end on what was
+there before; one change that takes a restart has all of them refused while the process lives.
+
+Exit codes:
+   0  nothing would change
+   3  every change is live
+   4  something is replaced, and drains
+   5  something takes a restart
+  75  the appliance could not be asked
+  78  the profile is wrong, here or there";
+
 const ABOUT_SHOW: &str = "\
 Example:
   toolrack profiles show dev > my.toml";
@@ -96,8 +116,9 @@ Examples:
   toolrack profiles recommend --cores 4 --memory 8GiB";
 
 const ABOUT_SCHEMA: &str = "\
-Example:
+Examples:
   toolrack schema > profile.schema.json
+  toolrack schema --non-reloadable
 and as the first line of a profile:
   #:schema ./profile.schema.json";
 
@@ -154,12 +175,19 @@ pub(crate) enum Command {
     /// Have an appliance that serves read its profile again, and swap it in without a client noticing.
     #[command(after_help = ABOUT_RELOAD)]
     Reload(ReloadOptions),
+    /// Say what a profile would change in an appliance that serves, key by key, and change nothing.
+    #[command(after_help = ABOUT_DIFF)]
+    Diff(DiffOptions),
     /// The profiles that are part of the program.
     #[command(subcommand)]
     Profiles(Profiles),
     /// Print the JSON Schema of a profile, for editors.
     #[command(after_help = ABOUT_SCHEMA)]
-    Schema,
+    Schema {
+        /// Print the keys that only a restart takes over instead, each with the reason.
+        #[arg(long)]
+        non_reloadable: bool,
+    },
     /// Look at plugins.
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -278,6 +306,20 @@ pub(crate) struct ReloadOptions {
     /// How long to wait at most.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "wait")]
     pub(crate) timeout_secs: u64,
+}
+
+/// Which profile to compare, and with which appliance.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DiffOptions {
+    /// A profile file, or the name of a built-in profile.
+    #[arg(value_name = "PATH|NAME")]
+    pub(crate) profile: String,
+    /// The control listener of the appliance: a URL, or the path of its Unix socket.
+    #[arg(long, value_name = "URL|PATH", default_value = "http://127.0.0.1:9090")]
+    pub(crate) control: String,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// How clients of the load speak.

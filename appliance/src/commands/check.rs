@@ -1,6 +1,5 @@
 //! `toolrack check`.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use crate::cli::ProfileOptions;
@@ -13,7 +12,7 @@ pub(crate) fn run(options: &ProfileOptions) -> ExitCode {
         Err(problems) => return super::complain_of_all(&problems),
     };
     for warning in &loaded.warnings {
-        writeln!(std::io::stderr(), "warning: {warning}").ok();
+        super::warn(&warning.to_string());
     }
     let plan = &loaded.plan;
     let listeners = counted(plan.listeners.len(), "listener");

@@ -41,12 +41,27 @@ impl Control {
         path: &str,
         patience: Duration,
     ) -> Result<(u16, Value), String> {
+        self.send(method, path, "", patience)
+    }
+
+    /// The same with a text to go with it.
+    ///
+    /// # Errors
+    /// Why no answer came.
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        text: &str,
+        patience: Duration,
+    ) -> Result<(u16, Value), String> {
         let host = match self {
             Self::Tcp(target) => &*target.authority,
             Self::Unix(_) => "localhost",
         };
+        let length = text.len();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{text}"
         );
         let exchanged = match self {
             Self::Tcp(target) => {

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod control;
+mod diff;
 mod explain;
 mod parent;
 mod plugin;
@@ -32,10 +33,12 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Check(options) => check::run(&options),
         Command::Explain { options, key, asked } => explain::run(&options, key.as_deref(), &asked),
         Command::Reload(options) => reload::run(&options),
+        Command::Diff(options) => diff::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Selftest(options) => selftest::run(&options),
         Command::Profiles(command) => profiles::run(&command),
-        Command::Schema => say(&profile::schema()),
+        Command::Schema { non_reloadable: false } => say(&profile::schema()),
+        Command::Schema { non_reloadable: true } => say(&not_reloadable()),
         Command::Plugin(command) => plugin::run(&command),
         Command::Version => {
             let revisions: Vec<_> =
@@ -73,6 +76,14 @@ fn written(options: &ProfileOptions) -> Vec<Written> {
     if options.profile == AUTO { Vec::new() } else { profile::written(&options.profile) }
 }
 
+/// Every key that takes a restart, each in a line with the reason.
+fn not_reloadable() -> String {
+    let keys = profile::not_reloadable();
+    let width = keys.iter().map(|(key, _)| key.len()).max().unwrap_or_default();
+    let lines = keys.iter().map(|(key, reason)| format!("{key:width$}  {reason}\n"));
+    lines.collect()
+}
+
 /// What a plan takes at most, for people.
 fn memory_table(plan: &Plan) -> String {
     WorstCase::of(plan).table(plan.hardware.as_ref().map(|hardware| hardware.memory_bytes))
@@ -93,6 +104,11 @@ fn say(text: &str) -> ExitCode {
 /// Prints one line to standard error.
 fn complain(line: &str) {
     writeln!(std::io::stderr(), "error: {line}").ok();
+}
+
+/// Prints one line to standard error that is no failure.
+fn warn(line: &str) {
+    writeln!(std::io::stderr(), "warning: {line}").ok();
 }
 
 /// Prints problems; the exit code says that the profile is wrong.

@@ -40,6 +40,20 @@ pub(crate) fn a_test_is_begun_only_where_it_may() {
     assert!(!is_good && said.contains("control.selftest"), "{said}");
 }
 
+pub(crate) fn a_profile_is_taken_only_where_it_may() {
+    for (setting, status) in
+        [("control.allow_profile=false", 403), ("control.allow_profile=true", 428)]
+    {
+        let program = serve(&[setting]);
+        let head = format!("POST /admin/profile HTTP/1.1\r\nHost: {}\r\n", program.control);
+        assert_eq!(program.request_control(&head).status, status);
+    }
+    let remote =
+        ["control.bind=0.0.0.0:1", "control.allow_remote=true", "control.allow_profile=true"];
+    let (is_good, said) = check(&remote);
+    assert!(!is_good && said.contains("control.allow_profile"), "{said}");
+}
+
 pub(crate) fn so_many_refusals_of_each_kind_can_be_explained() {
     for (kept, found) in [("0", [404, 404]), ("1", [404, 200]), ("2", [200, 200])] {
         let program = serve(&[&format!("control.refusals_kept={kept}")]);

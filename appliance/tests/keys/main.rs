@@ -44,6 +44,7 @@ macro_rules! exercised {
 }
 
 exercised! {
+    "control.allow_profile" => control::a_profile_is_taken_only_where_it_may,
     "control.allow_remote" => control::other_hosts_come_in_only_when_allowed,
     "control.bind" => control::bind_says_where_operators_come_in,
     "control.refusals_kept" => control::so_many_refusals_of_each_kind_can_be_explained,

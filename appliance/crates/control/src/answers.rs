@@ -13,7 +13,9 @@ use http_body_util::Full;
 use protocol::{MemoryGauge, MemoryLevel, RefusalId};
 use runtime::{Phase, Vitals};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
+use crate::profile::{Profiles, Serving, TEXTS_MAX};
 use crate::reload::Reloads;
 use crate::selftest::SelfTests;
 
@@ -51,6 +53,10 @@ pub struct Sources {
     pub attempts: Arc<dyn Fn() -> Bytes + Send + Sync>,
     /// Who reads the profile again; `None`: nobody may ask here.
     pub reloads: Option<Arc<dyn Reloads>>,
+    /// The profile that serves.
+    pub serving: Arc<dyn Fn() -> Serving + Send + Sync>,
+    /// Who takes profiles; `None`: nobody may post any here.
+    pub profiles: Option<Arc<dyn Profiles>>,
     /// Who runs self-tests; `None`: nobody may.
     pub selftest: Option<Arc<dyn SelfTests>>,
     /// What is known of the refusal with this id, as JSON; `None` when it was forgotten or never was.
@@ -65,6 +71,7 @@ pub(crate) struct Answers {
     /// Whether `Host` must name this machine: a browser that was tricked sends another name.
     checks_host: bool,
     rendered: RefCell<Option<(Instant, Bytes)>>,
+    texts: Semaphore,
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -75,6 +82,7 @@ const INDEX: &str = "\
 /readyz                    whether it can serve
 /metrics                   Prometheus metrics
 /admin/plan                the effective plan, with the origin of each value
+/admin/profile             the same as TOML, which can be posted again with changes
 /admin/explain?request=ID  why a recent request was refused
 /admin/reloads             the last attempts to change the profile
 ";
@@ -90,7 +98,8 @@ No recent refusal has this id: it is another process's, or newer ones of its kin
 
 impl Answers {
     pub(crate) fn new(sources: Sources, dead_after: Duration, checks_host: bool) -> Self {
-        Self { sources, dead_after, checks_host, rendered: RefCell::default() }
+        let texts = Semaphore::new(TEXTS_MAX);
+        Self { sources, dead_after, checks_host, rendered: RefCell::default(), texts }
     }
 
     pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
@@ -125,6 +134,21 @@ impl Answers {
     /// Who reads the profile again.
     pub(crate) fn reloads(&self) -> Option<&Arc<dyn Reloads>> {
         self.sources.reloads.as_ref()
+    }
+
+    /// The profile that serves.
+    pub(crate) fn serving(&self) -> Serving {
+        (self.sources.serving)()
+    }
+
+    /// Who takes profiles.
+    pub(crate) fn profiles(&self) -> Option<&Arc<dyn Profiles>> {
+        self.sources.profiles.as_ref()
+    }
+
+    /// Places for texts that are read or tried.
+    pub(crate) const fn texts(&self) -> &Semaphore {
+        &self.texts
     }
 
     /// Who runs self-tests.

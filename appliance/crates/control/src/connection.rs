@@ -29,7 +29,7 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadlines {
-    /// For the first head of a connection, and from the first to the last byte of each other.
+    /// For the first head of a connection, and from the first to the last byte of each other, and of a body.
     pub(crate) head: Duration,
     /// From one head to the first byte of the next; the answer is written in this time.
     pub(crate) idle: Duration,
@@ -58,9 +58,17 @@ where
         ))
         .layer(CatchPanicLayer::new())
         .service_fn(move |request: http::Request<hyper::body::Incoming>| {
-            at_head.head_ended();
-            let answers = Rc::clone(&answers);
-            async move { Ok::<_, std::convert::Infallible>(answers.respond(&request).await) }
+            at_head.request_ended();
+            let (answers, pace) = (Rc::clone(&answers), Rc::clone(&at_head));
+            async move {
+                let (head, body) = request.into_parts();
+                let head = http::Request::from_parts(head, ());
+                let answer = match answers.profile(&head, body, &pace).await {
+                    Some(answer) => answer,
+                    None => answers.respond(&head).await,
+                };
+                Ok::<_, std::convert::Infallible>(answer)
+            }
         });
     let stream = Paced { stream, pace: Rc::clone(&pace) };
     let connection = http1::Builder::new()
@@ -74,10 +82,10 @@ where
 }
 
 /// By when the client must have gone on.
-struct Pace {
+pub(crate) struct Pace {
     deadlines: Deadlines,
     due: watch::Sender<Instant>,
-    /// Whether bytes of a head have come, and not yet all.
+    /// Whether bytes of a head have come, and not yet all; or a body is being read.
     is_in_head: Cell<bool>,
 }
 
@@ -96,7 +104,14 @@ impl Pace {
         }
     }
 
-    fn head_ended(&self) {
+    /// From now on a body has as long to come as a head.
+    pub(crate) fn body_begins(&self) {
+        self.is_in_head.set(true);
+        self.due.send_replace(Instant::now() + self.deadlines.head);
+    }
+
+    /// The request has come: its head, and its body where somebody reads it.
+    pub(crate) fn request_ended(&self) {
         self.is_in_head.set(false);
         self.due.send_replace(Instant::now() + self.deadlines.idle);
     }

@@ -6,6 +6,7 @@
 mod answers;
 mod connection;
 mod listener;
+mod profile;
 mod reload;
 mod reserve;
 mod selftest;
@@ -15,6 +16,7 @@ mod thread;
 
 pub use answers::{PluginReport, Sources};
 pub use listener::{ControlAddress, StartError};
+pub use profile::{Posting, Profiles, Serving};
 pub use reload::Reloads;
 pub use selftest::{Ask, SelfTests, Telling, Told};
 pub use thread::{Control, start};

@@ -189,6 +189,8 @@ pub struct ControlPlan {
     pub is_local: bool,
     /// Whether self-tests may be begun; never where other hosts reach it.
     pub selftest: bool,
+    /// Whether profiles may be posted; never where other hosts reach it.
+    pub takes_profiles: bool,
     /// Refusals of each kind that it can explain.
     pub refusals_kept: usize,
 }

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use profile::Loaded;
 use runtime::Source;
 
-/// A profile and its text for `/admin/plan`.
+/// A profile, and its texts for `/admin/plan` and `/admin/profile`.
 pub(super) struct Shown {
     pub(super) loaded: Loaded,
     pub(super) json: Bytes,
+    pub(super) toml: Bytes,
     pub(super) source: Source,
 }
 
@@ -36,7 +37,7 @@ impl Effective {
 
 impl Shown {
     fn of(loaded: Loaded, source: Source) -> Self {
-        let json = Bytes::from(loaded.to_json());
-        Self { loaded, json, source }
+        let (json, toml) = (loaded.to_json().into(), loaded.to_toml().into());
+        Self { loaded, json, toml, source }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use control::{Control, PluginReport, Reloads, SelfTests, Sources, StartError};
+use control::{Control, PluginReport, Profiles, Reloads, SelfTests, Serving, Sources, StartError};
 use middleware::bulkhead::PlaceReport;
 use middleware::circuit_breaker::{CircuitReport, Phase};
 use middleware::memory::State;
@@ -39,6 +39,8 @@ impl Shown<'_> {
         let effective = Arc::clone(effective);
         let (counted, attempts) = (Arc::clone(reloader), Arc::clone(reloader));
         let reloads = plan.is_local.then(|| Arc::clone(reloader) as Arc<dyn Reloads>);
+        let profiles = plan.takes_profiles.then(|| Arc::clone(reloader) as Arc<dyn Profiles>);
+        let serving = Arc::clone(&effective);
         let switch = Arc::clone(&endpoint.switch);
         let bounds = front.bounds();
         let metered = Arc::clone(endpoint);
@@ -52,6 +54,11 @@ impl Shown<'_> {
             plan: Arc::new(move || effective.load().json.clone()),
             attempts: Arc::new(move || attempts.to_json()),
             reloads,
+            serving: Arc::new(move || {
+                let shown = serving.load();
+                Serving { toml: shown.toml.clone(), identity: shown.loaded.plan.identity }
+            }),
+            profiles,
             refusal: Arc::new(move |id| explainer.explain(id)),
             selftest: tests.map(|tests| Arc::clone(tests) as Arc<dyn SelfTests>),
         };

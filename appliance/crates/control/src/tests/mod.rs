@@ -2,6 +2,7 @@
 
 mod answers;
 mod connections;
+mod profile;
 mod reload;
 mod selftest;
 mod start;
@@ -12,12 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use profile::plan::{ControlBind, ControlPlan};
+use ::profile::plan::{ControlBind, ControlPlan};
 use runtime::{Phase, Vitals};
 
 use crate::answers::{PluginReport, Sources};
 use crate::connection::Deadlines;
 use crate::listener::ControlAddress;
+use crate::profile::Serving;
 use crate::thread::{Control, Limits, start_within};
 
 /// Longer than any test takes: a test that waits for ever must fail.
@@ -49,6 +51,11 @@ fn sources() -> Sources {
         plan: Arc::new(|| Bytes::from_static(b"{\"profile\":\"dev\"}")),
         attempts: Arc::new(|| Bytes::from_static(b"{\"attempts\":[]}")),
         reloads: None,
+        serving: Arc::new(|| Serving {
+            toml: Bytes::from_static(b"format = 1\n"),
+            identity: "0a".repeat(32).parse().expect("an identity"),
+        }),
+        profiles: None,
         selftest: None,
         refusal: Arc::new(|id| {
             (id.to_string() == KNOWN_ID)
@@ -68,6 +75,7 @@ fn loopback() -> ControlPlan {
         is_local: true,
         refusals_kept: 0,
         selftest: true,
+        takes_profiles: true,
     }
 }
 

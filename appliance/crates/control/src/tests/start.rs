@@ -13,6 +13,7 @@ fn at(path: &Path) -> ControlPlan {
         refusals_kept: 0,
         is_local: true,
         selftest: true,
+        takes_profiles: true,
     }
 }
 
@@ -28,6 +29,7 @@ fn says_who_is_in_the_way_and_what_to_do() {
         refusals_kept: 0,
         is_local: true,
         selftest: true,
+        takes_profiles: true,
     });
     assert!(message.starts_with(&format!("control.bind: {address} is in use")), "{message}");
     assert!(message.contains("choose another address"), "{message}");
@@ -43,6 +45,7 @@ fn says_when_an_address_is_not_of_this_machine() {
         refusals_kept: 0,
         is_local: true,
         selftest: true,
+        takes_profiles: true,
     });
     assert!(message.contains("choose an address of this machine"), "{message}");
 }
@@ -57,6 +60,7 @@ fn an_address_is_free_again_after_the_stop() {
         refusals_kept: 0,
         is_local: true,
         selftest: true,
+        takes_profiles: true,
     };
     let control = start(&plan, sources()).expect("starts");
     assert_eq!(get(address, "/livez").status, 200);

@@ -122,6 +122,12 @@ pub(crate) struct Control {
     /// bounded and harms nobody; false elsewhere.
     #[serde(default)]
     pub(crate) selftest: Option<bool>,
+    /// Whether `POST /admin/profile` and `toolrack diff` may hand over profiles, to be tried or to take the place of this
+    /// one while the process lives. On a loopback address or a Unix socket only. Whoever may post a profile says what the
+    /// process does, as whoever may write its file: where other users of the machine should not, say false, or bind a
+    /// Unix socket, whose folder says who comes in. Default: true there; false elsewhere.
+    #[serde(default)]
+    pub(crate) allow_profile: Option<bool>,
     /// Refusals of each kind that `/admin/explain` remembers, the last ones; a flood of one kind leaves those of others
     /// alone. Each takes about 150 bytes once its kind has come. From 0, which is none, to 65536. Default: 512: at a
     /// thousand refusals a second, the time to ask at once; all kinds together take 1.5 MB at most.

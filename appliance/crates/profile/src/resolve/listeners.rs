@@ -148,12 +148,17 @@ pub(super) fn control(
     control: Option<Control>,
     findings: &mut Findings<'_>,
 ) -> Option<ControlPlan> {
-    let Control { bind, allow_remote, selftest, refusals_kept } = control?;
+    let Control { bind, allow_remote, selftest, allow_profile, refusals_kept } = control?;
     let refusals_kept = findings.number("control.refusals_kept", refusals_kept, 0..=65_536);
     if let Some(path) = bind.strip_prefix("unix:") {
         let bind = ControlBind::Unix(PathBuf::from(path));
-        let selftest = selftest.unwrap_or(true);
-        return Some(ControlPlan { bind, is_local: true, selftest, refusals_kept });
+        return Some(ControlPlan {
+            bind,
+            is_local: true,
+            selftest: selftest.unwrap_or(true),
+            takes_profiles: allow_profile.unwrap_or(true),
+            refusals_kept,
+        });
     }
     let address = address("control.bind", &bind, findings)?;
     let is_local = address.ip().is_loopback();
@@ -161,6 +166,10 @@ pub(super) fn control(
         if selftest == Some(true) {
             let message = "other hosts reach this address, from which nobody may make the process work; remove the key, or choose a loopback address or unix:/path as control.bind";
             findings.problem("control.selftest", message);
+        }
+        if allow_profile == Some(true) {
+            let message = "other hosts reach this address, from which nobody may change the profile; remove the key, or choose a loopback address or unix:/path as control.bind";
+            findings.problem("control.allow_profile", message);
         }
         if allow_remote {
             findings.warning(
@@ -172,6 +181,11 @@ pub(super) fn control(
             findings.problem("control.bind", message);
         }
     }
-    let selftest = selftest.unwrap_or(is_local) && is_local;
-    Some(ControlPlan { bind: ControlBind::Tcp(address), is_local, selftest, refusals_kept })
+    Some(ControlPlan {
+        bind: ControlBind::Tcp(address),
+        is_local,
+        selftest: selftest.unwrap_or(is_local) && is_local,
+        takes_profiles: allow_profile.unwrap_or(is_local) && is_local,
+        refusals_kept,
+    })
 }

@@ -51,8 +51,18 @@ pub(super) enum Not {
     /// It changes what only a start can.
     Live(Vec<String>),
     /// It was written against another one than what serves.
-    #[expect(dead_code, reason = "conditional writes come next")]
     Current(String),
+}
+
+impl Not {
+    /// The verdict, and its reasons.
+    pub(super) fn into_verdict(self) -> (Verdict, Vec<String>) {
+        match self {
+            Self::Good(problems) => (Verdict::Refused, problems),
+            Self::Live(problems) => (Verdict::RestartRequired, problems),
+            Self::Current(problem) => (Verdict::Superseded, vec![problem]),
+        }
+    }
 }
 
 /// What is known of an attempt before it ends.
@@ -70,9 +80,7 @@ impl House {
         let mut noted = Noted::default();
         let (verdict, problems) = match self.follow(wish, &mut noted) {
             Ok(verdict) => (verdict, Vec::new()),
-            Err(Not::Good(problems)) => (Verdict::Refused, problems),
-            Err(Not::Live(problems)) => (Verdict::RestartRequired, problems),
-            Err(Not::Current(problem)) => (Verdict::Superseded, vec![problem]),
+            Err(not) => not.into_verdict(),
         };
         let Noted { source, changed, plugins } = noted;
         let (blank, took) = (self.blank(trigger), begun.elapsed());
@@ -168,17 +176,10 @@ impl House {
         };
         noted.source = Some(source);
         noted.changed = self.effective.load().loaded.changes(&loaded);
-        let fixed: Vec<_> = noted.changed.iter().filter_map(takes_a_start).collect();
-        if !fixed.is_empty() {
-            return Err(Not::Live(fixed));
-        }
+        let warnings = self.judge(&loaded, &noted.changed)?;
         let plan = Arc::new(loaded.plan.clone());
         let named = Named::of(Arc::clone(&plan));
         *self.named.lock().unwrap_or_else(PoisonError::into_inner) = named;
-        let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
-        warnings.extend(compared_with_host(&plan, &self.options).map_err(Not::Good)?);
-        let shortage = descriptors::raise_limit(&plan).map_err(|error| Not::Good(vec![error]))?;
-        warnings.extend(shortage);
         let running = self.endpoint.switch.load().stack().kit().plugins.clone();
         let known = Known { running, given: plugins };
         let started = stage::start_plugins(&plan, &self.notices, known).map_err(Not::Good)?;
@@ -197,6 +198,25 @@ impl House {
         }
         self.effective.follow(loaded, source);
         Ok(Verdict::Applied)
+    }
+
+    /// What can be said of a profile before anything of it is brought up: warnings, or why it cannot be.
+    pub(super) fn judge(
+        &self,
+        loaded: &Loaded,
+        changed: &[profile::Change],
+    ) -> Result<Vec<String>, Not> {
+        let fixed: Vec<_> = changed.iter().filter_map(takes_a_start).collect();
+        if !fixed.is_empty() {
+            return Err(Not::Live(fixed));
+        }
+        let plan = &loaded.plan;
+        let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+        warnings.extend(compared_with_host(plan, &self.options).map_err(Not::Good)?);
+        // What a start has raised already.
+        let shortage = descriptors::raise_limit(plan).map_err(|error| Not::Good(vec![error]))?;
+        warnings.extend(shortage);
+        Ok(warnings)
     }
 
     /// Reads the profile at a moment at which nobody writes it.

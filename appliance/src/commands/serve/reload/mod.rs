@@ -6,6 +6,7 @@
 mod attempt;
 mod ledger;
 mod named;
+mod posted;
 mod queue;
 mod stage;
 mod watch;

@@ -9,6 +9,7 @@ use super::*;
 /// The plan of the profile `dev` with one value changed.
 fn live(setting: &str) -> Plan {
     let sources = Sources {
+        posted: None,
         profile: "dev".to_owned(),
         environment: Vec::new(),
         set: vec![setting.to_owned()],
