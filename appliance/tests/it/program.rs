@@ -233,6 +233,15 @@ impl Program {
         exchange(&self.control, head, "")
     }
 
+    /// The same with a body.
+    pub(crate) fn post_control(&self, path: &str, headers: &str, body: &str) -> Answer {
+        let (host, length) = (&self.control, body.len());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n{headers}"
+        );
+        exchange(&self.control, &head, body)
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();

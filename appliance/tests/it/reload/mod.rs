@@ -1,8 +1,11 @@
 //! A changed profile comes into a program that serves.
 
 mod clients;
+mod diff;
 mod load;
+mod named;
 mod plugins;
+mod posted;
 mod refused;
 mod triggers;
 mod writes;
@@ -84,6 +87,23 @@ impl Live {
         let attempt = self.reload_with(tables);
         assert_eq!(attempt["result"], "applied", "{attempt}");
         attempt
+    }
+
+    /// What serves, as `If-Match` names it.
+    fn tag(&self) -> String {
+        let shown = self.program.control("/admin/profile");
+        shown.header("etag").expect("an identity").to_owned()
+    }
+
+    /// Posts a profile with these tables, written against what `tag` names.
+    fn post(&self, tag: &str, tables: &[&str]) -> Answer {
+        let headers = format!("If-Match: {tag}\r\n");
+        self.program.post_control("/admin/profile", &headers, &text(tables))
+    }
+
+    /// Asks what a profile with these tables would change.
+    fn try_out(&self, tables: &[&str]) -> Answer {
+        self.program.post_control("/admin/profile?dry_run=true", "", &text(tables))
     }
 
     fn attempts(&self) -> Vec<Value> {

@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Reload {
-    /// Whether the files of the profile are watched: this one and those that it extends. Other content is applied a
-    /// quarter of a second after the last write, or refused with reasons in the log and in `/admin/reloads` while what
-    /// was there before serves on. Libraries are looked at by every attempt, but not watched: copying one takes a while.
-    /// SIGHUP and `toolrack reload` work in any case. Default: true, since a file that says something else than what
+    /// Whether the files of the profile are watched: this one, those that it extends, and the libraries and secrets that
+    /// it names. Other content is applied a quarter of a second after the last write, of libraries a second after it, or
+    /// refused with reasons in the log and in `/admin/reloads` while what was there before serves on. SIGHUP and `toolrack reload` work in any case. Default: true, since a file that says something else than what
     /// serves is what operators stumble over; false where changes come in parts that only fit together.
     pub(crate) watch: bool,
     /// Milliseconds that loading and starting the plugins of a changed profile may take together, from 1 to 600000. At
