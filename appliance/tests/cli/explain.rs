@@ -128,3 +128,22 @@ fn a_key_that_does_not_exist_is_answered_with_the_one_that_was_meant() {
         assert!(ended.stderr.contains(meant), "{}", ended.stderr);
     }
 }
+
+#[test]
+fn a_profile_says_the_same_in_any_folder_language_and_time_zone() {
+    let said = |language: &str, zone: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let base = "format = 1\n[listen.public]\nhttp = { bind = \"127.0.0.1:0\" }\n";
+        std::fs::write(folder.path().join("base.toml"), base).expect("written");
+        let live = "format = 1\nextends = \"base.toml\"\n[server]\nname = \"Zo\u{eb}\"\n";
+        std::fs::write(folder.path().join("live.toml"), live).expect("written");
+        let mut command = toolrack();
+        command.args(["explain", "--profile", "live.toml"]).current_dir(folder.path());
+        let ended = end(command.env("LC_ALL", language).env("TZ", zone));
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.stdout
+    };
+    let one = said("C", "UTC");
+    assert!(one.contains("live.toml:4:1"), "{one}");
+    assert_eq!(one, said("tr_TR.UTF-8", "Pacific/Kiritimati"));
+}

@@ -7,9 +7,13 @@ fn help_goes_to_stdout_and_says_how_to_begin() {
     for arguments in [&["--help"][..], &["-h"], &["help"]] {
         let ended = run(arguments);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-        for part in
-            ["Usage: toolrack", "toolrack serve ", "Exit codes:", "78  the profile, or something"]
-        {
+        for part in [
+            "Usage: toolrack",
+            "toolrack serve ",
+            "Exit codes:",
+            "78  the profile, or something",
+            "3-5  diff",
+        ] {
             assert!(ended.stdout.contains(part), "{part} is not in {}", ended.stdout);
         }
     }
@@ -91,6 +95,20 @@ fn the_schema_is_json_and_ends_in_a_line() {
     let schema: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
     assert!(schema["properties"]["layer"]["properties"]["timeout"].is_object());
     assert!(ended.stdout.ends_with("}\n"));
+}
+
+#[test]
+fn keys_that_take_a_restart_are_listed_with_their_reasons() {
+    let ended = run(&["schema", "--non-reloadable"]);
+    assert_eq!(ended.code, Some(0));
+    let lines: Vec<_> = ended.stdout.lines().collect();
+    let is_listed = |key: &str| {
+        lines.iter().any(|line| {
+            line.split_once("  ").is_some_and(|(known, reason)| known == key && !reason.is_empty())
+        })
+    };
+    assert!(is_listed("process.worker_threads") && is_listed("control.bind"), "{}", ended.stdout);
+    assert!(!is_listed("layer.timeout.deadline_ms"), "{}", ended.stdout);
 }
 
 #[test]

@@ -85,9 +85,7 @@ impl Answers {
             return Some(self.show_profile());
         }
         let told = match self.read_posting(head) {
-            Ok((profiles, posting)) => {
-                self.post_profile(profiles, posting, &mut body, pace).await
-            }
+            Ok((profiles, posting)) => self.post_profile(profiles, posting, &mut body, pace).await,
             Err(refused) => refused,
         };
         if !body.is_end_stream() {
@@ -217,7 +215,8 @@ fn seen(headers: &HeaderMap, serves: Identity) -> Result<Identity, Told> {
     };
     let mut named = headers.get_all(IF_MATCH).iter();
     let Some(first) = named.next() else {
-        let sentence = "Name the profile that you have seen: If-Match with the ETag of /admin/profile.";
+        let sentence =
+            "Name the profile that you have seen: If-Match with the ETag of /admin/profile.";
         return Err(refused(StatusCode::PRECONDITION_REQUIRED, sentence));
     };
     let quoted = first.to_str().ok().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
@@ -258,7 +257,8 @@ mod tests {
             for tag in tags {
                 headers.append(IF_MATCH, HeaderValue::from_str(tag).expect("a value"));
             }
-            seen(&headers, serves).map_err(|told| (told.status.as_u16(), told.body["identity"].clone()))
+            seen(&headers, serves)
+                .map_err(|told| (told.status.as_u16(), told.body["identity"].clone()))
         };
         let quoted = format!("\"{serves}\"");
         assert_eq!(status(&[&quoted]), Ok(serves));

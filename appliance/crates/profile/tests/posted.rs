@@ -24,7 +24,8 @@ fn problems(result: Result<Loaded, Problems>) -> Vec<String> {
 /// A folder with a profile in it that extends another one beside it.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    let write =
+        |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
     write("base.toml", "format = 1\n[listen.public]\nhttp = { bind = \"127.0.0.1:0\" }\n");
     write("live.toml", "format = 1\nextends = \"base.toml\"\n[tasks]\npoll_ms = 7\n");
     folder
@@ -90,7 +91,9 @@ fn a_posted_text_is_refused_with_its_lines() {
 #[test]
 fn a_secret_is_shown_hidden_and_must_be_written_again() {
     let text = |token: &str| {
-        format!("format = 1\nextends = \"dev\"\n[plugin.p]\nlibrary = \"x.so\"\nconfig = {{ a = [{{ token = \"{token}\" }}] }}\n")
+        format!(
+            "format = 1\nextends = \"dev\"\n[plugin.p]\nlibrary = \"x.so\"\nconfig = {{ a = [{{ token = \"{token}\" }}] }}\n"
+        )
     };
     let serves = posted("dev", &text("hunter2"), &[]).expect("good");
     let shown = serves.to_toml();

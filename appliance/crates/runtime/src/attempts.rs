@@ -74,13 +74,8 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict, in the order of their numbers.
-    pub const ALL: [Self; 5] = [
-        Self::Applied,
-        Self::Unchanged,
-        Self::Refused,
-        Self::RestartRequired,
-        Self::Superseded,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Applied, Self::Unchanged, Self::Refused, Self::RestartRequired, Self::Superseded];
 
     /// The name in answers, log lines and metrics.
     #[must_use]

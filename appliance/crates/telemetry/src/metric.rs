@@ -154,8 +154,8 @@ metrics! {
     Generation = "toolrack_generation", Gauge, [];
     /// Generations before it that still have calls or streams.
     GenerationsDraining = "toolrack_generations_draining", Gauge, [];
-    /// Attempts to change the profile of the running process. `result` is `applied`, `unchanged`, `refused` or
-    /// `restart_required`.
+    /// Attempts to change the profile of the running process. `result` is `applied`, `unchanged`, `refused`,
+    /// `restart_required` or `superseded`.
     Reloads = "toolrack_reloads_total", Counter, ["result"];
     /// When the last attempt began after which the profile was what serves, in seconds since 1970; not there before the
     /// first.

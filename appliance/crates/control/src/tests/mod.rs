@@ -12,8 +12,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use ::profile::plan::{ControlBind, ControlPlan};
+use bytes::Bytes;
 use runtime::{Phase, Vitals};
 
 use crate::answers::{PluginReport, Sources};

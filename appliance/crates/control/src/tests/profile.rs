@@ -25,7 +25,9 @@ impl Profiles for Remembering {
 fn post(address: SocketAddr, line: &str, body: &[u8]) -> Answer {
     let mut stream = connect(address);
     let length = body.len();
-    let head = format!("POST /admin/profile{line}\r\nHost: localhost\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    let head = format!(
+        "POST /admin/profile{line}\r\nHost: localhost\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).expect("sends");
     // In parts, as a large body comes.
     for part in body.chunks(60_000) {

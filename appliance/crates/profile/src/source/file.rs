@@ -133,10 +133,7 @@ impl File {
 }
 
 /// Reads the profile `name`, or what was posted in its place, and everything that it extends: the base first.
-pub(crate) fn files(
-    name: &str,
-    posted: Option<&Posted>,
-) -> Result<(File, Vec<Source>), Failed> {
+pub(crate) fn files(name: &str, posted: Option<&Posted>) -> Result<(File, Vec<Source>), Failed> {
     let file = File::named(name, None);
     let file = match posted {
         Some(posted) => File::Posted(posted.clone(), Box::new(file)),
