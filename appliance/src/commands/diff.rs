@@ -58,13 +58,14 @@ fn failed(code: u8, why: &str) -> ExitCode {
 
 /// The text of a profile that is good, and the folder that it lies in.
 fn read(profile: &str) -> Result<(String, Option<PathBuf>), Vec<String>> {
-    super::load(&ProfileOptions { profile: profile.to_owned(), set: Vec::new() })?;
-    if let Some(built_in) = profile::built_in(profile) {
+    let profile = super::name_of(profile)?;
+    super::load(&ProfileOptions { profile: profile.clone(), set: Vec::new() })?;
+    if let Some(built_in) = profile::built_in(&profile) {
         return Ok((built_in.text.to_owned(), None));
     }
     let unreadable = |error: std::io::Error| vec![format!("{profile}: cannot read it: {error}")];
-    let text = std::fs::read_to_string(profile).map_err(unreadable)?;
-    let path = std::path::absolute(profile).map_err(unreadable)?;
+    let text = std::fs::read_to_string(&profile).map_err(unreadable)?;
+    let path = std::path::absolute(&profile).map_err(unreadable)?;
     Ok((text, path.parent().map(Path::to_owned)))
 }
 

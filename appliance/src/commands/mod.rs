@@ -55,12 +55,7 @@ fn load(options: &ProfileOptions) -> Result<Loaded, Vec<String>> {
 
 /// The same with a text in the place of that profile.
 fn load_posted(options: &ProfileOptions, posted: Option<Posted>) -> Result<Loaded, Vec<String>> {
-    let profile = if options.profile == AUTO {
-        let choice = envelope::choose(&Hardware::read()).map_err(|error| vec![error])?;
-        choice.profile.name.to_owned()
-    } else {
-        options.profile.clone()
-    };
+    let profile = name_of(&options.profile)?;
     let sources = Sources {
         profile,
         posted,
@@ -69,6 +64,15 @@ fn load_posted(options: &ProfileOptions, posted: Option<Posted>) -> Result<Loade
         library_search: cli::library_search(),
     };
     profile::load(&sources).map_err(|problems| problems.0.iter().map(ToString::to_string).collect())
+}
+
+/// The profile that is meant by what was asked for: `auto` means the one that fits this machine.
+fn name_of(asked: &str) -> Result<String, Vec<String>> {
+    if asked != AUTO {
+        return Ok(asked.to_owned());
+    }
+    let choice = envelope::choose(&Hardware::read()).map_err(|error| vec![error])?;
+    Ok(choice.profile.name.to_owned())
 }
 
 /// The files that the profile consists of, as they are now.

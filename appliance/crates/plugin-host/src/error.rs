@@ -18,6 +18,8 @@ pub enum LoadError {
     WritableFolder { path: PathBuf },
     #[error("`{}` has {bytes} bytes; the limit is {limit}", path.display())]
     TooLarge { path: PathBuf, bytes: u64, limit: u64 },
+    #[error("`{}` changes while it is read; write it under another name, then move it here", path.display())]
+    Changing { path: PathBuf },
     #[error("`{}` is not a plugin: {what}", path.display())]
     NotPlugin { path: PathBuf, what: String },
     #[error("`{}` was built for another system: {what}; build it for this one", path.display())]

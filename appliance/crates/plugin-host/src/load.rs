@@ -4,7 +4,7 @@
 //! open for the life of the process: the loader tells images apart by it, and a changed file is told from it.
 
 use std::error::Error;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -56,7 +56,17 @@ pub(crate) fn read_checked(path: &Path) -> Result<Vec<u8>, LoadError> {
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     // Bounded again: the file may have grown since.
     (&mut file).take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(unreadable)?;
+    let after = file.metadata().map_err(unreadable)?;
+    if is_another(&metadata, &after) || bytes.len() as u64 != after.len() {
+        return Err(LoadError::Changing { path: path.to_owned() });
+    }
     Ok(bytes)
+}
+
+/// Whether a file was written between two looks at it.
+fn is_another(before: &Metadata, after: &Metadata) -> bool {
+    let seen = |file: &Metadata| (file.len(), file.mtime(), file.mtime_nsec());
+    seen(before) != seen(after)
 }
 
 /// Whoever can write to the folder can replace the library in it, unless the folder is sticky.
@@ -132,4 +142,19 @@ fn check_thread_keys() -> Result<(), LoadError> {
         return Err(LoadError::Exhausted { what: "thread keys" });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_written_between_two_looks_is_another() {
+        let mut file = tempfile::tempfile().expect("a file");
+        let look = |file: &File| file.metadata().expect("it is there");
+        let before = look(&file);
+        assert!(!is_another(&before, &look(&file)), "nobody has written");
+        file.write_all(b"more").expect("written");
+        assert!(is_another(&before, &look(&file)));
+    }
 }
