@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::classes::{Class, Rule, rule_of, rule_of_coming};
+use crate::classes::{Class, Rule, rule_of, rule_of_coming, rule_of_going};
 use crate::identity::SPELLING;
 use crate::load::Loaded;
 use crate::shown::shown;
@@ -56,9 +56,13 @@ fn compare(one: &Value, other: &Value, path: &str, changes: &mut Vec<Change>) {
 }
 
 fn change(path: &str, one: &Value, other: &Value) -> Change {
-    let comes = if one.is_null() { rule_of_coming(path) } else { None };
+    let whole = match (one.is_null(), other.is_null()) {
+        (true, false) => rule_of_coming(path),
+        (false, true) => rule_of_going(path),
+        _ => None,
+    };
     let rules = [one, other].into_iter().filter_map(|value| gravest(path, value));
-    let rule = comes.or_else(|| rules.max_by_key(|rule| rule.class));
+    let rule = whole.or_else(|| rules.max_by_key(|rule| rule.class));
     // A key without a rule does not exist; should it ever, a restart is what cannot be wrong.
     let (class, effect) = rule
         .map_or((Class::Restart, "nobody has said how it is taken over"), |rule| {
@@ -126,7 +130,11 @@ mod tests {
         let (none, one) =
             (json!({ "plugin": {} }), json!({ "plugin": { "x": { "library": "x" } } }));
         assert_eq!(changes(&none, &one)[0].class, Class::Live);
-        assert_eq!(changes(&one, &none)[0].class, Class::Drains);
+        let goes = &changes(&one, &none)[0];
+        assert_eq!(
+            (goes.class, goes.effect),
+            (Class::Drains, "calls under way end in it; then it is stopped")
+        );
     }
 
     #[test]

@@ -89,10 +89,7 @@ const RULES: &[Rule] = &[
     live("layer.timeout", "calls under way keep their deadlines"),
     restart("listen", "listeners are opened at the start"),
     restart("log", "the log is opened at the start"),
-    drains(
-        "plugin.NAME",
-        "the plugin is started anew; calls under way end in the old one, which is stopped after them",
-    ),
+    drains("plugin.NAME", "the plugin is started anew; calls under way end in the old one"),
     live("plugin.NAME.tool.NAME.concurrent_calls", PLACES),
     live("plugin.NAME.tool.NAME.queue_calls", PLACES),
     restart("process", "threads are made at the start"),
@@ -113,8 +110,11 @@ const RULES: &[Rule] = &[
     ),
 ];
 
-/// Tables that replace nothing when they come as a whole.
+/// What is said of tables that come as a whole, where that is something else.
 const COMES: &[Rule] = &[live("plugin.NAME", "it is started beside the others, which run on")];
+
+/// The same of tables that go.
+const GOES: &[Rule] = &[drains("plugin.NAME", "calls under way end in it; then it is stopped")];
 
 /// What is said of a key: of the longest path that fits.
 pub(crate) fn rule_of(key: &str) -> Option<&'static Rule> {
@@ -122,12 +122,19 @@ pub(crate) fn rule_of(key: &str) -> Option<&'static Rule> {
     fitting.max_by_key(|rule| rule.keys.split('.').count())
 }
 
-/// What is said of a table that was not there before.
+/// What is said of a table that was not there before; `None` where that is nothing else.
 pub(crate) fn rule_of_coming(key: &str) -> Option<&'static Rule> {
-    let is_whole = |rule: &&Rule| {
-        rule.keys.split('.').count() == key.split('.').count() && is_at_or_below(key, rule.keys)
-    };
-    COMES.iter().find(is_whole)
+    rule_of_whole(key, COMES)
+}
+
+/// The same of one that is there no more.
+pub(crate) fn rule_of_going(key: &str) -> Option<&'static Rule> {
+    rule_of_whole(key, GOES)
+}
+
+fn rule_of_whole(key: &str, rules: &'static [Rule]) -> Option<&'static Rule> {
+    let parts = |path: &str| path.split('.').count();
+    rules.iter().find(|rule| parts(rule.keys) == parts(key) && is_at_or_below(key, rule.keys))
 }
 
 /// Whether `key` is the key of `pattern`, in which `NAME` stands for any name, or below it.

@@ -51,6 +51,30 @@ fn a_broken_library_is_refused_once_and_the_next_good_one_comes_in() {
 }
 
 #[test]
+fn another_library_under_a_broken_profile_is_tried_once_and_comes_in_with_the_next_good_one() {
+    let (live, library) = with_library();
+    live.write(&[MINE, "[nonsense]\n"]);
+    live.until("the broken profile", |_| true);
+    replace(&library);
+    live.until("the library", |attempt| attempt["attempt"] == 2);
+    live.write(&[MINE, &deadline(5_002)]);
+    let attempt = live.until("the good profile", |attempt| attempt["result"] == "applied");
+    assert_eq!(attempt["plugins_loaded"], json!(["mine"]), "{attempt}");
+    let results: Vec<_> = live.attempts().iter().map(|one| one["result"].clone()).collect();
+    assert_eq!(results, [json!("refused"), json!("refused"), json!("applied")]);
+}
+
+#[test]
+fn a_posted_profile_that_is_refused_does_not_hide_another_library() {
+    let (live, library) = with_library();
+    replace(&library);
+    let posted = live.post(&live.tag(), &[MINE, "[nonsense]\n"]);
+    assert_eq!(posted.status, 409, "{}", posted.body);
+    let attempt = live.until("the library", |attempt| attempt["result"] == "applied");
+    assert_eq!(attempt["plugins_loaded"], json!(["mine"]), "{attempt}");
+}
+
+#[test]
 fn a_library_that_was_missing_brings_its_profile_in() {
     let live = Live::start(&[ECHO]);
     live.write(&[ECHO, "[plugin.later]\nlibrary = \"./libtime.so\"\n"]);

@@ -132,6 +132,16 @@ impl House {
         named.has_other_secrets() || named.has_other_libraries(&serving.stack().kit().plugins)
     }
 
+    /// Takes libraries and secrets as they are now for tried, whatever becomes of it.
+    fn look_again(&self) {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).look_again();
+    }
+
+    /// Looks after these from now on.
+    fn follow_named(&self, named: Named) {
+        *self.named.lock().unwrap_or_else(PoisonError::into_inner) = named;
+    }
+
     /// What the system says now of the libraries that the profile names.
     pub(super) fn libraries(&self) -> Stamps {
         self.named.lock().unwrap_or_else(PoisonError::into_inner).libraries()
@@ -143,6 +153,7 @@ impl House {
         match self.effective.load().source {
             Source::File => Wish::Files,
             Source::Posted => Wish::Given(Box::new(|house| {
+                house.look_again();
                 let shown = house.effective.load();
                 let (loaded, source) = (shown.loaded.clone(), shown.source);
                 Ok(Given { loaded, plugins: Vec::new(), source })
@@ -169,7 +180,9 @@ impl House {
         }
         let Given { loaded, plugins, source } = match wish {
             Wish::Files => {
+                self.look_again();
                 let loaded = self.read().map_err(Not::Good)?;
+                self.follow_named(Named::of(Arc::new(loaded.plan.clone())));
                 Given { loaded, plugins: Vec::new(), source: Source::File }
             }
             Wish::Given(give) => give(self)?,
@@ -178,8 +191,8 @@ impl House {
         noted.changed = self.effective.load().loaded.changes(&loaded);
         let warnings = self.judge(&loaded, &noted.changed)?;
         let plan = Arc::new(loaded.plan.clone());
+        // Before they are read: what is written meanwhile is noticed.
         let named = Named::of(Arc::clone(&plan));
-        *self.named.lock().unwrap_or_else(PoisonError::into_inner) = named;
         let running = self.endpoint.switch.load().stack().kit().plugins.clone();
         let known = Known { running, given: plugins };
         let started = stage::start_plugins(&plan, &self.notices, known).map_err(Not::Good)?;
@@ -187,6 +200,7 @@ impl House {
         if noted.changed.is_empty() && started.new.is_empty() {
             // Comments and lines may have moved, which `/admin/plan` shows.
             self.effective.follow(loaded, source);
+            self.follow_named(named);
             return Ok(Verdict::Unchanged);
         }
         let new = started.new.clone();
@@ -197,6 +211,7 @@ impl House {
             tracing::warn!("{warning}");
         }
         self.effective.follow(loaded, source);
+        self.follow_named(named);
         Ok(Verdict::Applied)
     }
 

@@ -39,13 +39,13 @@ impl Stamp {
 }
 
 /// Libraries as the system told of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stamps(Vec<(PathBuf, Stamp)>);
 
 /// The named files of a plan, as they were when it was tried last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in super::super) struct Named {
-    plan: Option<Arc<Plan>>,
+    plan: Arc<Plan>,
     libraries: Stamps,
     secrets: Vec<(PathBuf, Option<[u8; 32]>)>,
 }
@@ -54,7 +54,12 @@ impl Named {
     /// Those of `plan`, as they are now. To be called before anything of them is read.
     pub(in super::super) fn of(plan: Arc<Plan>) -> Self {
         let (libraries, secrets) = (stamps(&plan), secrets(&plan));
-        Self { plan: Some(plan), libraries, secrets }
+        Self { plan, libraries, secrets }
+    }
+
+    /// Takes them as they are now.
+    pub(super) fn look_again(&mut self) {
+        *self = Self::of(Arc::clone(&self.plan));
     }
 
     /// Their paths, as far as they are there.
@@ -65,16 +70,15 @@ impl Named {
 
     /// What the system says of the libraries now.
     pub(super) fn libraries(&self) -> Stamps {
-        self.plan.as_deref().map(stamps).unwrap_or_default()
+        stamps(&self.plan)
     }
 
     /// Whether a secret has other content than then. One that is not there is about to come back.
     pub(super) fn has_other_secrets(&self) -> bool {
-        let now = self.plan.as_deref().map(secrets).unwrap_or_default();
         let is_other = |(path, digest): &(PathBuf, Option<[u8; 32]>)| {
             digest.is_some() && !self.secrets.contains(&(path.clone(), *digest))
         };
-        now.iter().any(is_other)
+        secrets(&self.plan).iter().any(is_other)
     }
 
     /// Whether a library has other bytes than those of `running` that were started from it, or has come. What was only
@@ -152,6 +156,8 @@ mod tests {
         assert!(!before.libraries_differ(|_| false), "it is not there");
         fs::write(&library, "one").expect("written");
         assert!(before.libraries_differ(|_| false), "it has come");
+        before.look_again();
+        assert!(!before.libraries_differ(|_| false), "and that was seen");
         let mut tried = named(folder.path());
         assert!(!tried.libraries_differ(|_| false), "what was tried is not tried again");
         fs::remove_file(&library).expect("removed");
