@@ -173,15 +173,15 @@ mod tests {
     fn a_secret_is_behind_when_its_content_is_another() {
         let folder = tempfile::tempdir().expect("a folder");
         let key = folder.path().join("key");
-        fs::write(&key, "one").expect("written");
+        fs::write(&key, "hunter1").expect("written");
         let before = named(folder.path());
-        fs::write(&key, "one").expect("written");
+        fs::write(&key, "hunter1").expect("written");
         assert!(!before.has_other_secrets(), "the same once more");
         fs::remove_file(&key).expect("removed");
         assert!(!before.has_other_secrets(), "it is about to come back");
-        fs::write(&key, "two").expect("written");
+        fs::write(&key, "hunter2").expect("written");
         assert!(before.has_other_secrets());
-        assert!(!format!("{before:?}").contains("one"), "no secret is kept");
+        assert!(!format!("{before:?}").contains("hunter"), "no secret is kept");
         assert_eq!(before.paths().last(), Some(&key));
     }
 }
