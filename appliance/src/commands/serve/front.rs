@@ -12,7 +12,7 @@ use runtime::Phase;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use transport::Endpoint;
-use transport::accept::{BindError, Drain, DrainHandle, Guards, Listener, drain};
+use transport::accept::{BindError, Drain, DrainHandle, Guards, Listener, Socket, drain};
 use transport::http::HttpEndpoint;
 
 use super::stop::Signals;
@@ -66,8 +66,9 @@ impl Front {
             match &listener.transport {
                 TransportPlan::Stdio(plan) => stdio = Some(plan.clone()),
                 TransportPlan::Http(plan) => {
-                    let bound = Listener::bind(Arc::clone(&name), plan, guards.clone())?;
-                    let address = bound.local_addr();
+                    let socket = Socket::open(&name, plan.bind)?;
+                    let address = socket.local_addr();
+                    let bound = Listener::new(Arc::clone(&name), plan, socket, guards.clone());
                     let endpoint = HttpEndpoint::new(Arc::clone(endpoint), Arc::clone(&name), plan);
                     http.push(Http {
                         name,

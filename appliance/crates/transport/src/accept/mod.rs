@@ -14,10 +14,12 @@ mod listener;
 pub mod metrics;
 mod progress;
 mod serve;
+mod socket;
 mod streams;
 #[cfg(test)]
 mod tests;
 mod watched;
 
 pub use drain::{Drain, DrainHandle, drain};
-pub use listener::{BindError, Guards, Listener};
+pub use listener::{Guards, Listener};
+pub use socket::{BindError, Socket};

@@ -35,7 +35,7 @@ impl Listener {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Self { name, socket, local_addr: _, deadlines, connections, guards, tally } = self;
+        let Self { name, socket, deadlines, connections, guards, tally } = self;
         let terms = Arc::new(Terms {
             deadlines,
             drain: drain.clone(),
@@ -49,7 +49,7 @@ impl Listener {
                 () = &mut begun => break,
                 Some(ended) = door.tasks.join_next_with_id() => { door.count(ended); }
                 Some(_) = door.farewells.join_next() => {}
-                accepted = socket.accept(), if !door.is_paused => match accepted {
+                accepted = socket.inner.accept(), if !door.is_paused => match accepted {
                     Ok((socket, remote)) => {
                         if let Some((socket, peer, admitted)) = door.judge(socket, remote) {
                             let service = make_service(peer);
@@ -63,7 +63,7 @@ impl Listener {
                             });
                         }
                     }
-                    Err(error) => door.failed(&error, &socket),
+                    Err(error) => door.failed(&error, &socket.inner),
                 },
                 () = sleep(ACCEPT_PAUSE), if door.is_paused => door.resume(),
             }

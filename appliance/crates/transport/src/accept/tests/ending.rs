@@ -91,10 +91,10 @@ async fn a_lost_handle_counts_as_an_abort() {
 }
 
 /// The door of a listener with nobody inside.
-fn door() -> (Door, TcpListener) {
-    let listener = Listener::bind("public".into(), &patient(), guards()).unwrap();
+fn door() -> (Door, Arc<TcpListener>) {
+    let listener = listener("public", &patient(), guards()).unwrap();
     let guards = listener.guards;
-    (Door::new(listener.name, listener.connections, guards, listener.tally), listener.socket)
+    (Door::new(listener.name, listener.connections, guards, listener.tally), listener.socket.inner)
 }
 
 /// EMFILE, which has no kind of its own.

@@ -31,7 +31,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{DrainHandle, Guards, Listener, drain};
+use super::{BindError, DrainHandle, Guards, Listener, Socket, drain};
 
 /// Longer than any test runs.
 const NEVER: Duration = Duration::from_secs(600);
@@ -54,6 +54,13 @@ fn patient() -> HttpPlan {
         write_deadline: NEVER,
         heartbeat: NEVER,
     }
+}
+
+/// The listener `name` of this plan.
+fn listener(name: &str, plan: &HttpPlan, guards: Guards) -> Result<Listener, BindError> {
+    let name = name.into();
+    let socket = Socket::open(&name, plan.bind)?;
+    Ok(Listener::new(name, plan, socket, guards))
 }
 
 /// The layers with their defaults, and plenty of memory.
@@ -156,10 +163,8 @@ impl Served {
     /// The same with other settings of the layers.
     fn guarded(plan: &HttpPlan, guards: impl FnOnce() -> Guards) -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
-        let listener = metrics::with_local_recorder(&recorder, || {
-            Listener::bind("public".into(), plan, guards())
-        })
-        .unwrap();
+        let listener =
+            metrics::with_local_recorder(&recorder, || listener("public", plan, guards()).unwrap());
         let (began_sender, began) = mpsc::unbounded_channel();
         let (dropped_sender, body_dropped) = mpsc::unbounded_channel();
         let signals = Arc::new(Signals {

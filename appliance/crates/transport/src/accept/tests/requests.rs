@@ -192,11 +192,9 @@ async fn a_panic_ends_its_own_connection_only() {
 
 #[tokio::test]
 async fn says_which_key_to_change_when_the_port_is_taken() {
-    let first = Listener::bind("public".into(), &patient(), guards()).unwrap();
+    let first = listener("public", &patient(), guards()).unwrap();
     let plan = HttpPlan { bind: first.local_addr(), ..patient() };
-    let Err(error) = Listener::bind("second".into(), &plan, guards()) else {
-        panic!("bound twice")
-    };
+    let Err(error) = listener("second", &plan, guards()) else { panic!("bound twice") };
     assert!(matches!(error, BindError::AddressInUse { .. }));
     let text = error.to_string();
     assert!(
@@ -208,16 +206,16 @@ async fn says_which_key_to_change_when_the_port_is_taken() {
 async fn says_which_key_to_change_when_the_address_is_not_ours() {
     // TEST-NET-1 (RFC 5737): never an address of an interface.
     let plan = HttpPlan { bind: SocketAddr::from(([192, 0, 2, 1], 0)), ..patient() };
-    let Err(error) = Listener::bind("public".into(), &plan, guards()) else { panic!("bound") };
+    let Err(error) = listener("public", &plan, guards()) else { panic!("bound") };
     assert!(matches!(error, BindError::AddressNotAvailable { .. }), "{error}");
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn accepted_connections_find_out_that_their_peer_is_dead() {
-    let listener = Listener::bind("public".into(), &patient(), guards()).unwrap();
+    let listener = listener("public", &patient(), guards()).unwrap();
     let _client = TcpStream::connect(listener.local_addr()).await.unwrap();
-    let (accepted, _) = listener.socket.accept().await.unwrap();
+    let (accepted, _) = listener.socket.inner.accept().await.unwrap();
     let socket = socket2::SockRef::from(&accepted);
     assert!(socket.keepalive().unwrap());
     assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(30)));

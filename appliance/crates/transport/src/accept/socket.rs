@@ -1,0 +1,141 @@
+//! A socket that listens: the port is taken, nobody is let in yet.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as BareListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
+use tokio::net::TcpListener;
+
+/// Connections that the kernel completes before they are accepted: a burst longer than this is refused by it.
+const BACKLOG: i32 = 1024;
+/// How long bytes may stay unacknowledged before the kernel gives the connection up, and how it finds dead peers on
+/// silent connections.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// Why a listener cannot be opened. The text names the key to change.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another process, or another listener of this one, has the port.
+    #[error(
+        "listen.{listener}.http.bind: {address} is in use; stop whatever listens there, or choose another port \
+         (port 0 takes a free one)"
+    )]
+    AddressInUse {
+        /// The listener's name.
+        listener: Arc<str>,
+        /// What it was to bind to.
+        address: SocketAddr,
+    },
+    /// The port needs a privilege that this process does not have.
+    #[error(
+        "listen.{listener}.http.bind: {address} needs a privilege that this process does not have; choose a port \
+         from 1024 upward"
+    )]
+    PermissionDenied {
+        /// The listener's name.
+        listener: Arc<str>,
+        /// What it was to bind to.
+        address: SocketAddr,
+    },
+    /// No interface of this host has the address.
+    #[error(
+        "listen.{listener}.http.bind: no interface of this host has the address {address}; choose one that it has, \
+         for example 127.0.0.1 or 0.0.0.0"
+    )]
+    AddressNotAvailable {
+        /// The listener's name.
+        listener: Arc<str>,
+        /// What it was to bind to.
+        address: SocketAddr,
+    },
+    /// Anything else that the system objects to.
+    #[error("listen.{listener}.http.bind: cannot listen on {address}")]
+    System {
+        /// The listener's name.
+        listener: Arc<str>,
+        /// What it was to bind to.
+        address: SocketAddr,
+        /// The system's words.
+        source: io::Error,
+    },
+}
+
+impl BindError {
+    fn new(listener: Arc<str>, address: SocketAddr, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            Self::AddressInUse { listener, address }
+        } else if source.kind() == io::ErrorKind::PermissionDenied {
+            Self::PermissionDenied { listener, address }
+        } else if source.kind() == io::ErrorKind::AddrNotAvailable {
+            Self::AddressNotAvailable { listener, address }
+        } else {
+            Self::System { listener, address, source }
+        }
+    }
+}
+
+/// A socket that listens. Clones share it: it is closed with the last one, and until then the kernel keeps clients
+/// waiting.
+#[derive(Clone, Debug)]
+pub struct Socket {
+    pub(super) inner: Arc<TcpListener>,
+    local_addr: SocketAddr,
+}
+
+impl Socket {
+    /// Opens the socket of the listener `name`.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn open(name: &Arc<str>, address: SocketAddr) -> Result<Self, BindError> {
+        bind(address)
+            .and_then(Self::adopt)
+            .map_err(|error| BindError::new(Arc::clone(name), address, error))
+    }
+
+    /// Takes over a socket that listens already, wherever it comes from.
+    ///
+    /// # Errors
+    /// When it is not one of TCP that listens.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn adopt(listening: BareListener) -> io::Result<Self> {
+        listening.set_nonblocking(true)?;
+        // Accepted sockets inherit these.
+        let socket = SockRef::from(&listening);
+        let keepalive = TcpKeepalive::new()
+            .with_time(KEEPALIVE_AFTER)
+            .with_interval(KEEPALIVE_INTERVAL)
+            .with_retries(KEEPALIVE_RETRIES);
+        socket.set_tcp_keepalive(&keepalive)?;
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+        let local_addr = listening.local_addr()?;
+        Ok(Self { inner: Arc::new(TcpListener::from_std(listening)?), local_addr })
+    }
+
+    /// The address that it is bound to, with the port that was taken for 0.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<BareListener> {
+    let domain = Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    // A restart does not wait for connections of the last process to be forgotten.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
