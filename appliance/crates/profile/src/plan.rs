@@ -109,6 +109,16 @@ impl Plan {
         secrets.filter_map(file).collect()
     }
 
+    /// The HTTP listener with this name; each name is there once.
+    #[must_use]
+    pub fn http(&self, name: &str) -> Option<&HttpPlan> {
+        let listener = self.listeners.iter().find(|listener| *listener.name == *name)?;
+        match &listener.transport {
+            TransportPlan::Http(http) => Some(http),
+            TransportPlan::Stdio(_) => None,
+        }
+    }
+
     /// Connections of clients at once: what the listeners take together, within the `connections` layer's own bound.
     #[must_use]
     pub fn connections_max(&self) -> u64 {

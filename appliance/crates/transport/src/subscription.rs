@@ -6,9 +6,9 @@ use bytes::Bytes;
 use protocol::json::{Kind, Raw};
 use protocol::{Envelope, Fault, Id, META_PREFIX, MetaKey, Param, encode};
 use runtime::{Change, Generation, Task, Watch};
-use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, watch};
 
 use crate::endpoint::Endpoint;
 use crate::task;
@@ -41,11 +41,11 @@ pub(crate) struct Subscription {
     /// Wakes at every change of a followed task.
     news: Arc<Notify>,
     changes: Receiver<Change>,
-    ending: tokio::sync::watch::Receiver<bool>,
+    ending: watch::Receiver<bool>,
 }
 
 impl Subscription {
-    /// Reads what the client wants and begins to watch it.
+    /// Reads what the client wants and begins to watch it, until `ending` turns true.
     ///
     /// # Errors
     /// -32602 for a filter of the wrong kind or with too many resources or tasks, -32021 for tasks of a client that does
@@ -54,6 +54,7 @@ impl Subscription {
         endpoint: &Endpoint,
         generation: &Generation,
         envelope: &Envelope,
+        ending: watch::Receiver<bool>,
     ) -> Result<Self, Fault> {
         let filter = envelope.param(Param::Notifications).filter(|raw| raw.kind() == Kind::Object);
         let filter =
@@ -95,7 +96,7 @@ impl Subscription {
             tasks,
             news,
             changes,
-            ending: endpoint.ending.subscribe(),
+            ending,
         })
     }
 

@@ -237,6 +237,16 @@ pub static CAUSES: &[Cause] = &[
         keys: &["shutdown.notice_ms", "shutdown.drain_ms"],
     },
     Cause {
+        kind: RefusalKind::Draining,
+        layer: "lifecycle",
+        stage: "edge",
+        scope: "listener",
+        when: "The listener that the connection came through was taken out of the profile.",
+        state: "which listeners the profile has",
+        wait: "1 s",
+        keys: &["listen.NAME.http.bind"],
+    },
+    Cause {
         kind: RefusalKind::BodyTooSlow,
         layer: "listen",
         stage: "body",

@@ -197,6 +197,8 @@ fn is_calmed(error: &hyper::Error) -> bool {
 enum Begun {
     Unasked,
     Asked,
+    /// It has begun, and there was no connection yet to tell.
+    Noted,
     Heard,
 }
 
@@ -251,6 +253,10 @@ impl<D: Future<Output = ()>> Keeper<D> {
         let is_worth_asking = match this.begun_state {
             Begun::Unasked => true,
             Begun::Asked => this.drain.has_news(),
+            Begun::Noted => {
+                *this.begun_state = Begun::Heard;
+                return Poll::Ready(());
+            }
             Begun::Heard => false,
         };
         if !is_worth_asking {
@@ -262,15 +268,16 @@ impl<D: Future<Output = ()>> Keeper<D> {
         Poll::Ready(())
     }
 
-    /// Waits for `work`, which is dropped when it is late or the drain begins.
+    /// Waits for `work`, which is dropped when it is late. Once the drain has begun, little time is left to it.
     async fn watch<F: Future>(mut self: Pin<&mut Self>, work: F) -> Result<F::Output, Closed> {
         let mut work = pin!(work);
         std::future::poll_fn(|cx| {
             if let Poll::Ready(output) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));
             }
-            if self.as_mut().poll_drain(cx).is_ready() {
-                return Poll::Ready(Err(Closed::Done));
+            if self.begun_state != Begun::Noted && self.as_mut().poll_drain(cx).is_ready() {
+                *self.as_mut().project().begun_state = Begun::Noted;
+                self.progress.parting();
             }
             self.as_mut().poll_overdue(cx).map(Err)
         })

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep_until};
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     Running,
-    Draining { deadline: Instant },
+    Draining { deadline: Instant, is_alone: bool },
     Aborted,
 }
 
@@ -22,15 +22,29 @@ pub fn drain() -> (DrainHandle, Drain) {
 pub struct DrainHandle(watch::Sender<State>);
 
 impl DrainHandle {
-    /// Stops accepting and closes idle connections; requests in flight may end until `deadline`. Without effect after
-    /// the first time, and after [`DrainHandle::abort`].
+    /// Stops accepting and closes idle connections; requests in flight may end until `deadline`. Whoever waits at the
+    /// socket is left to whoever else has it. Of several deadlines the earliest holds; without effect after
+    /// [`DrainHandle::abort`].
     pub fn begin(&self, deadline: Instant) {
+        self.order(deadline, false);
+    }
+
+    /// The same for a listener that ends while its process goes on: unless somebody else has its socket, those who wait
+    /// there are let in first, since they have been told that they are connected.
+    pub fn begin_alone(&self, deadline: Instant) {
+        self.order(deadline, true);
+    }
+
+    fn order(&self, deadline: Instant, is_alone: bool) {
         self.0.send_if_modified(|state| {
-            let is_running = *state == State::Running;
-            if is_running {
-                *state = State::Draining { deadline };
-            }
-            is_running
+            let next = match *state {
+                State::Running => State::Draining { deadline, is_alone },
+                State::Draining { deadline: before, is_alone } => {
+                    State::Draining { deadline: deadline.min(before), is_alone }
+                }
+                State::Aborted => State::Aborted,
+            };
+            std::mem::replace(state, next) != next
         });
     }
 
@@ -56,16 +70,30 @@ impl Drain {
         drop(self.0.wait_for(|state| *state != State::Running).await);
     }
 
+    /// Whether the process goes on without this listener.
+    pub(super) fn is_alone(&self) -> bool {
+        matches!(*self.0.borrow(), State::Draining { is_alone: true, .. })
+    }
+
     /// Waits until there is no time left.
     pub(super) async fn over(mut self) {
-        let state = match self.0.wait_for(|state| *state != State::Running).await {
-            Ok(state) => *state,
-            Err(_) => return,
-        };
-        if let State::Draining { deadline } = state {
+        loop {
+            let state = *self.0.borrow_and_update();
+            let deadline = match state {
+                State::Running => None,
+                State::Draining { deadline, .. } => Some(deadline),
+                State::Aborted => return,
+            };
+            let passed = async {
+                match deadline {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                () = sleep_until(deadline) => {}
-                aborted = self.0.wait_for(|state| *state == State::Aborted) => drop(aborted),
+                () = passed => return,
+                // An error means that the handle is gone.
+                changed = self.0.changed() => if changed.is_err() { return },
             }
         }
     }

@@ -1,6 +1,5 @@
 //! A listener: an open socket, and how those who come in are served.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use middleware::{connections, http};
@@ -25,12 +24,41 @@ pub struct Guards {
     pub recent: Arc<RecentRefusals>,
 }
 
+/// What outlives a change of a listener: who is inside, and the deadlines of those. Clones share it.
+#[derive(Clone, Debug)]
+pub struct State {
+    pub(super) deadlines: Arc<Deadlines>,
+    pub(super) connections: Arc<Bound>,
+}
+
+impl State {
+    /// With nobody inside. Deadlines of the idle shrink while `memory` is short.
+    #[must_use]
+    pub fn new(plan: &HttpPlan, memory: &Arc<MemoryGauge>) -> Self {
+        Self {
+            deadlines: Deadlines::new(plan, memory),
+            connections: Bound::new("connections", plan.connections_max),
+        }
+    }
+
+    /// Follows other settings. A lower bound on connections cuts none.
+    pub fn follow(&self, plan: &HttpPlan) {
+        self.deadlines.follow(plan);
+        self.connections.set_limit(plan.connections_max);
+    }
+
+    /// The cap on connections, for metrics.
+    #[must_use]
+    pub const fn connections(&self) -> &Arc<Bound> {
+        &self.connections
+    }
+}
+
 /// A listener. [`Listener::serve`] lets clients in.
 pub struct Listener {
     pub(super) name: Arc<str>,
     pub(super) socket: Socket,
-    pub(super) deadlines: Arc<Deadlines>,
-    pub(super) connections: Arc<Bound>,
+    pub(super) state: State,
     pub(super) guards: Guards,
     pub(super) tally: Tally,
 }
@@ -38,26 +66,7 @@ pub struct Listener {
 impl Listener {
     /// The listener `name` on an open socket. Its metrics go to the recorder that is installed now.
     #[must_use]
-    pub fn new(name: Arc<str>, plan: &HttpPlan, socket: Socket, guards: Guards) -> Self {
-        Self {
-            socket,
-            deadlines: Deadlines::new(plan, &guards.memory),
-            connections: Bound::new("connections", plan.connections_max),
-            guards,
-            tally: Tally::new(&name),
-            name,
-        }
-    }
-
-    /// The address that it is bound to, with the port that was taken for 0.
-    #[must_use]
-    pub const fn local_addr(&self) -> SocketAddr {
-        self.socket.local_addr()
-    }
-
-    /// The cap on connections, for metrics.
-    #[must_use]
-    pub const fn connections(&self) -> &Arc<Bound> {
-        &self.connections
+    pub fn new(name: Arc<str>, socket: Socket, state: State, guards: Guards) -> Self {
+        Self { tally: Tally::new(&name), name, socket, state, guards }
     }
 }

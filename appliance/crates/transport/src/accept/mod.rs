@@ -21,5 +21,5 @@ mod tests;
 mod watched;
 
 pub use drain::{Drain, DrainHandle, drain};
-pub use listener::{Guards, Listener};
+pub use listener::{Guards, Listener, State};
 pub use socket::{BindError, Socket};

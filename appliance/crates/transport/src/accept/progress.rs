@@ -17,6 +17,10 @@ use tokio::time::Instant;
 /// a few round trips of the slowest networks.
 const LINGER_MS: u64 = 1_000;
 
+/// How long a connection that has said nothing yet may say it when its listener ends: a client that has just connected
+/// is about to ask, and would hear nothing but the end.
+const PARTING_MS: u64 = 250;
+
 /// The shortest time that an idle connection gets when memory is short, unless its listener gives less: a client that
 /// is about to send its next request does so within it.
 const IDLE_MS_MIN: u64 = 2_000;
@@ -90,37 +94,52 @@ impl Closed {
     }
 }
 
-/// The deadlines of a listener's connections, in milliseconds.
+/// The deadlines of a listener's connections, in milliseconds. Those that are inside follow when they change: at the
+/// latest when they look at their time again, an eighth of their idle time later.
 #[derive(Debug)]
 pub(super) struct Deadlines {
-    first_byte_ms: u64,
-    head_ms: u64,
-    idle_ms: u64,
-    write_ms: u64,
+    first_byte_ms: AtomicU64,
+    head_ms: AtomicU64,
+    idle_ms: AtomicU64,
+    write_ms: AtomicU64,
     /// Shortens `idle_ms` when memory is short.
     memory: Arc<MemoryGauge>,
 }
 
 impl Deadlines {
     pub(super) fn new(plan: &HttpPlan, memory: &Arc<MemoryGauge>) -> Arc<Self> {
-        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2);
-        Arc::new(Self {
-            first_byte_ms: ms(plan.first_byte_deadline),
-            head_ms: ms(plan.head_deadline),
-            idle_ms: ms(plan.idle_deadline),
-            write_ms: ms(plan.write_deadline),
+        let deadlines = Self {
+            first_byte_ms: AtomicU64::default(),
+            head_ms: AtomicU64::default(),
+            idle_ms: AtomicU64::default(),
+            write_ms: AtomicU64::default(),
             memory: Arc::clone(memory),
-        })
+        };
+        deadlines.follow(plan);
+        Arc::new(deadlines)
+    }
+
+    /// Takes over the deadlines of this plan.
+    pub(super) fn follow(&self, plan: &HttpPlan) {
+        for (deadline, of_plan) in [
+            (&self.first_byte_ms, plan.first_byte_deadline),
+            (&self.head_ms, plan.head_deadline),
+            (&self.idle_ms, plan.idle_deadline),
+            (&self.write_ms, plan.write_deadline),
+        ] {
+            deadline.store(u64::try_from(of_plan.as_millis()).unwrap_or(u64::MAX / 2), Relaxed);
+        }
     }
 
     /// What of `idle_ms` is left at this moment.
     fn idle_ms(&self) -> u64 {
-        let part = self.idle_ms * u64::from(self.memory.idle_permille());
-        (part / u64::from(MemoryGauge::WHOLE_PERMILLE)).max(self.idle_ms.min(IDLE_MS_MIN))
+        let idle_ms = self.idle_ms.load(Relaxed);
+        let part = idle_ms * u64::from(self.memory.idle_permille());
+        (part / u64::from(MemoryGauge::WHOLE_PERMILLE)).max(idle_ms.min(IDLE_MS_MIN))
     }
 
-    pub(super) const fn write(&self) -> Duration {
-        Duration::from_millis(self.write_ms)
+    pub(super) fn write(&self) -> Duration {
+        Duration::from_millis(self.write_ms.load(Relaxed))
     }
 }
 
@@ -136,6 +155,8 @@ enum Stage {
     NextHead,
     /// The next stream of HTTP/2, whose other frames are no requests.
     NextStream,
+    /// The first bytes at a listener that ends.
+    Parting,
     /// Nothing more: what is left is to close.
     Close,
 }
@@ -147,6 +168,7 @@ impl Stage {
             1 => Self::Head,
             2 => Self::NextHead,
             3 => Self::NextStream,
+            4 => Self::Parting,
             _ => Self::Close,
         }
     }
@@ -205,6 +227,11 @@ impl Progress {
     /// The protocol is known; now the first head is due.
     pub(super) fn sniffed(&self) {
         self.enter(Stage::Head);
+    }
+
+    /// The listener ends, and nothing is known of the protocol yet.
+    pub(super) fn parting(&self) {
+        self.enter(Stage::Parting);
     }
 
     /// Bytes came in.
@@ -298,17 +325,21 @@ impl Progress {
         let stalled_since = self.stalled_since_ms.load(Relaxed);
         if stalled_since != 0 {
             // While bytes wait to be taken, the client is not idle: it reads, or it stalls.
-            return Some((stalled_since + self.deadlines.write_ms, Closed::WriteStall));
+            return Some((
+                stalled_since + self.deadlines.write_ms.load(Relaxed),
+                Closed::WriteStall,
+            ));
         }
         if self.in_flight.load(Relaxed) != 0 {
             return None;
         }
         let (allowed_ms, guilty) = match self.stage() {
-            Stage::Sniff => (self.deadlines.first_byte_ms, Closed::FirstByte),
-            Stage::Head => (self.deadlines.head_ms, Closed::Head),
+            Stage::Sniff => (self.deadlines.first_byte_ms.load(Relaxed), Closed::FirstByte),
+            Stage::Head => (self.deadlines.head_ms.load(Relaxed), Closed::Head),
             Stage::NextHead | Stage::NextStream => {
                 (self.jitter.shorten(self.deadlines.idle_ms()), Closed::Idle)
             }
+            Stage::Parting => (PARTING_MS, Closed::Done),
             Stage::Close => (LINGER_MS, Closed::Done),
         };
         Some((self.since_ms.load(Relaxed) + allowed_ms, guilty))
@@ -316,7 +347,7 @@ impl Progress {
 
     /// How long to wait at most before asking again: what is not due yet may be when memory has become short.
     pub(super) fn recheck_ms(&self) -> u64 {
-        (self.deadlines.idle_ms / RECHECKS).max(1)
+        (self.deadlines.idle_ms.load(Relaxed) / RECHECKS).max(1)
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use super::connection::{self, Terms};
 use super::door::Door;
 use super::drain::Drain;
-use super::listener::Listener;
+use super::listener::{Listener, State};
 use super::progress::Progress;
 
 /// How long to wait for a file descriptor, when no connection ends sooner.
@@ -35,41 +35,49 @@ impl Listener {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Self { name, socket, deadlines, connections, guards, tally } = self;
+        let Self { name, socket, state, guards, tally } = self;
+        let State { deadlines, connections } = state;
         let terms = Arc::new(Terms {
             deadlines,
             drain: drain.clone(),
             http: guards.http.clone(),
             streams_stalled: tally.streams_stalled.clone(),
         });
+        let enter = |door: &mut Door, socket, remote| {
+            if let Some((socket, peer, admitted)) = door.judge(socket, remote) {
+                let service = make_service(peer);
+                let progress = Progress::new(&terms.deadlines, admitted.age_max);
+                let terms = Arc::clone(&terms);
+                let serving = connection::serve(socket, service, Arc::clone(&progress), terms);
+                door.let_in(progress, async move {
+                    let closed = serving.await;
+                    drop(admitted);
+                    closed
+                });
+            }
+        };
         let mut door = Door::new(name, connections, guards, tally);
         let mut begun = pin!(drain.clone().begun());
         loop {
             tokio::select! {
+                // First, so that nobody is let in here who could be where the socket goes.
+                biased;
                 () = &mut begun => break,
                 Some(ended) = door.tasks.join_next_with_id() => { door.count(ended); }
                 Some(_) = door.farewells.join_next() => {}
                 accepted = socket.inner.accept(), if !door.is_paused => match accepted {
-                    Ok((socket, remote)) => {
-                        if let Some((socket, peer, admitted)) = door.judge(socket, remote) {
-                            let service = make_service(peer);
-                            let progress = Progress::new(&terms.deadlines, admitted.age_max);
-                            let terms = Arc::clone(&terms);
-                            let serving = connection::serve(socket, service, Arc::clone(&progress), terms);
-                            door.let_in(progress, async move {
-                                let closed = serving.await;
-                                drop(admitted);
-                                closed
-                            });
-                        }
-                    }
+                    Ok((socket, remote)) => enter(&mut door, socket, remote),
                     Err(error) => door.failed(&error, &socket.inner),
                 },
                 () = sleep(ACCEPT_PAUSE), if door.is_paused => door.resume(),
             }
         }
         // Order: whoever connects from here on is refused by the kernel and can try elsewhere at once.
-        drop(socket);
+        if drain.is_alone() {
+            socket.close().for_each(|(socket, remote)| enter(&mut door, socket, remote));
+        } else {
+            drop(socket);
+        }
         door.close(drain).await
     }
 }

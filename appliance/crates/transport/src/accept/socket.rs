@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 /// Connections that the kernel completes before they are accepted: a burst longer than this is refused by it.
 const BACKLOG: i32 = 1024;
@@ -96,7 +96,39 @@ impl Socket {
     /// # Panics
     /// Outside of a Tokio runtime.
     pub fn open(name: &Arc<str>, address: SocketAddr) -> Result<Self, BindError> {
-        bind(address)
+        bind(address, false)
+            .and_then(Self::adopt)
+            .map_err(|error| BindError::new(Arc::clone(name), address, error))
+    }
+
+    /// Opens the socket of the listener `name` while those of `leaving`, which this process is about to close, may still
+    /// have its port on another address, as 127.0.0.1 and 0.0.0.0 have one another's.
+    ///
+    /// # Errors
+    /// When the address cannot be bound, because of somebody else or at all.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn open_beside(
+        name: &Arc<str>,
+        address: SocketAddr,
+        leaving: &[Self],
+    ) -> Result<Self, BindError> {
+        let opened = Self::open(name, address);
+        let is_in_the_way = |socket: &&Self| socket.local_addr.port() == address.port();
+        let in_the_way: Vec<_> = leaving.iter().filter(is_in_the_way).collect();
+        if in_the_way.is_empty() || !matches!(opened, Err(BindError::AddressInUse { .. })) {
+            return opened;
+        }
+        // For a moment only: whoever else of this user asks to share the port meanwhile would get a part of its clients.
+        let share = |is_shared| {
+            in_the_way
+                .iter()
+                .try_for_each(|socket| SockRef::from(&*socket.inner).set_reuse_port(is_shared))
+        };
+        let bound = share(true).and_then(|()| bind(address, true));
+        share(false)
+            .and(bound)
             .and_then(Self::adopt)
             .map_err(|error| BindError::new(Arc::clone(name), address, error))
     }
@@ -128,14 +160,31 @@ impl Socket {
     pub const fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
+
+    /// Lets go of the socket. If nobody else has it, it is closed once those were taken who had connected already.
+    pub(super) fn close(self) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
+        let last = Arc::into_inner(self.inner).and_then(|socket| socket.into_std().ok());
+        let waiting = std::iter::from_fn(move || {
+            let (connection, remote) = last.as_ref()?.accept().ok()?;
+            connection.set_nonblocking(true).ok()?;
+            Some((TcpStream::from_std(connection).ok()?, remote))
+        });
+        waiting.take(BACKLOG as usize)
+    }
 }
 
-fn bind(address: SocketAddr) -> io::Result<BareListener> {
+fn bind(address: SocketAddr, is_shared: bool) -> io::Result<BareListener> {
     let domain = Domain::for_address(address);
     let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     // A restart does not wait for connections of the last process to be forgotten.
     socket.set_reuse_address(true)?;
+    if is_shared {
+        socket.set_reuse_port(true)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
+    if is_shared {
+        socket.set_reuse_port(false)?;
+    }
     Ok(socket.into())
 }

@@ -10,6 +10,7 @@ use protocol::{
 use tokio::sync::oneshot;
 
 use super::step::Step;
+use super::streams::read_on;
 use super::{Admitted, HttpEndpoint, answer};
 use crate::body::ReplyBody;
 use crate::legacy::{self, Ended, Outlet};
@@ -133,7 +134,7 @@ impl HttpEndpoint {
         session: Arc<Session>,
         call: Call,
     ) -> Response<ReplyBody> {
-        let Admitted { generation, mut held, .. } = admitted;
+        let Admitted { generation, mut held, heartbeat, .. } = admitted;
         held.add(generation.in_flight().take_anyway().0);
         let id = call.id();
         let (opened, reader) = oneshot::channel();
@@ -156,7 +157,7 @@ impl HttpEndpoint {
         }));
         // Speaks first, or ends without a word: the other end of `opened` is gone then.
         if let Ok(reader) = reader.await {
-            return self.stream(&session, reader, held);
+            return read_on(&session, reader, held, heartbeat);
         }
         match end.await {
             Ok(Ended::Answered(message, permits)) => {

@@ -20,7 +20,9 @@ impl HttpEndpoint {
     ) -> Response<ReplyBody> {
         let id = envelope.id().unwrap_or_default();
         let generation = &admitted.generation;
-        let subscription = match Subscription::open(&self.endpoint, generation, envelope) {
+        let ending = self.ending.subscribe();
+        let opened = Subscription::open(&self.endpoint, generation, envelope, ending);
+        let subscription = match opened {
             Ok(subscription) => subscription,
             Err(fault) => return answer::fault(&id, &fault),
         };
@@ -32,7 +34,7 @@ impl HttpEndpoint {
                 return answer::refusal(&id, &refusal, generation);
             }
         }
-        let heartbeat = self.heartbeat;
+        let heartbeat = admitted.heartbeat;
         let acknowledgement = subscription.acknowledgement();
         let opened = Some((subscription, Some(acknowledgement)));
         let messages = stream::unfold(opened, move |state| async move {

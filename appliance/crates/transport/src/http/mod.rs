@@ -24,11 +24,11 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method as HttpMethod, Request, Response, StatusCode, header};
 use hyper::body::{Body, Incoming};
-use profile::plan::HttpPlan;
 use protocol::envelope::Message;
 use protocol::json::Limits;
-use protocol::{Admission, Envelope, Era, Fault, Head, Held, Id, Peer, Principal, Shape, codes};
+use protocol::{Admission, Envelope, Era, Fault, Head, Held, Id, Peer, Principal, Refusal, RefusalKind, Shape, codes};
 use runtime::Generation;
+use tokio::sync::watch;
 
 use crate::body::ReplyBody;
 use crate::classify;
@@ -37,14 +37,12 @@ use proxies::Proxies;
 use read::Pace;
 use step::{Once, Step};
 
-/// One HTTP listener's way into the house.
+/// One HTTP listener's way into the house. Its settings are those of the generation that a request meets.
 pub struct HttpEndpoint {
     endpoint: Arc<Endpoint>,
     listener: Arc<str>,
-    path: String,
-    proxies: Proxies,
-    pace: Pace,
-    heartbeat: Duration,
+    /// Turns true when the listener ends: long-lived streams say goodbye.
+    ending: watch::Sender<bool>,
 }
 
 /// An answer to come. Boxed: hyper keeps room for it in every connection, idle ones too.
@@ -56,24 +54,19 @@ struct Admitted {
     principal: Principal,
     headers: HeaderMap,
     held: Held,
+    heartbeat: Duration,
 }
 
 impl HttpEndpoint {
     /// The endpoint of the listener `name`.
     #[must_use]
-    pub fn new(endpoint: Arc<Endpoint>, name: Arc<str>, plan: &HttpPlan) -> Arc<Self> {
-        Arc::new(Self {
-            endpoint,
-            listener: name,
-            path: plan.path.clone(),
-            proxies: Proxies::new(&plan.trusted_proxies),
-            pace: Pace {
-                deadline: plan.body_deadline,
-                bytes_per_sec_min: plan.body_bytes_per_sec_min,
-                window: plan.body_window,
-            },
-            heartbeat: plan.heartbeat,
-        })
+    pub fn new(endpoint: Arc<Endpoint>, name: Arc<str>) -> Arc<Self> {
+        Arc::new(Self { endpoint, listener: name, ending: watch::Sender::new(false) })
+    }
+
+    /// Has long-lived streams say goodbye.
+    pub fn end(&self) {
+        self.ending.send_replace(true);
     }
 
     /// Answers one request; what its head decides is decided at once. Dropping the future, or the body of its answer,
@@ -93,17 +86,20 @@ impl HttpEndpoint {
         parts: Parts,
         body: &Incoming,
     ) -> Result<(Admitted, read::Allowed), Box<Response<ReplyBody>>> {
-        let principal = self.proxies.principal(peer.remote.ip(), &parts.headers);
+        let generation = self.endpoint.switch.load();
+        let Some(plan) = generation.plan().http(&self.listener) else {
+            return Err(Box::new(answer::refusal(&Id::default(), &gone(peer), &generation)));
+        };
+        let principal = Proxies(&plan.trusted_proxies).principal(peer.remote.ip(), &parts.headers);
         let declared_bytes = body.size_hint().exact();
         let listener = &self.listener;
         let head = Head { parts: &parts, peer, principal, listener, declared_bytes };
-        let generation = self.endpoint.switch.load();
         // Origin and size come first: whoever fails them learns nothing else.
         let admission = generation
             .stack()
             .admit(head)
             .map_err(|refusal| Box::new(answer::refusal(&Id::default(), &refusal, &generation)))?;
-        if parts.uri.path() != self.path {
+        if parts.uri.path() != plan.path {
             return Err(Box::new(answer::hint(StatusCode::NOT_FOUND, NOT_HERE)));
         }
         if let Err(refusal) = self.endpoint.check_phase() {
@@ -111,7 +107,9 @@ impl HttpEndpoint {
             return Err(Box::new(answer::refusal(&Id::default(), &refusal, &generation)));
         }
         let Admission { request_bytes_max: bytes_max, reserved, held } = admission;
-        let admitted = Admitted { generation, principal, headers: parts.headers, held };
+        let (pace, heartbeat) = (Pace::of(plan), plan.heartbeat);
+        let headers = parts.headers;
+        let admitted = Admitted { generation, principal, headers, held, heartbeat };
         match parts.method {
             HttpMethod::POST => {}
             HttpMethod::GET => return Err(Box::new(Arc::clone(self).get(admitted))),
@@ -119,7 +117,7 @@ impl HttpEndpoint {
             _ => return Err(Box::new(answer::method_not_allowed())),
         }
         check_media(&admitted.headers)?;
-        Ok((admitted, read::Allowed { bytes_max, reserved }))
+        Ok((admitted, read::Allowed { bytes_max, reserved, pace }))
     }
 
     /// Reads the body and does what it says.
@@ -132,7 +130,7 @@ impl HttpEndpoint {
     ) -> impl Future<Output = Result<Response<ReplyBody>, Infallible>> + Send {
         async move {
             let generation = Arc::clone(&admitted.generation);
-            let text = match read::whole(body, &generation, allowed, self.pace).await {
+            let text = match read::whole(body, &generation, allowed).await {
                 Ok((text, share)) => {
                     if let Some(share) = share {
                         admitted.held.add_bytes(share);
@@ -182,6 +180,14 @@ impl HttpEndpoint {
             }
         }
     }
+}
+
+/// What a request hears that came through a listener which the profile no longer has.
+fn gone(peer: Peer) -> Refusal {
+    let message = "This address is no longer served; connect to another one.";
+    Refusal::new(RefusalKind::Draining, "lifecycle", "listener", message)
+        .with_retry_after(Duration::from_secs(1))
+        .for_principal(Principal::at(peer.remote.ip()))
 }
 
 const NOT_HERE: &str = "Nothing is served at this path; MCP usually is at /mcp.\n";

@@ -70,7 +70,7 @@ impl HttpEndpoint {
         admitted: Admitted,
         mut call: Call,
     ) -> Response<ReplyBody> {
-        let Admitted { generation, principal, mut held, .. } = admitted;
+        let Admitted { generation, principal, mut held, heartbeat, .. } = admitted;
         held.add(generation.in_flight().take_anyway().0);
         let to = outcome::reply_to(&call);
         let (sender, mut events) = tokio::sync::mpsc::channel(EVENTS_MAX);
@@ -110,7 +110,7 @@ impl HttpEndpoint {
             generation,
             held: Held::default(),
         };
-        answer::events(state.messages(first, self.heartbeat), held)
+        answer::events(state.messages(first, heartbeat), held)
     }
 }
 

@@ -14,13 +14,9 @@ use protocol::Principal;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Networks whose hosts say truly for whom they speak.
-pub(super) struct Proxies(Box<[IpNet]>);
+pub(super) struct Proxies<'p>(pub(super) &'p [IpNet]);
 
-impl Proxies {
-    pub(super) fn new(trusted: &[IpNet]) -> Self {
-        Self(trusted.into())
-    }
-
+impl Proxies<'_> {
     /// Who is counted for a request.
     pub(super) fn principal(&self, peer: IpAddr, headers: &HeaderMap) -> Principal {
         Principal::at(self.client(peer, headers).unwrap_or(peer))
@@ -163,7 +159,7 @@ mod tests {
             let name: HeaderName = name.parse().expect("a name");
             (name, HeaderValue::from_bytes(value.as_bytes()).expect("a value"))
         });
-        Proxies::new(&trusted).client(ip(peer), &map.collect())
+        Proxies(&trusted).client(ip(peer), &map.collect())
     }
 
     fn forwarded_for(value: &str) -> Option<IpAddr> {
@@ -183,7 +179,7 @@ mod tests {
         for peer in ["192.0.2.1", "127.0.0.1", "2001:db8:2::9"] {
             assert_eq!(client(peer, &headers), None, "{peer}");
         }
-        let nobody = Proxies::new(&[]);
+        let nobody = Proxies(&[]);
         let map = HeaderMap::from_iter([(X_FORWARDED_FOR, HeaderValue::from_static("192.0.2.7"))]);
         assert_eq!(nobody.principal(ip(PEER), &map), Principal::at(ip(PEER)));
     }

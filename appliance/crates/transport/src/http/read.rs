@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming};
+use profile::plan::HttpPlan;
 use protocol::{Refusal, RefusalKind, Share};
 use runtime::Generation;
 use tokio::time::{Instant, timeout_at};
@@ -37,10 +38,22 @@ pub(super) struct Pace {
     pub(super) window: Duration,
 }
 
-/// What a body may have, and what it has reserved.
+impl Pace {
+    /// That of a listener.
+    pub(super) const fn of(plan: &HttpPlan) -> Self {
+        Self {
+            deadline: plan.body_deadline,
+            bytes_per_sec_min: plan.body_bytes_per_sec_min,
+            window: plan.body_window,
+        }
+    }
+}
+
+/// What a body may have, what it has reserved, and how fast it has to come.
 pub(super) struct Allowed {
     pub(super) bytes_max: usize,
     pub(super) reserved: Option<Share>,
+    pub(super) pace: Pace,
 }
 
 /// The same, with who can reserve more.
@@ -79,7 +92,6 @@ pub(super) fn whole(
     mut body: Incoming,
     generation: &Generation,
     allowed: Allowed,
-    pace: Pace,
 ) -> impl Future<Output = Result<Whole, ReadError>> + Send {
     let mut room = Room { generation, allowed };
     async move {
@@ -91,9 +103,9 @@ pub(super) fn whole(
                 room.hold(data.len())?;
                 Ok(room.keep(data))
             }
-            Poll::Ready(Some(first)) => Box::pin(paced(Some(first), body, room, pace)).await,
+            Poll::Ready(Some(first)) => Box::pin(paced(Some(first), body, room)).await,
             Poll::Ready(None) => Ok(room.keep(Bytes::new())),
-            Poll::Pending => Box::pin(paced(None, body, room, pace)).await,
+            Poll::Pending => Box::pin(paced(None, body, room)).await,
         }
     }
 }
@@ -103,9 +115,9 @@ async fn paced(
     first: Option<Result<Frame<Bytes>, hyper::Error>>,
     body: Incoming,
     room: Room<'_>,
-    pace: Pace,
 ) -> Result<Whole, ReadError> {
     let received_bytes = AtomicUsize::new(0);
+    let pace = room.allowed.pace;
     let mut reading = pin!(collect(first, body, room, &received_bytes));
     let until = Instant::now() + pace.deadline;
     let slowest_bytes = pace.bytes_per_sec_min as u128 * pace.window.as_millis() / 1_000;

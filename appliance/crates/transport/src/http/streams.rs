@@ -1,6 +1,7 @@
 //! GET and DELETE: the streams of a legacy session, and its end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -37,7 +38,7 @@ impl HttpEndpoint {
         if let Some(last) = admitted.headers.get(LAST_EVENT_HEADER) {
             let reader = last.to_str().ok().and_then(|last| session.resume(last.trim()));
             return match reader {
-                Some(reader) => self.stream(&session, reader, held),
+                Some(reader) => read_on(&session, reader, held, admitted.heartbeat),
                 None => answer::status(StatusCode::BAD_REQUEST),
             };
         }
@@ -48,7 +49,7 @@ impl HttpEndpoint {
                 return answer::refusal(&no_id, &refusal, &admitted.generation);
             }
         };
-        self.listen_for_changes(session, stream.reader(None), held)
+        self.listen_for_changes(session, stream.reader(None), held, admitted.heartbeat)
     }
 
     /// Ends the session: everything of it stops, and its id is unknown from now on.
@@ -64,55 +65,20 @@ impl HttpEndpoint {
         answer::status(StatusCode::NO_CONTENT)
     }
 
-    /// Sends what a reader reads. A 2025-11-25 client is first told where it is, so that it can come back.
-    pub(super) fn stream(
-        &self,
-        session: &Arc<Session>,
-        reader: StreamReader,
-        held: Held,
-    ) -> Response<ReplyBody> {
-        let first = opening(session, &reader);
-        let heartbeat = self.heartbeat;
-        let messages = stream::unfold((Some(reader), first), move |(reader, first)| async move {
-            if let Some(first) = first {
-                return Some((first, (reader, None)));
-            }
-            let mut reader = reader?;
-            tokio::select! {
-                biased;
-                item = reader.next() => match item {
-                    StreamItem::Message { event_id, message } => {
-                        let event = sse::event(Some(&event_id.to_string()), None, &message);
-                        Some((event, (Some(reader), None)))
-                    }
-                    StreamItem::Detached { event_id, retry_ms } => {
-                        let event = sse::priming(&event_id.to_string(), Some(retry_ms));
-                        Some((event, (None, None)))
-                    }
-                    StreamItem::Closed => None,
-                },
-                () = tokio::time::sleep(heartbeat) => {
-                    Some((Bytes::from_static(sse::COMMENT), (Some(reader), None)))
-                }
-            }
-        });
-        answer::events(Box::pin(messages), held)
-    }
-
-    /// The same for the standalone stream, which changes are put into while somebody reads it.
+    /// Sends what the standalone stream's reader reads, and changes are put into while somebody reads it.
     fn listen_for_changes(
         &self,
         session: Arc<Session>,
         reader: StreamReader,
         held: Held,
+        heartbeat: Duration,
     ) -> Response<ReplyBody> {
         let first = opening(&session, &reader);
-        let heartbeat = self.heartbeat;
         let listening = Listening {
             session,
             reader,
             changes: self.endpoint.changes.subscribe(),
-            ending: self.endpoint.ending.subscribe(),
+            ending: self.ending.subscribe(),
         };
         let messages =
             stream::unfold((listening, first), move |(mut listening, first)| async move {
@@ -123,6 +89,40 @@ impl HttpEndpoint {
             });
         answer::events(Box::pin(messages), held)
     }
+}
+
+/// Sends what a reader reads. A 2025-11-25 client is first told where it is, so that it can come back.
+pub(super) fn read_on(
+    session: &Arc<Session>,
+    reader: StreamReader,
+    held: Held,
+    heartbeat: Duration,
+) -> Response<ReplyBody> {
+    let first = opening(session, &reader);
+    let messages = stream::unfold((Some(reader), first), move |(reader, first)| async move {
+        if let Some(first) = first {
+            return Some((first, (reader, None)));
+        }
+        let mut reader = reader?;
+        tokio::select! {
+            biased;
+            item = reader.next() => match item {
+                StreamItem::Message { event_id, message } => {
+                    let event = sse::event(Some(&event_id.to_string()), None, &message);
+                    Some((event, (Some(reader), None)))
+                }
+                StreamItem::Detached { event_id, retry_ms } => {
+                    let event = sse::priming(&event_id.to_string(), Some(retry_ms));
+                    Some((event, (None, None)))
+                }
+                StreamItem::Closed => None,
+            },
+            () = tokio::time::sleep(heartbeat) => {
+                Some((Bytes::from_static(sse::COMMENT), (Some(reader), None)))
+            }
+        }
+    });
+    answer::events(Box::pin(messages), held)
 }
 
 /// The priming event of 2025-11-25; older clients would try to read its empty data.
@@ -139,7 +139,7 @@ struct Listening {
 }
 
 impl Listening {
-    async fn next(&mut self, heartbeat: std::time::Duration) -> Option<Bytes> {
+    async fn next(&mut self, heartbeat: Duration) -> Option<Bytes> {
         loop {
             tokio::select! {
                 biased;

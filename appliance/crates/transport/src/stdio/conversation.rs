@@ -209,7 +209,9 @@ impl Conversation {
 
     fn listen(&mut self, generation: &Arc<Generation>, envelope: &Envelope) -> Option<Bytes> {
         let id = envelope.id().unwrap_or_default();
-        let mut subscription = match Subscription::open(&self.endpoint, generation, envelope) {
+        let ending = self.endpoint.ending.subscribe();
+        let opened = Subscription::open(&self.endpoint, generation, envelope, ending);
+        let mut subscription = match opened {
             Ok(subscription) => subscription,
             Err(fault) => return Some(encode::fault(&id, &fault)),
         };

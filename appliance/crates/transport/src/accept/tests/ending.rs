@@ -69,6 +69,54 @@ async fn cuts_what_is_still_busy_at_the_deadline() {
 }
 
 #[tokio::test]
+async fn an_earlier_deadline_counts_and_a_later_one_does_not() {
+    let mut served = Served::start(&patient());
+    let mut busy = served.connect().await;
+    busy.send(WAIT).await;
+    served.began.recv().await.unwrap();
+    for deadline in [NEVER, SOON, NEVER] {
+        served.drain.begin(Instant::now() + deadline);
+    }
+    assert_eq!(served.serving.await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn whoever_has_just_connected_may_still_ask() {
+    let served = Served::start(&patient());
+    let mut fresh = served.connect().await;
+    while served.connections.used() == 0 {
+        tokio::task::yield_now().await;
+    }
+    served.drain.begin(Instant::now() + NEVER);
+    assert!(TcpStream::connect(served.address).await.is_err(), "still accepts");
+    fresh.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(fresh.answer().await.0, "HTTP/1.1 200 OK");
+    assert_eq!(fresh.end().await, b"");
+    served.stop().await;
+}
+
+/// A client whose request waits at the socket of a listener when its drain begins.
+async fn waiting_at_the_socket(begin: impl FnOnce(&DrainHandle)) -> Vec<u8> {
+    let listener = open("public", &patient(), guards()).unwrap();
+    let mut client = TcpStream::connect(listener.socket.local_addr()).await.unwrap();
+    client.write_all(b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let (handle, draining) = drain();
+    begin(&handle);
+    let (signals, _) = signals();
+    assert_eq!(listener.serve(move |_: Peer| Scripted(Arc::clone(&signals)), draining).await, 0);
+    Client(BufReader::new(client)).end().await
+}
+
+#[tokio::test]
+async fn a_listener_that_ends_alone_answers_those_who_had_connected() {
+    let deadline = Instant::now() + NEVER;
+    let heard = waiting_at_the_socket(|drain| drain.begin_alone(deadline)).await;
+    assert!(heard.starts_with(b"HTTP/1.1 200 OK"), "{heard:?}");
+    let heard = waiting_at_the_socket(|drain| drain.begin(deadline)).await;
+    assert_eq!(heard, b"", "they are left to whoever else has the socket");
+}
+
+#[tokio::test]
 async fn an_abort_waits_for_nobody_even_in_a_drain() {
     let mut served = Served::start(&patient());
     let mut busy = served.connect().await;
@@ -92,9 +140,12 @@ async fn a_lost_handle_counts_as_an_abort() {
 
 /// The door of a listener with nobody inside.
 fn door() -> (Door, Arc<TcpListener>) {
-    let listener = listener("public", &patient(), guards()).unwrap();
+    let listener = open("public", &patient(), guards()).unwrap();
     let guards = listener.guards;
-    (Door::new(listener.name, listener.connections, guards, listener.tally), listener.socket.inner)
+    (
+        Door::new(listener.name, listener.state.connections, guards, listener.tally),
+        listener.socket.inner,
+    )
 }
 
 /// EMFILE, which has no kind of its own.

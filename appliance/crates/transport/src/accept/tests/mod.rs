@@ -31,7 +31,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{BindError, DrainHandle, Guards, Listener, Socket, drain};
+use super::{BindError, DrainHandle, Guards, Listener, Socket, drain, listener};
 
 /// Longer than any test runs.
 const NEVER: Duration = Duration::from_secs(600);
@@ -57,10 +57,11 @@ fn patient() -> HttpPlan {
 }
 
 /// The listener `name` of this plan.
-fn listener(name: &str, plan: &HttpPlan, guards: Guards) -> Result<Listener, BindError> {
+fn open(name: &str, plan: &HttpPlan, guards: Guards) -> Result<Listener, BindError> {
     let name = name.into();
     let socket = Socket::open(&name, plan.bind)?;
-    Ok(Listener::new(name, plan, socket, guards))
+    let state = listener::State::new(plan, &guards.memory);
+    Ok(Listener::new(name, socket, state, guards))
 }
 
 /// The layers with their defaults, and plenty of memory.
@@ -83,6 +84,21 @@ struct Signals {
     began: mpsc::UnboundedSender<()>,
     body_dropped: mpsc::UnboundedSender<()>,
     gate: Semaphore,
+}
+
+/// What a test hears.
+struct Heard {
+    began: mpsc::UnboundedReceiver<()>,
+    body_dropped: mpsc::UnboundedReceiver<()>,
+}
+
+/// Both ends, with the gate shut.
+fn signals() -> (Arc<Signals>, Heard) {
+    let (began_sender, began) = mpsc::unbounded_channel();
+    let (dropped_sender, body_dropped) = mpsc::unbounded_channel();
+    let gate = Semaphore::new(0);
+    let signals = Signals { began: began_sender, body_dropped: dropped_sender, gate };
+    (Arc::new(signals), Heard { began, body_dropped })
 }
 
 /// Answers `/echo` with the body it got, `/wait` when the test opens the gate, `/endless` with a body without end, and
@@ -164,19 +180,13 @@ impl Served {
     fn guarded(plan: &HttpPlan, guards: impl FnOnce() -> Guards) -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
         let listener =
-            metrics::with_local_recorder(&recorder, || listener("public", plan, guards()).unwrap());
-        let (began_sender, began) = mpsc::unbounded_channel();
-        let (dropped_sender, body_dropped) = mpsc::unbounded_channel();
-        let signals = Arc::new(Signals {
-            began: began_sender,
-            body_dropped: dropped_sender,
-            gate: Semaphore::new(0),
-        });
+            metrics::with_local_recorder(&recorder, || open("public", plan, guards()).unwrap());
+        let (signals, Heard { began, body_dropped }) = signals();
         let service = Scripted(Arc::clone(&signals));
         let (drain, draining) = drain();
         Self {
-            address: listener.local_addr(),
-            connections: Arc::clone(listener.connections()),
+            address: listener.socket.local_addr(),
+            connections: Arc::clone(listener.state.connections()),
             signals,
             began,
             body_dropped,

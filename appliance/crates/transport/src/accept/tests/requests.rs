@@ -192,13 +192,16 @@ async fn a_panic_ends_its_own_connection_only() {
 
 #[tokio::test]
 async fn says_which_key_to_change_when_the_port_is_taken() {
-    let first = listener("public", &patient(), guards()).unwrap();
-    let plan = HttpPlan { bind: first.local_addr(), ..patient() };
-    let Err(error) = listener("second", &plan, guards()) else { panic!("bound twice") };
+    let first = open("public", &patient(), guards()).unwrap();
+    let plan = HttpPlan { bind: first.socket.local_addr(), ..patient() };
+    let Err(error) = open("second", &plan, guards()) else { panic!("bound twice") };
     assert!(matches!(error, BindError::AddressInUse { .. }));
     let text = error.to_string();
     assert!(
-        text.starts_with(&format!("listen.second.http.bind: {} is in use", first.local_addr()))
+        text.starts_with(&format!(
+            "listen.second.http.bind: {} is in use",
+            first.socket.local_addr()
+        ))
     );
 }
 
@@ -206,15 +209,47 @@ async fn says_which_key_to_change_when_the_port_is_taken() {
 async fn says_which_key_to_change_when_the_address_is_not_ours() {
     // TEST-NET-1 (RFC 5737): never an address of an interface.
     let plan = HttpPlan { bind: SocketAddr::from(([192, 0, 2, 1], 0)), ..patient() };
-    let Err(error) = listener("public", &plan, guards()) else { panic!("bound") };
+    let Err(error) = open("public", &plan, guards()) else { panic!("bound") };
     assert!(matches!(error, BindError::AddressNotAvailable { .. }), "{error}");
+}
+
+/// A client that connects there, and whether this socket is the one that takes it.
+async fn reaches(socket: &Socket, port: u16) -> bool {
+    let client = TcpStream::connect(("127.0.0.1", port));
+    tokio::select! {
+        biased;
+        accepted = socket.inner.accept() => accepted.is_ok(),
+        connected = async { client.await.unwrap(); std::future::pending::<()>().await } => {
+            unreachable!("{connected:?}")
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_port_moves_to_another_address_without_being_closed_between() {
+    let name = "public".into();
+    let [one, all] = [[127, 0, 0, 1], [0, 0, 0, 0]];
+    let narrow = Socket::open(&name, SocketAddr::from((one, 0))).unwrap();
+    let port = narrow.local_addr().port();
+    let stranger = Socket::open_beside(&name, SocketAddr::from((all, port)), &[]);
+    assert!(matches!(stranger, Err(BindError::AddressInUse { .. })));
+    let leaving = [narrow];
+    let wide = Socket::open_beside(&name, SocketAddr::from((all, port)), &leaving).unwrap();
+    drop(leaving);
+    assert!(reaches(&wide, port).await);
+    let leaving = [wide];
+    let narrow = Socket::open_beside(&name, SocketAddr::from((one, port)), &leaving).unwrap();
+    drop(leaving);
+    assert!(reaches(&narrow, port).await);
+    let again = Socket::open(&name, SocketAddr::from((all, port)));
+    assert!(matches!(again, Err(BindError::AddressInUse { .. })), "it is still shared");
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn accepted_connections_find_out_that_their_peer_is_dead() {
-    let listener = listener("public", &patient(), guards()).unwrap();
-    let _client = TcpStream::connect(listener.local_addr()).await.unwrap();
+    let listener = open("public", &patient(), guards()).unwrap();
+    let _client = TcpStream::connect(listener.socket.local_addr()).await.unwrap();
     let (accepted, _) = listener.socket.inner.accept().await.unwrap();
     let socket = socket2::SockRef::from(&accepted);
     assert!(socket.keepalive().unwrap());
