@@ -25,6 +25,14 @@ pub struct Change {
     pub effect: &'static str,
 }
 
+impl Change {
+    /// That of a key which says the same of a file in which something else stands now.
+    #[must_use]
+    pub fn of_content(key: &str) -> Self {
+        change(key, &Value::Null, &Value::Null)
+    }
+}
+
 impl Loaded {
     /// The keys whose values `other` has otherwise, or not at all, in their order. What only spells a profile otherwise,
     /// as `extends` does, is no change.
@@ -62,7 +70,9 @@ fn change(path: &str, one: &Value, other: &Value) -> Change {
         _ => None,
     };
     let rules = [one, other].into_iter().filter_map(|value| gravest(path, value));
-    let rule = whole.or_else(|| rules.max_by_key(|rule| rule.class));
+    let gravest = rules.max_by_key(|rule| rule.class);
+    let is_live = gravest.is_none_or(|rule| rule.class < Class::Restart);
+    let rule = whole.filter(|_| is_live).or(gravest);
     // A key without a rule does not exist; should it ever, a restart is what cannot be wrong.
     let (class, effect) = rule
         .map_or((Class::Restart, "nobody has said how it is taken over"), |rule| {
@@ -135,6 +145,23 @@ mod tests {
             (goes.class, goes.effect),
             (Class::Drains, "calls under way end in it; then it is stopped")
         );
+    }
+
+    #[test]
+    fn a_listener_comes_and_goes_by_what_is_in_it() {
+        let of = |listen: Value| json!({ "listen": { "x": listen } });
+        let none = json!({ "listen": {} });
+        let http = of(json!({ "http": { "bind": "a", "path": "b" }, "stdio": null }));
+        let stdio = of(json!({ "http": null, "stdio": { "calls_max": 1 } }));
+        let class = |one: &Value, other: &Value| changes(one, other)[0].class;
+        assert_eq!((class(&none, &http), class(&http, &none)), (Class::Live, Class::Drains));
+        assert_eq!((class(&none, &stdio), class(&stdio, &none)), (Class::Restart, Class::Restart));
+    }
+
+    #[test]
+    fn a_secret_that_changes_in_its_file_has_the_class_of_its_key() {
+        let change = Change::of_content("request_state.key");
+        assert_eq!((change.class, change.before, change.after), (Class::Live, None, None));
     }
 
     #[test]

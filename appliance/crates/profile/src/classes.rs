@@ -87,14 +87,25 @@ const RULES: &[Rule] = &[
     live("layer.pre_auth_limit", BUCKETS),
     live("layer.rate_limit", BUCKETS),
     live("layer.timeout", "calls under way keep their deadlines"),
-    restart("listen", "listeners are opened at the start"),
-    restart("log", "the log is opened at the start"),
+    live(
+        "listen.NAME.http",
+        "from the next request on; connections stay, and deadlines and the bound on them hold for those, too",
+    ),
+    drains(
+        "listen.NAME.http.bind",
+        "the new address is opened before the old one closes; calls under way end there",
+    ),
+    restart("listen.NAME.stdio", "standard input is read from the start to the end"),
+    live("log", "from the next line on"),
     drains("plugin.NAME", "the plugin is started anew; calls under way end in the old one"),
     live("plugin.NAME.tool.NAME.concurrent_calls", PLACES),
     live("plugin.NAME.tool.NAME.queue_calls", PLACES),
     restart("process", "threads are made at the start"),
     live("reload", "from the next change on"),
-    restart("request_state", "clients have states that the present key sealed"),
+    live(
+        "request_state",
+        "states that clients have are opened until their time is over; others are sealed anew",
+    ),
     live(
         "server",
         "from the next answer on; sessions stay, and lists that clients keep hold until they ask again",
@@ -103,18 +114,24 @@ const RULES: &[Rule] = &[
         "session",
         "sessions and streams go on; a smaller bound begins none until enough have ended",
     ),
-    live("shutdown", "when the process stops, and when the next plugin is replaced"),
+    live("shutdown", "when the process stops, and when the next plugin or listener goes"),
     live(
         "tasks",
         "tasks keep the times that they began with; a smaller bound begins none until enough are gone",
     ),
 ];
 
-/// What is said of tables that come as a whole, where that is something else.
-const COMES: &[Rule] = &[live("plugin.NAME", "it is started beside the others, which run on")];
+/// What is said of tables that come as a whole, where that is something else and nothing in them takes a restart.
+const COMES: &[Rule] = &[
+    live("listen.NAME", "it is opened beside the others, before anything else changes"),
+    live("plugin.NAME", "it is started beside the others, which run on"),
+];
 
 /// The same of tables that go.
-const GOES: &[Rule] = &[drains("plugin.NAME", "calls under way end in it; then it is stopped")];
+const GOES: &[Rule] = &[
+    drains("listen.NAME", "nobody is let in any more; calls under way end in it"),
+    drains("plugin.NAME", "calls under way end in it; then it is stopped"),
+];
 
 /// What is said of a key: of the longest path that fits.
 pub(crate) fn rule_of(key: &str) -> Option<&'static Rule> {

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -31,10 +32,43 @@ pub enum KeyError {
     NoRandom(getrandom::Error),
 }
 
-/// Seals and opens `requestState`.
-pub struct Seal {
-    cipher: XChaCha20Poly1305,
+/// Keys that still open what they sealed, after so many others came; more changes than these within the time that a
+/// state is good for end the oldest.
+const FORMER_MAX: usize = 4;
+
+/// Seals and opens `requestState`, with a key that may be followed by another while it serves.
+pub struct Seal(ArcSwap<Ring>);
+
+/// The keys at one moment.
+struct Ring {
+    key: Key,
     ttl: Duration,
+    /// When everything is over that `key` sealed under another `ttl` before, in seconds of the wall clock.
+    sealed_until_secs: u64,
+    former: Vec<Former>,
+}
+
+/// A key that seals no more.
+#[derive(Clone)]
+struct Former {
+    key: Key,
+    /// When everything is over that it sealed.
+    until_secs: u64,
+}
+
+#[derive(Clone)]
+struct Key {
+    cipher: XChaCha20Poly1305,
+    origin: Origin,
+}
+
+/// What tells one key from another.
+#[derive(Clone, PartialEq, Eq)]
+enum Origin {
+    /// From the operating system. Whoever asks for any key is content with the one that there is.
+    Random,
+    /// From a secret, of which this is a digest.
+    Secret([u8; 32]),
 }
 
 /// What a sealed state is bound to.
@@ -64,6 +98,48 @@ impl Binding {
     }
 }
 
+impl Key {
+    fn new(key: [u8; 32], origin: Origin) -> Self {
+        Self { cipher: XChaCha20Poly1305::new(&key.into()), origin }
+    }
+
+    fn open(&self, aad: &[u8], nonce: [u8; NONCE_BYTES], sealed: &[u8]) -> Option<Bytes> {
+        let payload = Payload { msg: sealed, aad };
+        self.cipher.decrypt(&XNonce::from(nonce), payload).ok().map(Bytes::from)
+    }
+}
+
+impl Ring {
+    /// When everything will be over that was sealed up to now.
+    fn over_secs(&self) -> u64 {
+        self.sealed_until_secs.max(expiry_secs(self.ttl))
+    }
+
+    /// What follows it with the key and the time of `next`.
+    fn followed_by(&self, next: &Self) -> Self {
+        let now_secs = now_secs();
+        let mut former = self.former.clone();
+        former.retain(|former| former.until_secs >= now_secs);
+        if self.key.origin == next.key.origin {
+            let (key, sealed_until_secs) = (self.key.clone(), self.over_secs());
+            return Self { key, ttl: next.ttl, sealed_until_secs, former };
+        }
+        former.push(Former { key: self.key.clone(), until_secs: self.over_secs() });
+        // It may be one that was there before.
+        let again = former.iter().position(|former| former.key.origin == next.key.origin);
+        let again = again.map(|at| former.remove(at));
+        if former.len() > FORMER_MAX {
+            former.remove(0);
+        }
+        Self {
+            sealed_until_secs: again.as_ref().map_or(0, |again| again.until_secs),
+            key: again.map_or_else(|| next.key.clone(), |again| again.key),
+            ttl: next.ttl,
+            former,
+        }
+    }
+}
+
 impl Seal {
     /// A seal whose key ends with the process: states do not survive a restart or reach another node.
     ///
@@ -72,11 +148,7 @@ impl Seal {
     pub fn random(ttl: Duration) -> Result<Self, KeyError> {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(KeyError::NoRandom)?;
-        Ok(Self::from_key(key, ttl))
-    }
-
-    fn from_key(key: [u8; 32], ttl: Duration) -> Self {
-        Self { cipher: XChaCha20Poly1305::new(&key.into()), ttl }
+        Ok(Self::new(Key::new(key, Origin::Random), ttl))
     }
 
     /// A seal from a shared secret of any form, at least 32 bytes long. Space around it does not count: files end in
@@ -89,19 +161,35 @@ impl Seal {
         if secret.len() < 32 {
             return Err(KeyError::TooShort(secret.len()));
         }
-        Ok(Self::from_key(Sha256::digest(secret).into(), ttl))
+        let key: [u8; 32] = Sha256::digest(secret).into();
+        Ok(Self::new(Key::new(key, Origin::Secret(Sha256::digest(key).into())), ttl))
+    }
+
+    fn new(key: Key, ttl: Duration) -> Self {
+        Self(ArcSwap::from_pointee(Ring { key, ttl, sealed_until_secs: 0, former: Vec::new() }))
+    }
+
+    /// Whether following `next` would change the key.
+    #[must_use]
+    pub fn differs(&self, next: &Self) -> bool {
+        self.0.load().key.origin != next.0.load().key.origin
+    }
+
+    /// Seals as `next` does from now on. What was sealed before is opened until its own time is over.
+    pub fn follow(&self, next: &Self) {
+        let next = next.0.load();
+        self.0.rcu(|ring| ring.followed_by(&next));
     }
 
     /// Seals `state`, given with the questions of `round`. `None` when the operating system gives no random bytes.
     pub(crate) fn seal(&self, binding: &Binding, round: u16, state: &[u8]) -> Option<String> {
-        // Up: nothing may end before its time.
-        let ttl_secs = self.ttl.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX);
-        let expiry = now_secs().saturating_add(ttl_secs);
+        let ring = self.0.load();
+        let expiry = expiry_secs(ring.ttl);
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).ok()?;
         let aad = binding.digest(expiry, round);
         let payload = Payload { msg: state, aad: &aad };
-        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).ok()?;
+        let sealed = ring.key.cipher.encrypt(&XNonce::from(nonce), payload).ok()?;
         let mut bytes = Vec::with_capacity(HEAD_BYTES + sealed.len());
         bytes.extend_from_slice(&nonce);
         bytes.extend_from_slice(&expiry.to_be_bytes());
@@ -111,21 +199,33 @@ impl Seal {
     }
 
     /// Opens what a client returned: the plugin's bytes and the round they were given in. `None` for anything that
-    /// this key did not seal for this very call, or that is too old.
+    /// no key of this seal sealed for this very call, or that is too old.
     pub(crate) fn open(&self, binding: &Binding, text: &str) -> Option<(Bytes, u16)> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (head, sealed) = bytes.split_at_checked(HEAD_BYTES)?;
         let nonce: [u8; NONCE_BYTES] = head[..NONCE_BYTES].try_into().ok()?;
         let expiry = u64::from_be_bytes(head[NONCE_BYTES..NONCE_BYTES + 8].try_into().ok()?);
         let round = u16::from_be_bytes(head[NONCE_BYTES + 8..].try_into().ok()?);
-        if expiry < now_secs() {
+        let now_secs = now_secs();
+        if expiry < now_secs {
             return None;
         }
         let aad = binding.digest(expiry, round);
-        let state =
-            self.cipher.decrypt(&XNonce::from(nonce), Payload { msg: sealed, aad: &aad }).ok()?;
-        Some((state.into(), round))
+        let ring = self.0.load();
+        // By its own word a state ends when its key does, or before.
+        let former = ring.former.iter().filter(|former| expiry <= former.until_secs);
+        let mut keys = former.map(|former| &former.key);
+        let opened = ring.key.open(&aad, nonce, sealed);
+        let opened = opened.or_else(|| keys.find_map(|key| key.open(&aad, nonce, sealed)));
+        Some((opened?, round))
     }
+}
+
+/// When a state ends that is sealed now.
+fn expiry_secs(ttl: Duration) -> u64 {
+    // Up: nothing may end before its time.
+    let ttl_secs = ttl.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX);
+    now_secs().saturating_add(ttl_secs)
 }
 
 /// Seconds of the wall clock: other nodes must agree.
@@ -180,6 +280,62 @@ mod tests {
         let bytes = URL_SAFE_NO_PAD.decode(text).expect("its own text");
         let expiry = bytes[NONCE_BYTES..NONCE_BYTES + 8].try_into().map(u64::from_be_bytes);
         assert!(expiry.expect("eight bytes") >= begun + 2);
+    }
+
+    fn of_secret(secret: u8, ttl_secs: u64) -> Seal {
+        let ttl = Duration::from_secs(ttl_secs);
+        Seal::from_secret(&[secret; 32], ttl).expect("long enough")
+    }
+
+    #[test]
+    fn opens_what_former_keys_sealed_and_seals_with_the_latest() {
+        let seal = of_secret(1, 60);
+        let given = seal.seal(&binding("{}"), 1, b"state").expect("random");
+        for (secret, is_opened) in [(2, true), (3, true), (4, true), (5, true), (6, false)] {
+            let next = of_secret(secret, 60);
+            assert!(seal.differs(&next));
+            seal.follow(&next);
+            assert_eq!(seal.open(&binding("{}"), &given).is_some(), is_opened, "{secret}");
+            let text = seal.seal(&binding("{}"), 1, b"state").expect("random");
+            assert!(next.open(&binding("{}"), &text).is_some());
+        }
+    }
+
+    #[test]
+    fn a_key_that_comes_back_is_one_key() {
+        let seal = of_secret(1, 60);
+        let given = seal.seal(&binding("{}"), 1, b"state").expect("random");
+        for _ in 0..10 {
+            seal.follow(&of_secret(2, 60));
+            seal.follow(&of_secret(1, 60));
+        }
+        assert!(seal.open(&binding("{}"), &given).is_some());
+        assert_eq!(seal.0.load().former.len(), 1);
+    }
+
+    #[test]
+    fn a_random_key_stays_until_another_is_chosen() {
+        let any = || Seal::random(Duration::from_secs(60)).expect("random");
+        let seal = any();
+        let given = seal.seal(&binding("{}"), 1, b"state").expect("random");
+        assert!(!seal.differs(&any()));
+        seal.follow(&any());
+        assert!(seal.0.load().former.is_empty());
+        seal.follow(&of_secret(1, 60));
+        assert!(seal.open(&binding("{}"), &given).is_some());
+    }
+
+    #[test]
+    fn a_former_key_lasts_as_long_as_the_longest_time_that_it_gave() {
+        let seal = of_secret(1, 60);
+        let begun = now_secs();
+        seal.follow(&of_secret(1, 5));
+        assert_eq!(seal.0.load().ttl, Duration::from_secs(5));
+        seal.follow(&of_secret(2, 5));
+        assert!(seal.0.load().former[0].until_secs >= begun + 60);
+        // Nothing that says it lasts longer was sealed by it.
+        let forged = of_secret(1, 3_600).seal(&binding("{}"), 1, b"state").expect("random");
+        assert_eq!(seal.open(&binding("{}"), &forged), None);
     }
 
     #[test]

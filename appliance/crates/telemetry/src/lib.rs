@@ -13,7 +13,7 @@ mod samples;
 mod waits;
 
 pub use calls::{CallMeter, Measured};
-pub use logging::{LogShape, start_logging};
+pub use logging::{Log, LogLines, LogShape};
 pub use metric::{Kind, Metric, reference};
 pub use recent::{RecentRefusals, Remembered};
 pub use refusals::RefusalCounter;

@@ -2,11 +2,12 @@
 
 use std::io::{IsTerminal, stderr};
 
-use tracing::Subscriber;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry};
 
 /// Shape of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,43 +20,63 @@ pub enum LogShape {
     Json,
 }
 
-/// Starts to write log lines that `filter` lets through, for example `info` or
-/// `info,transport=debug`. Colours only on a terminal, and only when `colours` allows them. A
-/// second start in one process keeps the first.
-///
-/// # Errors
-/// When `filter` cannot be read.
-pub fn start_logging(filter: &str, shape: LogShape, colours: bool) -> Result<(), ParseError> {
-    let is_terminal = stderr().is_terminal();
-    let is_json = match shape {
-        LogShape::Auto => !is_terminal,
-        LogShape::Text => false,
-        LogShape::Json => true,
-    };
-    let filter = EnvFilter::builder().parse(filter)?;
-    lines(filter, is_json, is_terminal && colours, stderr).try_init().ok();
-    Ok(())
+/// What is written, and in which shape.
+pub struct LogLines(Lines);
+
+type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+
+impl LogLines {
+    /// Lines on standard error that `filter` lets through, for example `info` or `info,transport=debug`. Colours only
+    /// on a terminal, and only when `colours` allows them.
+    ///
+    /// # Errors
+    /// When `filter` cannot be read.
+    pub fn new(filter: &str, shape: LogShape, colours: bool) -> Result<Self, ParseError> {
+        let is_terminal = stderr().is_terminal();
+        let is_json = match shape {
+            LogShape::Auto => !is_terminal,
+            LogShape::Text => false,
+            LogShape::Json => true,
+        };
+        let filter = EnvFilter::builder().parse(filter)?;
+        Ok(Self(lines(filter, is_json, is_terminal && colours, stderr)))
+    }
+}
+
+/// The log of the process.
+pub struct Log(Handle<Lines, Registry>);
+
+impl Log {
+    /// Starts to write. A second start in one process keeps the first.
+    #[must_use]
+    pub fn start(lines: LogLines) -> Self {
+        let (lines, handle) = reload::Layer::new(lines.0);
+        tracing_subscriber::registry().with(lines).try_init().ok();
+        Self(handle)
+    }
+
+    /// Writes other lines from now on. What nobody wants written costs as little as before: which places of the code
+    /// may speak is found out once for each change.
+    pub fn follow(&self, lines: LogLines) {
+        // Fails when the log was never started, or its lock is poisoned, and then there is nobody to tell.
+        self.0.reload(lines.0).ok();
+    }
 }
 
 /// What turns events into lines. The module stays out of a line: an operator knows layers and
 /// plugins, not the rooms of the source.
-fn lines<W>(
-    filter: EnvFilter,
-    is_json: bool,
-    colours: bool,
-    writer: W,
-) -> Box<dyn Subscriber + Send + Sync>
+fn lines<W>(filter: EnvFilter, is_json: bool, colours: bool, writer: W) -> Lines
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     // Who cannot be told, because the disk is full or the reader is gone, cannot be told of that either; the attempt would
     // be a panic.
     let lines = lines.with_target(false).log_internal_errors(false);
     if is_json {
-        Box::new(lines.json().flatten_event(true).with_span_list(false).finish())
+        Box::new(filter.and_then(lines.json().flatten_event(true).with_span_list(false)))
     } else {
-        Box::new(lines.with_ansi(colours).finish())
+        Box::new(filter.and_then(lines.with_ansi(colours)))
     }
 }
 
@@ -85,7 +106,7 @@ mod tests {
         let writer = written.clone();
         let filter = EnvFilter::builder().parse(filter).expect("a filter");
         let lines = lines(filter, is_json, colours, move || writer.clone());
-        tracing::subscriber::with_default(lines, || {
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
             tracing::info!(plugin = "echo", calls = 3, "Plugin ready.");
             tracing::debug!("Nobody wants this.");
         });
@@ -131,7 +152,8 @@ mod tests {
         let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux");
         let filter = EnvFilter::builder().parse("info").expect("a filter");
         let mut is_past = false;
-        tracing::subscriber::with_default(lines(filter, true, false, full), || {
+        let lines = tracing_subscriber::registry().with(lines(filter, true, false, full));
+        tracing::subscriber::with_default(lines, || {
             tracing::info!("Nobody will read this.");
             is_past = true;
         });
@@ -140,6 +162,31 @@ mod tests {
 
     #[test]
     fn a_filter_that_cannot_be_read_is_an_error() {
-        assert!(start_logging("telemetry=loud", LogShape::Auto, false).is_err());
+        assert!(LogLines::new("telemetry=loud", LogShape::Auto, false).is_err());
+    }
+
+    #[test]
+    fn what_is_written_may_become_something_else() {
+        let written = Written::default();
+        let to = |filter: &str, is_json| {
+            let writer = written.clone();
+            let filter = EnvFilter::builder().parse(filter).expect("a filter");
+            LogLines(lines(filter, is_json, false, move || writer.clone()))
+        };
+        let (layer, handle) = reload::Layer::new(to("info", false).0);
+        let log = Log(handle);
+        // One place, as the log asks each place only once whether anybody listens.
+        let speak = || tracing::debug!(calls = 3, "Nobody wants this.");
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            speak();
+            log.follow(to("debug", true));
+            speak();
+            log.follow(to("warn", true));
+            speak();
+        });
+        let bytes = written.0.lock().expect("not poisoned").clone();
+        let text = String::from_utf8(bytes).expect("text");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.starts_with('{') && text.contains("\"calls\":3"), "{text}");
     }
 }

@@ -5,6 +5,7 @@ mod effective;
 mod front;
 pub(crate) mod house;
 mod key;
+mod log;
 mod memory;
 mod refusals;
 mod reload;
@@ -20,11 +21,13 @@ use control::StartError;
 use middleware::Mode;
 use plugin_host::{Notice, Plugin};
 use profile::Plan;
-use profile::plan::{LogFormat, Mismatch};
+use profile::plan::Mismatch;
 use runtime::{NOTICES_MAX, Phase, Switch, follow_notices};
 use stack::PLUGIN_GRACE;
-use telemetry::{LogShape, Registry};
+use telemetry::{Log, Registry};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::Receiver;
+use transport::Endpoint;
 use transport::accept::BindError;
 
 use crate::cli::ProfileOptions;
@@ -68,7 +71,8 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     let loaded =
         super::load(options).map_err(|problems| Failed { code: exit::CONFIG, lines: problems })?;
     let plan = Arc::new(loaded.plan.clone());
-    start_log(&plan)?;
+    let lines = log::lines(&plan.log).map_err(|error| Failed::new(exit::CONFIG, error))?;
+    let log = Log::start(lines);
     let mismatches =
         compared_with_host(&plan, options).map_err(|lines| Failed { code: exit::CONFIG, lines })?;
     let shortage =
@@ -85,11 +89,14 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     let sampler = Arc::new(Mutex::new(sampler));
     let runtime = data_plane(&plan).map_err(|error| Failed::new(exit::INTERNAL, error))?;
     let endpoint = house::endpoint(Arc::clone(&switch));
+    let front = open_front(&plan, &endpoint, &runtime)?;
     let tests = selftest::Tests::of(&plan, &switch);
     let effective = Effective::new(loaded);
     let reloader = Reloader::new(House {
         options: options.clone(),
         endpoint: Arc::clone(&endpoint),
+        front: Arc::clone(&front),
+        log,
         effective: Arc::clone(&effective),
         notices: notice_sink,
         sampler: Arc::clone(&sampler),
@@ -100,6 +107,7 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     let shown = report::Shown {
         registry,
         endpoint: &endpoint,
+        front: &front,
         tests: tests.as_ref(),
         effective: &effective,
         reloader: &reloader,
@@ -117,42 +125,44 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     Ok(code)
 }
 
-fn start_log(plan: &Plan) -> Result<(), Failed> {
-    let shape = match plan.log.format {
-        LogFormat::Auto => LogShape::Auto,
-        LogFormat::Text => LogShape::Text,
-        LogFormat::Json => LogShape::Json,
-    };
-    telemetry::start_logging(&plan.log.filter, shape, crate::cli::wants_colours())
-        .map_err(|error| Failed::new(exit::CONFIG, format!("log.filter: {error}")))
+/// Opens every listener; nobody is let in yet.
+fn open_front(
+    plan: &Plan,
+    endpoint: &Arc<Endpoint>,
+    data_plane: &Runtime,
+) -> Result<Arc<Front>, Failed> {
+    let _entered = data_plane.enter();
+    Front::open(plan, endpoint).map(Arc::new).map_err(|errors| {
+        let is_in_use = |error: &BindError| matches!(error, BindError::AddressInUse { .. });
+        Failed {
+            code: later_or_never(errors.iter().all(is_in_use)),
+            lines: errors.iter().map(ToString::to_string).collect(),
+        }
+    })
 }
 
-/// Opens every listener and serves until the end. Returns the exit code.
+/// Serves until the end. Returns the exit code.
 async fn serve(
     plan: &Plan,
     shown: report::Shown<'_>,
     notices: Receiver<(Arc<str>, Notice)>,
 ) -> Result<u8, Failed> {
-    let (endpoint, reloader) = (shown.endpoint, shown.reloader);
-    let front = Front::open(plan, endpoint).map_err(|error| {
-        let code = later_or_never(matches!(error, BindError::AddressInUse { .. }));
-        Failed::new(code, error)
-    })?;
+    let report::Shown { endpoint, front, reloader, .. } = shown;
     let signals = Signals::new();
     reloader.follow_signals();
-    let control = shown.start(plan, &front).map_err(|error| {
+    let control = shown.start(plan).map_err(|error| {
         let code = later_or_never(matches!(error, StartError::InUse(_)));
         Failed::new(code, error)
     })?;
     let (switch, vitals) = (&endpoint.switch, &endpoint.vitals);
-    report::say_what_is_served(plan, switch, &front, control.as_ref());
+    report::say_what_is_served(plan, switch, front, control.as_ref());
     let changes = endpoint.changes.clone();
     tokio::spawn(follow_notices(notices, Arc::clone(switch), changes, Arc::clone(vitals)));
     tokio::spawn(house::beat(Arc::clone(vitals)));
     tokio::spawn(house::sweep(Arc::clone(endpoint)));
     reloader.start().map_err(|error| Failed::new(exit::INTERNAL, error))?;
     vitals.enter(Phase::Ready);
-    let code = front.serve(endpoint, signals).await;
+    let code = front.serve(signals).await;
     reloader.stop();
     endpoint.tasks.end_all();
     if let Some(control) = control {
@@ -223,7 +233,7 @@ fn first_generation(
 }
 
 /// The threads that serve. A single one needs no scheduler that could share work with others.
-fn data_plane(plan: &Plan) -> std::io::Result<tokio::runtime::Runtime> {
+fn data_plane(plan: &Plan) -> std::io::Result<Runtime> {
     let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut builder = match plan.process.worker_threads.unwrap_or_else(cores) {
         1 => tokio::runtime::Builder::new_current_thread(),

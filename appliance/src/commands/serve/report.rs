@@ -23,6 +23,7 @@ use super::selftest::Tests;
 pub(super) struct Shown<'a> {
     pub(super) registry: Registry,
     pub(super) endpoint: &'a Arc<Endpoint>,
+    pub(super) front: &'a Arc<Front>,
     pub(super) tests: Option<&'a Arc<Tests>>,
     pub(super) effective: &'a Arc<Effective>,
     pub(super) reloader: &'a Arc<Reloader>,
@@ -30,11 +31,11 @@ pub(super) struct Shown<'a> {
 
 impl Shown<'_> {
     /// Starts the control listener, if the plan has one.
-    pub(super) fn start(self, plan: &Plan, front: &Front) -> Result<Option<Control>, StartError> {
+    pub(super) fn start(self, plan: &Plan) -> Result<Option<Control>, StartError> {
         let Some(plan) = &plan.control else {
             return Ok(None);
         };
-        let Self { registry, endpoint, tests, effective, reloader } = self;
+        let Self { registry, endpoint, front, tests, effective, reloader } = self;
         let explainer = Explainer::new(effective, endpoint);
         let effective = Arc::clone(effective);
         let (counted, attempts) = (Arc::clone(reloader), Arc::clone(reloader));
@@ -42,14 +43,14 @@ impl Shown<'_> {
         let profiles = plan.takes_profiles.then(|| Arc::clone(reloader) as Arc<dyn Profiles>);
         let serving = Arc::clone(&effective);
         let switch = Arc::clone(&endpoint.switch);
-        let bounds = front.bounds();
+        let front = Arc::clone(front);
         let metered = Arc::clone(endpoint);
         let sources = Sources {
             vitals: Arc::clone(&endpoint.vitals),
             memory: Arc::clone(endpoint.switch.load().stack().kit().memory.gauge()),
             plugins: Arc::new(move || plugins(&switch)),
             metrics: Arc::new(move || {
-                metrics(registry.render(), &bounds, &metered) + &counted.metrics()
+                metrics(registry.render(), &front.bounds(), &metered) + &counted.metrics()
             }),
             plan: Arc::new(move || effective.load().json.clone()),
             attempts: Arc::new(move || attempts.to_json()),
@@ -201,8 +202,7 @@ pub(super) fn say_what_is_served(
         );
     }
     for http in front.http() {
-        let url = format!("http://{}{}", http.address, http.path);
-        tracing::info!(listener = %http.name, %url, "Listening.");
+        http.say();
     }
     if front.has_stdio() {
         tracing::info!("Listening on standard input.");

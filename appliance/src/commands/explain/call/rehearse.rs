@@ -72,7 +72,7 @@ pub(super) fn play(asked: &Asked<'_>, plan: &Plan, from: IpAddr) -> Result<Heard
     runtime.block_on(async {
         match asked.way {
             Way::Http { name, plan } => {
-                let endpoint = HttpEndpoint::new(endpoint, name.into(), plan);
+                let endpoint = HttpEndpoint::new(endpoint, name.into());
                 http(endpoint, plan, asked.bytes.clone(), from).await
             }
             Way::Stdio { plan, .. } => Ok(stdio(endpoint, plan, &asked.bytes).await),

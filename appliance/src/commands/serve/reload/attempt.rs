@@ -12,12 +12,16 @@ use profile::{Class, Loaded, Plan, Written};
 use protocol::Method;
 use runtime::{Attempt, Change, Generation, Phase, Source, Trigger, Verdict};
 use stack::{Kit, Known, PLUGIN_GRACE};
+use telemetry::Log;
 use tokio::runtime::Handle;
 use transport::Endpoint;
+use transport::accept::BindError;
 
 use super::super::effective::Effective;
+use super::super::front::Front;
 use super::super::memory::Sampler;
 use super::super::{compared_with_host, descriptors};
+use super::beside::Beside;
 use super::named::{Named, Stamps};
 use super::queue::{Given, Wish};
 use super::stage;
@@ -31,6 +35,8 @@ const READS_MAX: usize = 5;
 pub(in super::super) struct House {
     pub(in super::super) options: ProfileOptions,
     pub(in super::super) endpoint: Arc<Endpoint>,
+    pub(in super::super) front: Arc<Front>,
+    pub(in super::super) log: Log,
     pub(in super::super) effective: Arc<Effective>,
     /// Where plugins say what changed.
     pub(in super::super) notices: NoticeSink,
@@ -43,6 +49,9 @@ pub(in super::super) struct House {
     /// The files that the profile names that was tried last.
     pub(in super::super) named: Mutex<Named>,
 }
+
+/// The key whose secret may be another one while the profile says the same of it.
+const KEY: &str = "request_state.key";
 
 /// Why a profile is not applied.
 pub(super) enum Not {
@@ -63,6 +72,12 @@ impl Not {
             Self::Current(problem) => (Verdict::Superseded, vec![problem]),
         }
     }
+}
+
+/// What is known of a profile before anything of it is brought up.
+pub(super) struct Judged {
+    pub(super) warnings: Vec<String>,
+    beside: Beside,
 }
 
 /// What is known of an attempt before it ends.
@@ -189,11 +204,18 @@ impl House {
         };
         noted.source = Some(source);
         noted.changed = self.effective.load().loaded.changes(&loaded);
-        let warnings = self.judge(&loaded, &noted.changed)?;
         let plan = Arc::new(loaded.plan.clone());
         // Before they are read: what is written meanwhile is noticed.
         let named = Named::of(Arc::clone(&plan));
-        let running = self.endpoint.switch.load().stack().kit().plugins.clone();
+        let Judged { warnings, beside } = self.judge(&loaded, &noted.changed)?;
+        let running = {
+            let serving = self.endpoint.switch.load();
+            let kit = serving.stack().kit();
+            if beside.has_other_key(kit) {
+                note(profile::Change::of_content(KEY), &mut noted.changed);
+            }
+            kit.plugins.clone()
+        };
         let known = Known { running, given: plugins };
         let started = stage::start_plugins(&plan, &self.notices, known).map_err(Not::Good)?;
         noted.plugins = started.new.iter().map(|plugin| Arc::clone(plugin.name())).collect();
@@ -204,7 +226,7 @@ impl House {
             return Ok(Verdict::Unchanged);
         }
         let new = started.new.clone();
-        self.swap(plan, started.plugins, &new).inspect_err(|_| {
+        self.swap(plan, beside, started.plugins, &new).inspect_err(|_| {
             stack::stop_plugins(&new, PLUGIN_GRACE);
         })?;
         for warning in warnings {
@@ -215,12 +237,12 @@ impl House {
         Ok(Verdict::Applied)
     }
 
-    /// What can be said of a profile before anything of it is brought up: warnings, or why it cannot be.
+    /// What can be said of a profile before anything of it is brought up, or why it cannot be.
     pub(super) fn judge(
         &self,
         loaded: &Loaded,
         changed: &[profile::Change],
-    ) -> Result<Vec<String>, Not> {
+    ) -> Result<Judged, Not> {
         let fixed: Vec<_> = changed.iter().filter_map(takes_a_start).collect();
         if !fixed.is_empty() {
             return Err(Not::Live(fixed));
@@ -231,7 +253,9 @@ impl House {
         // What a start has raised already.
         let shortage = descriptors::raise_limit(plan).map_err(|error| Not::Good(vec![error]))?;
         warnings.extend(shortage);
-        Ok(warnings)
+        let serving = self.endpoint.switch.load();
+        let beside = Beside::stage(plan, serving.plan()).map_err(Not::Good)?;
+        Ok(Judged { warnings, beside })
     }
 
     /// Reads the profile at a moment at which nobody writes it.
@@ -256,6 +280,7 @@ impl House {
     fn swap(
         &self,
         plan: Arc<Plan>,
+        beside: Beside,
         plugins: Vec<Arc<Plugin>>,
         new: &[Arc<Plugin>],
     ) -> Result<(), Not> {
@@ -266,10 +291,14 @@ impl House {
         let kit = before.stack().kit().with_plugins(plugins);
         self.sample_memory(&plan, &kit).map_err(|error| Not::Good(vec![error]))?;
         let stack = stack::build(&plan, &kit).map_err(|error| Not::Good(error.0))?;
+        // Last: whoever connects to it before the swap would be let down by a refusal.
+        let listeners = self.front.stage(&plan).map_err(not_bound)?;
         let next = turn.publish(plan, stack);
         // From here on nothing can fail.
         endpoint.vitals.set_generation(next.number());
         endpoint.sessions.follow(&next.plan().session);
+        beside.follow(&self.log, &kit);
+        self.front.follow(listeners);
         drop(next);
         let outdated: BTreeSet<_> = new
             .iter()
@@ -325,6 +354,18 @@ impl House {
             tokio::task::spawn_blocking(move || stack::stop_plugins(&removed, PLUGIN_GRACE));
         });
     }
+}
+
+/// Notes a change among others, unless one of its key or of one below it is there.
+fn note(change: profile::Change, changed: &mut Vec<profile::Change>) {
+    if !changed.iter().any(|known| known.key.starts_with(&change.key)) {
+        let at = changed.partition_point(|known| known.key < change.key);
+        changed.insert(at, change);
+    }
+}
+
+fn not_bound(errors: Vec<BindError>) -> Not {
+    Not::Good(errors.iter().map(ToString::to_string).collect())
 }
 
 /// What an operator is told of a key that a running process cannot follow.

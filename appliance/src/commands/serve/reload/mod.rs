@@ -4,6 +4,7 @@
 //! Every trigger goes through one queue, and one attempt runs at a time.
 
 mod attempt;
+mod beside;
 mod ledger;
 mod named;
 mod posted;

@@ -89,7 +89,7 @@ impl House {
             let changed = current.loaded.changes(&loaded);
             body["changes"] = ledger::changes(&changed).into();
             let is_same = changed.is_empty();
-            self.judge(&loaded, &changed).map(|warnings| (is_same, warnings))
+            self.judge(&loaded, &changed).map(|judged| (is_same, judged.warnings))
         });
         let (verdict, problems) = match judged {
             Ok((is_same, warnings)) => {

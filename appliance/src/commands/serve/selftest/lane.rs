@@ -5,7 +5,6 @@ use std::sync::Arc;
 use middleware::Mode;
 use plugin_host::Plugin;
 use profile::Plan;
-use protocol::Bound;
 use runtime::Phase;
 use serde_json::{Value, json};
 use stack::Seal;
@@ -14,7 +13,7 @@ use tokio::task::JoinHandle;
 use transport::Endpoint;
 
 use super::wishes::LanePlan;
-use crate::commands::serve::front::{Front, Inside};
+use crate::commands::serve::front::Front;
 use crate::commands::serve::{house, report};
 
 /// Listeners, states and streams that no client of the live listeners meets. Everything ends when it is dropped with
@@ -24,9 +23,7 @@ pub(super) struct Lane {
     opened: Value,
     /// What the ladder of memory is measured against.
     memory_bytes: u64,
-    /// Bounds on connections, by the names of their listeners.
-    bounds: Vec<(Arc<str>, Arc<Bound>)>,
-    _inside: Inside,
+    front: Front,
     sweeping: JoinHandle<()>,
 }
 
@@ -50,19 +47,20 @@ impl Lane {
         let switch =
             house::first_generation(&plan, plugins, seal).map_err(|error| error.0.join(" "))?;
         let endpoint = house::endpoint(switch);
-        let front = Front::open(&plan, &endpoint).map_err(|error| error.to_string())?;
+        let front = Front::open(&plan, &endpoint).map_err(|errors| {
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        })?;
         let listeners: Vec<_> = front
             .http()
             .iter()
             .map(|http| json!({ "name": &*http.name, "address": http.address, "path": http.path }))
             .collect();
         let sweeping = tokio::spawn(house::sweep(Arc::clone(&endpoint)));
-        let bounds = front.bounds();
-        let inside = front.let_in(&endpoint);
+        front.let_in();
         endpoint.vitals.enter(Phase::Ready);
         let opened = json!({ "listeners": listeners, "changed": changed, "plan": &*plan });
         let memory_bytes = memory_limit(&plan);
-        let lane = Self { endpoint, opened, memory_bytes, bounds, _inside: inside, sweeping };
+        let lane = Self { endpoint, opened, memory_bytes, front, sweeping };
         lane.press(0);
         Ok(lane)
     }
@@ -74,7 +72,7 @@ impl Lane {
 
     /// What it has `counted`, and what it holds: the same text as a scrape of the live appliance.
     pub(super) fn metrics(&self, counted: String) -> String {
-        report::metrics(counted, &self.bounds, &self.endpoint)
+        report::metrics(counted, &self.front.bounds(), &self.endpoint)
     }
 
     /// Lets it believe that so many percent of the memory are used: the reading that its own sampler would take. The

@@ -1,0 +1,18 @@
+//! The operator's log, as a profile wants it.
+
+use profile::plan::{LogFormat, LogPlan};
+use telemetry::{LogLines, LogShape};
+
+/// What the plan wants written, and how.
+///
+/// # Errors
+/// When its filter cannot be read: the key, and why.
+pub(super) fn lines(plan: &LogPlan) -> Result<LogLines, String> {
+    let shape = match plan.format {
+        LogFormat::Auto => LogShape::Auto,
+        LogFormat::Text => LogShape::Text,
+        LogFormat::Json => LogShape::Json,
+    };
+    LogLines::new(&plan.filter, shape, crate::cli::wants_colours())
+        .map_err(|error| format!("log.filter: {error}"))
+}
