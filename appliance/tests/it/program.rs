@@ -288,7 +288,7 @@ pub(crate) fn modern_call(tool: &str, arguments: &Value) -> Value {
 }
 
 /// One request on a connection that closes after it.
-fn exchange(address: &str, head: &str, body: &str) -> Answer {
+pub(crate) fn exchange(address: &str, head: &str, body: &str) -> Answer {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
     let request = format!("{head}Connection: close\r\n\r\n{body}");

@@ -132,7 +132,12 @@ pub(crate) struct Connection(TcpStream);
 
 impl Connection {
     pub(crate) fn open(program: &Program) -> Self {
-        let stream = TcpStream::connect(&program.address).expect("it listens");
+        Self::at(&program.address)
+    }
+
+    /// Opens one at another listener than the last.
+    pub(crate) fn at(address: &str) -> Self {
+        let stream = TcpStream::connect(address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
         Self(stream)
     }

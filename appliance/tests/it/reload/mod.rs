@@ -1,7 +1,9 @@
 //! A changed profile comes into a program that serves.
 
+mod beside;
 mod clients;
 mod diff;
+mod listeners;
 mod load;
 mod named;
 mod plugins;

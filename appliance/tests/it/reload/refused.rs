@@ -55,8 +55,7 @@ fn a_broken_profile_leaves_the_old_one_and_the_next_good_one_comes_in() {
 #[test]
 fn what_takes_a_restart_is_refused_whole_with_its_keys() {
     let live = Live::start(&[ON_REQUEST, ECHO, &deadline(5_000)]);
-    let more =
-        "[listen.second]\nhttp = { bind = \"127.0.0.1:0\" }\n[process]\nworker_threads = 3\n";
+    let more = "[listen.second]\nstdio = {}\n[process]\nworker_threads = 3\n";
     let tables = [ON_REQUEST, ECHO, &deadline(5_001), more];
     let problems = refused(&live, &tables, "restart_required");
     let keys: Vec<_> = problems.lines().filter_map(|line| line.split_once(": ")).collect();
