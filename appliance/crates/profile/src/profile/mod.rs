@@ -283,7 +283,8 @@ impl Default for Log {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RequestState {
-    /// The secret that seals the state, at least 32 bytes. Give every replica the same. Default: a random one, which
+    /// The secret that seals the state, at least 32 bytes. Give every replica the same. It may change while the process
+    /// serves: the last four before it open what they have sealed until its time is over. Default: a random one, which
     /// ends with the process.
     pub(crate) key: Option<Secret>,
     /// Milliseconds that a client may take between two rounds. Default: 600000, ten minutes.
