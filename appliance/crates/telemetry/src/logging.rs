@@ -73,10 +73,11 @@ where
     // Who cannot be told, because the disk is full or the reader is gone, cannot be told of that either; the attempt would
     // be a panic.
     let lines = lines.with_target(false).log_internal_errors(false);
+    // The filter outside: only the outer one of two is asked which levels nobody wants.
     if is_json {
-        Box::new(filter.and_then(lines.json().flatten_event(true).with_span_list(false)))
+        Box::new(lines.json().flatten_event(true).with_span_list(false).and_then(filter))
     } else {
-        Box::new(filter.and_then(lines.with_ansi(colours)))
+        Box::new(lines.with_ansi(colours).and_then(filter))
     }
 }
 
@@ -84,6 +85,9 @@ where
 mod tests {
     use std::io::Write;
     use std::sync::{Arc, Mutex};
+
+    use tracing::Subscriber;
+    use tracing::level_filters::LevelFilter;
 
     use super::*;
 
@@ -175,9 +179,12 @@ mod tests {
         };
         let (layer, handle) = reload::Layer::new(to("info", false).0);
         let log = Log(handle);
+        let subscriber = tracing_subscriber::registry().with(layer);
+        // What is known to be wanted by nobody costs one comparison.
+        assert_eq!(subscriber.max_level_hint(), Some(LevelFilter::INFO));
         // One place, as the log asks each place only once whether anybody listens.
         let speak = || tracing::debug!(calls = 3, "Nobody wants this.");
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        tracing::subscriber::with_default(subscriber, || {
             speak();
             log.follow(to("debug", true));
             speak();
