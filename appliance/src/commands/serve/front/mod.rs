@@ -107,7 +107,7 @@ impl Front {
         if set.is_over() {
             return;
         }
-        for new in staged.new() {
+        for new in staged.opened() {
             new.say();
         }
         for gone in set.follow(staged) {

@@ -54,13 +54,13 @@ pub(in super::super) struct Staged(Vec<Next>);
 
 enum Next {
     /// Stays, with these settings.
-    Kept(Arc<str>, HttpPlan),
+    Kept(Arc<str>, Box<HttpPlan>),
     New(Box<Http>),
 }
 
 impl Staged {
     /// The listeners that were not there before.
-    pub(super) fn new(&self) -> impl Iterator<Item = Open> {
+    pub(super) fn opened(&self) -> impl Iterator<Item = Open> {
         self.0.iter().filter_map(|next| match next {
             Next::New(http) => Some(http.open()),
             Next::Kept(..) => None,
@@ -151,7 +151,7 @@ impl Set {
         let (mut staged, mut failed) = (Vec::new(), Vec::new());
         for (&(name, plan), taken) in wanted.iter().zip(taken) {
             if self.present.iter().any(|http| http.is(name, plan)) {
-                staged.push(Next::Kept(Arc::clone(name), plan.clone()));
+                staged.push(Next::Kept(Arc::clone(name), Box::new(plan.clone())));
                 continue;
             }
             match taken.map_or_else(|| Socket::open_beside(name, plan.bind, &free), Ok) {
@@ -186,7 +186,7 @@ impl Set {
                         continue;
                     };
                     let mut http = before.remove(at);
-                    http.follow(plan);
+                    http.follow(*plan);
                     self.present.push(http);
                 }
             }

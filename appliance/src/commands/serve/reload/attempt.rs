@@ -15,7 +15,6 @@ use stack::{Kit, Known, PLUGIN_GRACE};
 use telemetry::Log;
 use tokio::runtime::Handle;
 use transport::Endpoint;
-use transport::accept::BindError;
 
 use super::super::effective::Effective;
 use super::super::front::Front;
@@ -292,7 +291,10 @@ impl House {
         self.sample_memory(&plan, &kit).map_err(|error| Not::Good(vec![error]))?;
         let stack = stack::build(&plan, &kit).map_err(|error| Not::Good(error.0))?;
         // Last: whoever connects to it before the swap would be let down by a refusal.
-        let listeners = self.front.stage(&plan).map_err(not_bound)?;
+        let listeners = self
+            .front
+            .stage(&plan)
+            .map_err(|errors| Not::Good(errors.iter().map(ToString::to_string).collect()))?;
         let next = turn.publish(plan, stack);
         // From here on nothing can fail.
         endpoint.vitals.set_generation(next.number());
@@ -362,10 +364,6 @@ fn note(change: profile::Change, changed: &mut Vec<profile::Change>) {
         let at = changed.partition_point(|known| known.key < change.key);
         changed.insert(at, change);
     }
-}
-
-fn not_bound(errors: Vec<BindError>) -> Not {
-    Not::Good(errors.iter().map(ToString::to_string).collect())
 }
 
 /// What an operator is told of a key that a running process cannot follow.
