@@ -26,7 +26,10 @@ use http::{HeaderMap, Method as HttpMethod, Request, Response, StatusCode, heade
 use hyper::body::{Body, Incoming};
 use protocol::envelope::Message;
 use protocol::json::Limits;
-use protocol::{Admission, Envelope, Era, Fault, Head, Held, Id, Peer, Principal, Refusal, RefusalKind, Shape, codes};
+use protocol::{
+    Admission, Envelope, Era, Fault, Head, Held, Id, Peer, Principal, Refusal, RefusalKind, Shape,
+    codes,
+};
 use runtime::Generation;
 use tokio::sync::watch;
 
