@@ -145,10 +145,10 @@ fn listeners_come_change_and_go_and_the_others_notice_nothing() {
     // Goes.
     apply(&live, &[]);
     crate::wire::until("the removed one is closed", || !is_open(&moved));
-    assert_eq!(
-        metric(&live.program, "toolrack_bound_limit{bound=\"connections\",of=\"third\"}"),
-        None
-    );
+    let of_public = "toolrack_bound_limit{bound=\"connections\",scope=\"public\"}";
+    let of_third = of_public.replace("public", "third");
+    assert!(metric(&live.program, of_public).is_some());
+    crate::wire::until("it is counted no more", || metric(&live.program, &of_third).is_none());
     assert!(hammer.over() > 0);
     assert_eq!(inode(&live, &public), socket, "never opened again");
 }
@@ -179,13 +179,11 @@ fn two_listeners_swap_their_addresses_and_no_connection_is_refused() {
             assert_eq!(attempt["result"], "applied", "{attempt}");
         });
         assert_eq!([&second, &third].map(|address| inode(&live, address)), sockets);
-        let accepted = || {
-            let series = "toolrack_connections_accepted_total{listener=\"second\"}";
-            metric(&live.program, series).unwrap_or_default()
-        };
-        let before = accepted();
-        assert_eq!(status(of_second, "/mcp"), 200);
-        crate::wire::until("the second one took it", || accepted() > before);
+        // Who is where, by a path of its own.
+        let elsewhere = listen("second", &(at(of_second) + ", path = \"/second\""));
+        live.applies(&[ON_REQUEST, ECHO, &elsewhere, &more[1]]);
+        assert_eq!((status(of_second, "/second"), status(of_third, "/mcp")), (200, 200));
+        live.applies(&[ON_REQUEST, ECHO, &more.concat()]);
     }
 }
 
