@@ -17,7 +17,13 @@ impl Plugin {
     pub fn is_as(&self, settings: &Settings) -> Result<bool, LoadError> {
         let bytes = load::read_checked(&settings.library)?;
         let own = Settings { generation: settings.generation, ..self.settings().clone() };
-        Ok(own == *settings && self.image().holds(&bytes))
+        Ok(own == *settings && self.core().image.holds(&bytes))
+    }
+
+    /// The digest of its library: SHA-256 in hexadecimal. Reads the image when it is asked for the first time.
+    #[must_use]
+    pub fn digest(&self) -> &'static str {
+        self.core().image.digest()
     }
 
     /// The library that it was started from.

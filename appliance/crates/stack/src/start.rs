@@ -146,7 +146,7 @@ fn start(plan: &PluginPlan, notices: NoticeSink, known: &Known) -> Result<Arc<Pl
     {
         return Ok(Arc::clone(before));
     }
-    Plugin::start(settings, notices).map_err(failed)
+    Plugin::start(settings, notices, plan.images_max).map_err(failed)
 }
 
 /// What the plugin is started with.
