@@ -4,6 +4,7 @@ mod attempts;
 mod changes;
 mod generation;
 mod notices;
+pub mod probation;
 mod secret_id;
 mod tasks;
 mod vitals;

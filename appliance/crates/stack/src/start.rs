@@ -40,6 +40,14 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Whether another process would start it: this one has loaded as many libraries as it can.
+    #[must_use]
+    pub const fn takes_a_start(&self) -> bool {
+        matches!(self, Self::Load { source, .. } if source.takes_a_start())
+    }
+}
+
 fn folders(searched: &[PathBuf]) -> String {
     let name = |folder: &PathBuf| {
         // What a profile in the current folder says of its own.
@@ -85,11 +93,12 @@ pub fn start_plugins(
     notices: &NoticeSink,
     known: &Known,
 ) -> Result<Started, Vec<StartError>> {
+    let images_max = plan.reload.images_max;
     let results: Vec<_> = std::thread::scope(|scope| {
         let starts: Vec<_> = plan
             .plugins
             .iter()
-            .map(|plugin| scope.spawn(|| start(plugin, notices.clone(), known)))
+            .map(|plugin| scope.spawn(|| start(plugin, notices.clone(), known, images_max)))
             .collect();
         let named = plan.plugins.iter().map(|plugin| &plugin.name);
         starts
@@ -131,7 +140,12 @@ pub fn stop_plugins(plugins: &[Arc<Plugin>], grace: Duration) {
     });
 }
 
-fn start(plan: &PluginPlan, notices: NoticeSink, known: &Known) -> Result<Arc<Plugin>, StartError> {
+fn start(
+    plan: &PluginPlan,
+    notices: NoticeSink,
+    known: &Known,
+    images_max: usize,
+) -> Result<Arc<Plugin>, StartError> {
     let serves = |plugin: &&Arc<Plugin>| plugin.state() != PluginState::Stopped;
     let is_named = |plugin: &&Arc<Plugin>| *plugin.name() == plan.name;
     if let Some(given) = known.given.iter().filter(serves).find(is_named) {
@@ -146,7 +160,7 @@ fn start(plan: &PluginPlan, notices: NoticeSink, known: &Known) -> Result<Arc<Pl
     {
         return Ok(Arc::clone(before));
     }
-    Plugin::start(settings, notices, plan.images_max).map_err(failed)
+    Plugin::start(settings, notices, images_max).map_err(failed)
 }
 
 /// What the plugin is started with.
