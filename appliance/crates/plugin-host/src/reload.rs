@@ -35,7 +35,12 @@ impl Plugin {
     /// Whether its library has the bytes that run, and could be loaded. Reads it.
     #[must_use]
     pub fn is_as_its_library(&self) -> bool {
-        load::read_checked(self.library()).is_ok_and(|bytes| self.image().holds(&bytes))
+        load::read_checked(self.library()).is_ok_and(|bytes| self.core().image.holds(&bytes))
+    }
+
+    /// Has everybody who waits for a call of this plugin look again at whether they still want to.
+    pub fn wake_calls(&self) {
+        self.core().host.slots.wake_all();
     }
 
     /// Which start of a plugin of this name it is, from 1.
