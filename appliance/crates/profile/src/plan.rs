@@ -354,11 +354,11 @@ pub struct ProbationPlan {
     /// Growth of the share of requests that are refused.
     pub refusals_increase_percent: usize,
     /// The same of refusals that may be meant, or the load's.
-    pub intended_refusals_increase_percent: usize,
+    pub intended_increase_percent: usize,
     /// How much longer than before a call takes that is slow, in percent.
     pub latency_increase_percent: usize,
     /// Growth of the share of slow calls.
-    pub slow_calls_increase_percent: usize,
+    pub slow_increase_percent: usize,
     /// Faults of plugins besides those before.
     pub plugin_faults_max: u64,
 }

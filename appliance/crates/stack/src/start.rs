@@ -69,7 +69,7 @@ pub struct Started {
 /// Plugins that run before others are started.
 #[derive(Debug, Default)]
 pub struct Known {
-    /// Those that serve: each is taken when a start would lead to it again.
+    /// Those that serve, or may have to serve again: each is taken when a start would lead to it again.
     pub running: Vec<Arc<Plugin>>,
     /// Those that are taken by their names, whatever their libraries are by now.
     pub given: Vec<Arc<Plugin>>,
@@ -151,14 +151,14 @@ fn start(
     if let Some(given) = known.given.iter().filter(serves).find(is_named) {
         return Ok(Arc::clone(given));
     }
-    let before = known.running.iter().find(is_named);
-    let start_number = before.map_or(1, |plugin| plugin.start_number().saturating_add(1));
-    let settings = settings(plan, start_number)?;
+    let before = || known.running.iter().filter(is_named);
+    let starts = before().map(|plugin| plugin.start_number()).max().unwrap_or(0);
+    let settings = settings(plan, starts.saturating_add(1))?;
     let failed = |source| StartError::Load { plugin: Arc::clone(&plan.name), source };
-    if let Some(before) = before.filter(serves)
-        && before.is_as(&settings).map_err(failed)?
-    {
-        return Ok(Arc::clone(before));
+    for running in before().filter(serves) {
+        if running.is_as(&settings).map_err(failed)? {
+            return Ok(Arc::clone(running));
+        }
     }
     Plugin::start(settings, notices, images_max).map_err(failed)
 }

@@ -74,13 +74,13 @@ pub(crate) struct Probation {
     pub(crate) refusals_increase_percent: u64,
     /// The same of refusals that may be meant or the load's: their keys were touched, or more than twice as many requests
     /// come in. From 0 to 100; 100: not compared. Default: 50, since a limit that refuses half of everything is a slip.
-    pub(crate) intended_refusals_increase_percent: u64,
+    pub(crate) intended_increase_percent: u64,
     /// By how many percent a call must take longer than 99 of 100 did before to count as slow, and by at least 20 ms,
     /// from 0 to 10000. Default: 100, twice as long.
     pub(crate) latency_increase_percent: u64,
     /// By how many points the share of slow calls may grow, from 0 to 100; 100: not compared. Not compared either while
     /// more than twice as many requests come in. Default: 10, which a disturbed host does not reach.
-    pub(crate) slow_calls_increase_percent: u64,
+    pub(crate) slow_increase_percent: u64,
     /// Faults of plugins that may come besides those as long before, from 0 to 1000000: results that are not what they
     /// claim to be, tools that block although they say they do not, and looks (ten in a probation) at a plugin that
     /// cannot serve. Default: 3.
@@ -95,9 +95,9 @@ impl Default for Probation {
             calls_min: 200,
             errors_increase_percent: 1,
             refusals_increase_percent: 5,
-            intended_refusals_increase_percent: 50,
+            intended_increase_percent: 50,
             latency_increase_percent: 100,
-            slow_calls_increase_percent: 10,
+            slow_increase_percent: 10,
             plugin_faults_max: 3,
         }
     }

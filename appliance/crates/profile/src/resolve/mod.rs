@@ -112,6 +112,7 @@ pub(crate) fn resolve(
         request_state: request_state(profile.request_state, &mut findings),
     };
     hardware::check(&plan, &mut findings);
+    reload::check(&plan, &mut findings);
     if plan.plugins.is_empty() {
         let message = "there is none, so clients find nothing to call; add one to a profile of your own, for example \
                        [plugin.echo] with library = \"libecho.so\"";

@@ -1,7 +1,7 @@
 //! `[reload]`.
 
 use super::{DAY_MS, Findings};
-use crate::plan::{ProbationPlan, ReloadPlan};
+use crate::plan::{Plan, ProbationPlan, ReloadPlan};
 use crate::profile::{Probation, Reload};
 
 /// One hour in milliseconds: longer between two changes is a profile that cannot be changed.
@@ -28,6 +28,16 @@ pub(super) fn reload(reload: &Reload, findings: &mut Findings<'_>) -> ReloadPlan
     }
 }
 
+/// Every plugin has an image of its own.
+pub(super) fn check(plan: &Plan, findings: &mut Findings<'_>) {
+    let (plugins, most) = (plan.plugins.len(), plan.reload.images_max);
+    if plugins > most {
+        let message =
+            format!("{plugins} plugins need as many images, and {most} are allowed; raise it");
+        findings.problem("reload.images_max", message);
+    }
+}
+
 fn probation(probation: &Probation, findings: &mut Findings<'_>) -> ProbationPlan {
     let mut number =
         |key: &str, value, range| findings.number(&format!("reload.probation.{key}"), value, range);
@@ -44,9 +54,9 @@ fn probation(probation: &Probation, findings: &mut Findings<'_>) -> ProbationPla
             probation.refusals_increase_percent,
             0..=100,
         ),
-        intended_refusals_increase_percent: number(
-            "intended_refusals_increase_percent",
-            probation.intended_refusals_increase_percent,
+        intended_increase_percent: number(
+            "intended_increase_percent",
+            probation.intended_increase_percent,
             0..=100,
         ),
         latency_increase_percent: number(
@@ -54,9 +64,9 @@ fn probation(probation: &Probation, findings: &mut Findings<'_>) -> ProbationPla
             probation.latency_increase_percent,
             0..=10_000,
         ),
-        slow_calls_increase_percent: number(
-            "slow_calls_increase_percent",
-            probation.slow_calls_increase_percent,
+        slow_increase_percent: number(
+            "slow_increase_percent",
+            probation.slow_increase_percent,
             0..=100,
         ),
         plugin_faults_max: number("plugin_faults_max", probation.plugin_faults_max, 0..=1_000_000)

@@ -111,7 +111,7 @@ fn refusals(
     };
     [
         (false, plan.refusals_increase_percent, "refusals_increase_percent"),
-        (true, plan.intended_refusals_increase_percent, "intended_refusals_increase_percent"),
+        (true, plan.intended_increase_percent, "intended_increase_percent"),
     ]
     .into_iter()
     .find_map(|(may_be_meant, points, key)| {
@@ -141,8 +141,8 @@ fn latency(before: &Window, after: &Window, plan: &ProbationPlan) -> Option<Brea
         whole: window.timed(),
     };
     let what = format!("calls took longer than {} ms", ends[slow] / 1_000);
-    let key = "slow_calls_increase_percent";
-    worse(share(before), share(after), plan.slow_calls_increase_percent, plan, &what, key)
+    let key = "slow_increase_percent";
+    worse(share(before), share(after), plan.slow_increase_percent, plan, &what, key)
         .map(|text| Breach { reason: Reason::Latency, text })
 }
 

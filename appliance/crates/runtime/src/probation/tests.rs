@@ -15,9 +15,9 @@ fn plan() -> ProbationPlan {
         calls_min: 200,
         errors_increase_percent: 1,
         refusals_increase_percent: 5,
-        intended_refusals_increase_percent: 50,
+        intended_increase_percent: 50,
         latency_increase_percent: 100,
-        slow_calls_increase_percent: 10,
+        slow_increase_percent: 10,
         plugin_faults_max: 3,
     }
 }
@@ -125,8 +125,8 @@ fn at_a_hundred_nothing_is_compared() {
     let plan = ProbationPlan {
         errors_increase_percent: 100,
         refusals_increase_percent: 100,
-        intended_refusals_increase_percent: 100,
-        slow_calls_increase_percent: 100,
+        intended_increase_percent: 100,
+        slow_increase_percent: 100,
         ..plan()
     };
     let mut after = window(1_000, 1_000, 20);
