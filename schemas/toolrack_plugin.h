@@ -125,7 +125,8 @@ typedef struct tr_call_args {
 } tr_call_args;
 typedef struct tr_plugin_api {
     uint32_t struct_size; uint32_t reserved;
-    tr_rc (*create)(const tr_host *, const tr_create_args *, tr_plugin **out, tr_buf *error) TR_NX; /* [P1] error: text */
+    /* [P1] error: text. After destroy() it may be called again in the same image, which keeps its statics as they are. */
+    tr_rc (*create)(const tr_host *, const tr_create_args *, tr_plugin **out, tr_buf *error) TR_NX;
     /* [P1] {"tools":[..],"resources":[..],"resourceTemplates":[..],"prompts":[..],"completions":bool,"instructions":".."}
      * Items are MCP objects. Each may carry "_exec": {"mode":"blocking"|"async"|"nonblocking","checked":bool}, removed
      * before clients see it. Default: blocking. checked: the plugin itself checks arguments against inputSchema.

@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("profile", &["json-schema", "middleware"]),
     ("plugin-host", &["plugin-abi", "protocol"]),
     ("stack", &["json-schema", "middleware", "plugin-host", "profile", "protocol", "telemetry"]),
-    ("runtime", &["plugin-host", "profile", "protocol", "stack"]),
+    ("runtime", &["plugin-host", "profile", "protocol", "stack", "telemetry"]),
     ("transport", &["middleware", "plugin-host", "profile", "protocol", "runtime", "telemetry"]),
     ("control", &["profile", "protocol", "runtime"]),
     (

@@ -2,6 +2,8 @@
 
 mod bench;
 mod boxes;
+#[path = "../keys/callers.rs"]
+mod callers;
 mod cli;
 mod control;
 mod descriptors;

@@ -4,6 +4,7 @@
 //! the difference from outside. A key without a test, and a test of what is no key, fail.
 
 mod bulkhead;
+mod callers;
 mod circuit_breaker;
 mod connections;
 mod control;
@@ -18,6 +19,7 @@ mod limits;
 mod listen;
 mod memory;
 mod plugin;
+mod probation;
 mod process;
 #[path = "../it/program.rs"]
 #[allow(dead_code, reason = "shared with `it`: either uses what it needs")]
@@ -177,6 +179,24 @@ exercised! {
     "plugin.NAME.tool.NAME.deadline_ms" => bulkhead::a_call_ends_at_the_deadline_of_its_tool,
     "plugin.NAME.tool.NAME.queue_calls" => bulkhead::so_many_calls_of_one_tool_wait_besides,
     "process.worker_threads" => process::so_many_threads_serve_clients,
+    "reload.drain_ms" => reload::a_generation_drains_for_so_long,
+    "reload.draining_generations_max" => reload::so_many_generations_drain_at_once,
+    "reload.images_max" => reload::so_many_libraries_are_in_memory_at_once,
+    "reload.interval_ms" => reload::there_is_so_much_time_between_two_changes,
+    "reload.probation.calls_min" => probation::with_fewer_calls_shares_are_not_compared,
+    "reload.probation.errors_increase_percent" =>
+        probation::the_share_of_failures_may_grow_by_so_much,
+    "reload.probation.intended_increase_percent" =>
+        probation::refusals_that_may_be_meant_may_grow_by_so_much,
+    "reload.probation.latency_increase_percent" =>
+        probation::a_call_is_slow_that_takes_so_much_longer,
+    "reload.probation.mode" => probation::what_does_worse_is_taken_back_or_stays,
+    "reload.probation.plugin_faults_max" => probation::plugins_may_have_so_many_faults,
+    "reload.probation.refusals_increase_percent" =>
+        probation::refusals_that_the_change_did_not_touch_may_grow_by_so_much,
+    "reload.probation.slow_increase_percent" =>
+        probation::the_share_of_slow_calls_may_grow_by_so_much,
+    "reload.probation.watch_ms" => probation::a_probation_lasts_so_long,
     "reload.stage_deadline_ms" => reload::plugins_have_so_long_to_be_ready,
     "reload.watch" => reload::a_changed_file_comes_in_by_itself_or_on_request,
     "request_state.key.env" => request_state::the_key_may_be_an_environment_variable,

@@ -51,6 +51,8 @@ pub struct Sources {
     pub plan: Arc<dyn Fn() -> Bytes + Send + Sync>,
     /// The last attempts to change the profile, as JSON.
     pub attempts: Arc<dyn Fn() -> Bytes + Send + Sync>,
+    /// The generation that serves and those that drain, as JSON.
+    pub generations: Arc<dyn Fn() -> Bytes + Send + Sync>,
     /// Who reads the profile again; `None`: nobody may ask here.
     pub reloads: Option<Arc<dyn Reloads>>,
     /// The profile that serves.
@@ -85,6 +87,7 @@ const INDEX: &str = "\
 /admin/profile             the same as TOML, which can be posted again with changes
 /admin/explain?request=ID  why a recent request was refused
 /admin/reloads             the last attempts to change the profile
+/admin/generations         what serves, and what was replaced and still has calls
 ";
 
 const NO_ID: &str = "\
@@ -118,6 +121,7 @@ impl Answers {
             "/metrics" => with_type(StatusCode::OK, PROMETHEUS, self.metrics()),
             "/admin/plan" => with_type(StatusCode::OK, JSON, (self.sources.plan)()),
             "/admin/reloads" => with_type(StatusCode::OK, JSON, (self.sources.attempts)()),
+            "/admin/generations" => with_type(StatusCode::OK, JSON, (self.sources.generations)()),
             "/admin/explain" => self.explain(request.uri().query().unwrap_or_default()),
             "/" => text(StatusCode::OK, INDEX),
             _ => text(StatusCode::NOT_FOUND, INDEX),

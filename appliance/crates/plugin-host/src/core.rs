@@ -13,6 +13,7 @@ use protocol::{Call, MetaKey, Param};
 use crate::describe::{self, Described};
 use crate::error::LoadError;
 use crate::host_functions::HostState;
+use crate::images::Image;
 use crate::plugin::Item;
 use crate::slots::Completion;
 use crate::threads::monotonic_ns_at;
@@ -33,6 +34,7 @@ pub(crate) struct Core {
     pub(crate) api: PluginApi,
     pub(crate) plugin: *mut RawPlugin,
     pub(crate) host: &'static HostState,
+    pub(crate) image: Image,
 }
 
 // SAFETY: the pointer is the plugin's own and only handed back to its functions, which the ABI allows from the threads
@@ -168,11 +170,14 @@ impl Core {
     }
 
     pub(crate) fn destroy(&self) -> i32 {
-        let Some(destroy) = self.api.destroy else {
-            return OK;
-        };
-        // SAFETY: on the control thread, once, after every other thread of the host has left the plugin.
-        unsafe { destroy(self.plugin) }
+        let rc = self.api.destroy.map_or(OK, |destroy| {
+            // SAFETY: on the control thread, once, after every other thread of the host has left the plugin.
+            unsafe { destroy(self.plugin) }
+        });
+        if rc == OK {
+            self.image.give_back();
+        }
+        rc
     }
 }
 

@@ -11,6 +11,7 @@ use crate::core::{Core, TEXT_BYTES_MAX};
 use crate::describe::Described;
 use crate::error::LoadError;
 use crate::host_functions::HostState;
+use crate::images::Image;
 use crate::settings::Settings;
 use crate::threads::{Control, ControlThread, thread_name};
 
@@ -22,6 +23,7 @@ pub(crate) fn create(
     settings: &Settings,
     api: PluginApi,
     host: &'static HostState,
+    image: Image,
 ) -> Result<(Arc<Core>, Described, ControlThread), LoadError> {
     let slow = |what| move |_| LoadError::Slow { what, limit_ms: START_DEADLINE.as_millis() };
     let (reply, created) = sync_channel(1);
@@ -31,7 +33,7 @@ pub(crate) fn create(
     std::thread::Builder::new()
         .name(thread_name(&settings.name, "s"))
         .spawn(move || {
-            let created = create_here(&instance, &config, generation, api, host);
+            let created = create_here(&instance, &config, generation, api, host, image);
             if let Err(SendError(Ok(core))) = reply.send(created) {
                 // It came too late: nobody will ever use it.
                 core.destroy();
@@ -66,6 +68,7 @@ fn create_here(
     generation: u32,
     api: PluginApi,
     host: &'static HostState,
+    image: Image,
 ) -> Result<Core, LoadError> {
     let args = CreateArgs {
         struct_size: size_of::<CreateArgs>() as u32,
@@ -77,6 +80,7 @@ fn create_here(
     let mut error = Buf::EMPTY;
     let refused = |what: String| LoadError::Create { what };
     let Some(create) = api.create else {
+        image.give_back();
         return Err(refused("no create function".to_owned()));
     };
     let table = host.table();
@@ -84,11 +88,12 @@ fn create_here(
     let rc = unsafe { create(table, &raw const args, &raw mut plugin, &raw mut error) };
     let text = host.buffers.take(error, TEXT_BYTES_MAX).unwrap_or_default();
     if rc != OK {
+        image.give_back();
         let text = String::from_utf8_lossy(&text);
         let text = if text.is_empty() { format!("code {rc}") } else { text.into_owned() };
         return Err(refused(text));
     }
-    Ok(Core { api, plugin, host })
+    Ok(Core { api, plugin, host, image })
 }
 
 pub(crate) fn start_run(name: &str, core: &Arc<Core>) -> std::io::Result<JoinHandle<()>> {

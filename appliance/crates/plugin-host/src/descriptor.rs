@@ -19,6 +19,14 @@ pub(crate) struct Checked {
 /// The size of the API table of ABI 1.0: everything up to `destroy`.
 const API_SIZE_1_0: usize = size_of::<PluginApi>();
 
+/// Why a library without an entry function is none of ours.
+pub(crate) fn no_entry(path: &Path) -> LoadError {
+    LoadError::NotPlugin {
+        path: path.to_owned(),
+        what: "it has no function `toolrack_plugin_entry`".to_owned(),
+    }
+}
+
 pub(crate) fn check(path: &Path, entry: Entry) -> Result<Checked, LoadError> {
     let not_plugin =
         |what: &str| LoadError::NotPlugin { path: path.to_owned(), what: what.to_owned() };

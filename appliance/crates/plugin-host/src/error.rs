@@ -34,6 +34,12 @@ pub enum LoadError {
         "this process has loaded as many libraries as it can hold ({what}); restart it to load another"
     )]
     Exhausted { what: &'static str },
+    #[error(
+        "this process has the images of {images_max} libraries, as many as reload.images_max allows, and images stay for good; restart it to load another, or raise that"
+    )]
+    ImagesFull { images_max: usize },
+    #[error("the image of this library is not in memory")]
+    NoImage,
     #[error("the system's loader refuses `{}`: {what}", path.display())]
     Loader { path: PathBuf, what: String },
     #[error("the plugin refuses to start: {what}")]
@@ -46,6 +52,14 @@ pub enum LoadError {
     Stopped,
     #[error("no thread for the plugin: {0}")]
     NoThread(std::io::Error),
+}
+
+impl LoadError {
+    /// Whether another process would load it: this one has loaded as much as it can.
+    #[must_use]
+    pub const fn takes_a_start(&self) -> bool {
+        matches!(self, Self::ImagesFull { .. } | Self::Exhausted { .. })
+    }
 }
 
 /// Why a plugin did not stop. Its library stays where it is in any case.

@@ -14,7 +14,7 @@ mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod host_functions;
-mod image;
+pub mod images;
 mod line;
 mod load;
 mod log_lines;
@@ -26,6 +26,7 @@ mod promise;
 mod reload;
 mod settings;
 mod slots;
+mod start;
 mod threads;
 mod usage;
 

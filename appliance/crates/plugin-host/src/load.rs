@@ -15,7 +15,7 @@ use plugin_abi::{ENTRY_SYMBOL, Entry};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 
 use crate::error::LoadError;
-use crate::image::Image;
+use crate::images::{self, Image};
 
 /// Largest library that is loaded: its sealed copy stays in memory for good.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -82,30 +82,40 @@ fn check_folder(path: &Path) -> Result<(), LoadError> {
     if is_open { Err(LoadError::WritableFolder { path: folder.to_owned() }) } else { Ok(()) }
 }
 
-/// Loads checked bytes and returns the entry function with what it was loaded from. The image stays for good.
-pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<(Entry, Image), LoadError> {
+/// Takes an image of checked bytes that serves nobody, or loads them. The image stays for good.
+///
+/// # Errors
+/// When it does not load, or would be one image more than `images_max`.
+pub(crate) fn load(path: &Path, bytes: &[u8], images_max: usize) -> Result<Image, LoadError> {
+    let turn = images::turn();
+    if let Some(image) = turn.take(bytes) {
+        return Ok(image);
+    }
+    if images::count() >= images_max {
+        return Err(LoadError::ImagesFull { images_max });
+    }
     check_thread_keys()?;
-    let image = seal(bytes).map_err(|errno| LoadError::Loader {
+    let memory = seal(bytes).map_err(|errno| LoadError::Loader {
         path: path.to_owned(),
         what: format!("no sealed memory: {errno}"),
     })?;
-    let name = format!("/proc/self/fd/{}", image.as_raw_fd());
-    // Leaked on purpose: a closed number that is used again would make the loader return this image for another.
-    let image = Image::keep(image);
-    let refused = |error: libloading::Error| {
-        // The error itself only names the function; what the loader says is behind it.
-        let what = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-        LoadError::Loader { path: path.to_owned(), what }
-    };
+    let name = format!("/proc/self/fd/{}", memory.as_raw_fd());
     // SAFETY: loading runs the library's constructors. The operator named it, its owner and mode were checked, and
     // the manifest marks it as a plugin; inline plugins are trusted with the process, as the profile says.
-    let library = unsafe { Library::open(Some(&name), RTLD_NOW | RTLD_LOCAL) }.map_err(refused)?;
+    let library = unsafe { Library::open(Some(&name), RTLD_NOW | RTLD_LOCAL) };
+    let library = library.map_err(|error| LoadError::Loader {
+        path: path.to_owned(),
+        // The error itself only names the function; what the loader says is behind it.
+        what: error.source().map_or_else(|| error.to_string(), ToString::to_string),
+    })?;
     // SAFETY: the ABI fixes the type of this symbol; the descriptor it returns is checked before anything else is
     // believed.
-    let entry: Entry = *unsafe { library.get::<Entry>(ENTRY_SYMBOL) }.map_err(refused)?;
+    let entry = unsafe { library.get::<Entry>(ENTRY_SYMBOL) }.map(|entry| *entry).ok();
+    // Kept with its memory: a closed number that is used again would make the loader return this image for another.
+    let image = turn.keep(memory, bytes.len(), entry);
     // Never unloaded: thread-locals with destructors make unloading unsound.
     std::mem::forget(library);
-    Ok((entry, image))
+    Ok(image)
 }
 
 fn seal(bytes: &[u8]) -> std::io::Result<File> {

@@ -23,8 +23,7 @@ use crate::describe::{self, Described, ExecMode};
 use crate::descriptor;
 use crate::error::{LoadError, StopError};
 use crate::host_functions::HostState;
-use crate::image::Image;
-use crate::load;
+use crate::images::Image;
 use crate::log_lines::LogLines;
 use crate::manifest::Manifest;
 use crate::outcome::{self, Asked, Rejected};
@@ -87,7 +86,6 @@ impl PluginState {
 pub struct Plugin {
     settings: Settings,
     manifest: Manifest,
-    image: Image,
     core: Arc<Core>,
     counters: Arc<Counters>,
     control: ControlThread,
@@ -99,16 +97,20 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    /// Loads, creates and describes a plugin. Blocks; bounded by five seconds for each of the last two.
-    ///
-    /// # Errors
-    /// Every reason not to run it.
-    pub fn start(settings: Settings, notices: NoticeSink) -> Result<Arc<Self>, LoadError> {
+    /// Creates and describes a plugin from an image.
+    pub(crate) fn start_image(
+        settings: Settings,
+        notices: NoticeSink,
+        manifest: Manifest,
+        image: Image,
+    ) -> Result<Arc<Self>, LoadError> {
         let path: &Path = &settings.library;
-        let bytes = load::read_checked(path)?;
-        let manifest = Manifest::from_elf(&bytes).map_err(|fault| fault.at(path))?;
-        let (entry, image) = load::load(path, &bytes)?;
-        let descriptor::Checked { api, is_serial } = descriptor::check(path, entry)?;
+        let checked = match image.entry() {
+            Some(entry) => descriptor::check(path, entry),
+            None => Err(descriptor::no_entry(path)),
+        };
+        // Nothing of it was created yet.
+        let descriptor::Checked { api, is_serial } = checked.inspect_err(|_| image.give_back())?;
         let counters = Arc::new(Counters::default());
         let limits = &settings.limits;
         let calls_max = limits.concurrent_calls + limits.queue_calls;
@@ -122,7 +124,7 @@ impl Plugin {
             changed: AtomicU8::default(),
             log_lines: LogLines::default(),
         }));
-        let (core, described, control) = create(&settings, api, host)?;
+        let (core, described, control) = create(&settings, api, host, image)?;
         let run = match api.run {
             None => None,
             Some(_) => match start_run(&settings.name, &core) {
@@ -139,7 +141,6 @@ impl Plugin {
             pool: Pool::new(&settings.name, threads_max),
             settings,
             manifest,
-            image,
             core,
             counters,
             control,
@@ -372,10 +373,6 @@ impl Plugin {
 
     pub(crate) const fn settings(&self) -> &Settings {
         &self.settings
-    }
-
-    pub(crate) const fn image(&self) -> Image {
-        self.image
     }
 
     pub(crate) fn core(&self) -> &Core {

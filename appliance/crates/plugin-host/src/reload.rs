@@ -17,7 +17,13 @@ impl Plugin {
     pub fn is_as(&self, settings: &Settings) -> Result<bool, LoadError> {
         let bytes = load::read_checked(&settings.library)?;
         let own = Settings { generation: settings.generation, ..self.settings().clone() };
-        Ok(own == *settings && self.image().holds(&bytes))
+        Ok(own == *settings && self.core().image.holds(&bytes))
+    }
+
+    /// The digest of its library: SHA-256 in hexadecimal. Reads the image when it is asked for the first time.
+    #[must_use]
+    pub fn digest(&self) -> &'static str {
+        self.core().image.digest()
     }
 
     /// The library that it was started from.
@@ -29,7 +35,12 @@ impl Plugin {
     /// Whether its library has the bytes that run, and could be loaded. Reads it.
     #[must_use]
     pub fn is_as_its_library(&self) -> bool {
-        load::read_checked(self.library()).is_ok_and(|bytes| self.image().holds(&bytes))
+        load::read_checked(self.library()).is_ok_and(|bytes| self.core().image.holds(&bytes))
+    }
+
+    /// Has everybody who waits for a call of this plugin look again at whether they still want to.
+    pub fn wake_calls(&self) {
+        self.core().host.slots.wake_all();
     }
 
     /// Which start of a plugin of this name it is, from 1.

@@ -255,6 +255,19 @@ impl Slots {
         });
     }
 
+    /// Wakes whoever waits for a call, so that they look again at whether they still want to.
+    pub(crate) fn wake_all(&self) {
+        for slot in &self.slots {
+            let waker = match &mut slot.lock().state {
+                State::Open { waker, .. } => waker.take(),
+                State::Ended(_) | State::Free | State::Abandoned => None,
+            };
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
     /// The host gives a call up. `true` when the plugin still has it and should be told.
     pub(crate) fn give_up(&self, handle: CallHandle) -> bool {
         let was_open = self.with(handle, |state| match state {

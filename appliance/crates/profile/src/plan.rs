@@ -338,6 +338,52 @@ pub struct ReloadPlan {
     pub watch: bool,
     /// For loading and starting plugins.
     pub stage_deadline: Duration,
+    /// Least time between two changes of what serves.
+    pub interval: Duration,
+    /// Generations that may drain at once.
+    pub draining_generations_max: usize,
+    /// Longest that a generation drains.
+    pub drain: Duration,
+    /// Libraries in memory at once.
+    pub images_max: usize,
+    /// How a change is watched after it came in.
+    pub probation: ProbationPlan,
+}
+
+/// How a changed profile is watched after it came in. Shares are in points of a hundred; 100: not compared.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProbationPlan {
+    /// Whether it is.
+    pub mode: ProbationMode,
+    /// How long.
+    pub watch: Duration,
+    /// Calls before and after for shares to be compared.
+    pub calls_min: u64,
+    /// Growth of the share of calls that fail.
+    pub errors_increase_percent: usize,
+    /// Growth of the share of requests that are refused.
+    pub refusals_increase_percent: usize,
+    /// The same of refusals that may be meant, or the load's.
+    pub intended_increase_percent: usize,
+    /// How much longer than before a call takes that is slow, in percent.
+    pub latency_increase_percent: usize,
+    /// Growth of the share of slow calls.
+    pub slow_increase_percent: usize,
+    /// Faults of plugins besides those before.
+    pub plugin_faults_max: u64,
+}
+
+/// Whether a changed profile is on probation.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbationMode {
+    /// It is: what served before comes back when it does worse.
+    #[default]
+    On,
+    /// It stays, whatever it does.
+    Off,
 }
 
 /// How the process ends.

@@ -21,6 +21,8 @@ pub enum Trigger {
     Admin,
     /// The control listener, which brought the profile.
     Posted,
+    /// What came in did worse than what served before.
+    Probation,
 }
 
 impl Trigger {
@@ -32,6 +34,7 @@ impl Trigger {
             Self::Signal => "signal",
             Self::Admin => "admin",
             Self::Posted => "posted",
+            Self::Probation => "probation",
         }
     }
 }
@@ -70,12 +73,20 @@ pub enum Verdict {
     RestartRequired,
     /// It was written against a profile that no longer serves.
     Superseded,
+    /// What came in did worse than what served before, which serves again.
+    RolledBack,
 }
 
 impl Verdict {
     /// Every verdict, in the order of their numbers.
-    pub const ALL: [Self; 5] =
-        [Self::Applied, Self::Unchanged, Self::Refused, Self::RestartRequired, Self::Superseded];
+    pub const ALL: [Self; 6] = [
+        Self::Applied,
+        Self::Unchanged,
+        Self::Refused,
+        Self::RestartRequired,
+        Self::Superseded,
+        Self::RolledBack,
+    ];
 
     /// The name in answers, log lines and metrics.
     #[must_use]
@@ -86,6 +97,7 @@ impl Verdict {
             Self::Refused => "refused",
             Self::RestartRequired => "restart_required",
             Self::Superseded => "superseded",
+            Self::RolledBack => "rolled_back",
         }
     }
 
@@ -120,6 +132,8 @@ pub struct Attempt {
     pub changed: Vec<Change>,
     /// Plugins that were loaded beside the others: new ones, and those with other settings or another library.
     pub plugins: Vec<Arc<str>>,
+    /// Tools that want other arguments than before.
+    pub tools_changed: Vec<String>,
     /// Why it was not applied; each a sentence that says how to mend it.
     pub problems: Vec<String>,
 }
@@ -200,6 +214,7 @@ mod tests {
             identity: "0".repeat(64).parse().expect("an identity"),
             changed: Vec::new(),
             plugins: Vec::new(),
+            tools_changed: Vec::new(),
             problems: Vec::new(),
         }
     }
@@ -224,6 +239,8 @@ mod tests {
         attempts.note(attempt(Verdict::Superseded, 7));
         assert_eq!(attempts.good_at().map(Timestamp::as_second), Some(5));
         attempts.note(attempt(Verdict::Unchanged, 8));
+        assert_eq!(attempts.good_at().map(Timestamp::as_second), Some(8));
+        attempts.note(attempt(Verdict::RolledBack, 9));
         assert_eq!(attempts.good_at().map(Timestamp::as_second), Some(8));
         assert_eq!(attempts.counts().map(|(_, count)| count), [1; 5]);
     }

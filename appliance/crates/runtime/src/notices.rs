@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use plugin_host::{Notice, Plugin};
 use tokio::sync::mpsc::Receiver;
 
 use crate::changes::{Change, Changes};
-use crate::generation::Switch;
+use crate::generation::{NoTurn, Switch};
 use crate::vitals::Vitals;
 
 /// Notices that wait to be followed. Lists are read whole, so a dropped one is made good by the next.
@@ -74,7 +75,22 @@ pub fn describe_again(switch: &Switch, vitals: &Vitals, names: &BTreeSet<Arc<str
     if !has_changed {
         return false;
     }
-    let Some(turn) = switch.turn() else { return false };
+    let reload = &current.plan().reload;
+    let (draining_max, patience) = (reload.draining_generations_max, reload.stage_deadline);
+    // Whoever waits for generations to end must have none.
+    drop(current);
+    let turn = match switch.turn(draining_max, Instant::now() + patience) {
+        Ok(turn) => turn,
+        Err(NoTurn::Closed) => return false,
+        Err(NoTurn::Crowded { oldest, calls }) => {
+            tracing::warn!(
+                oldest,
+                calls,
+                "Changed lists are not followed: the oldest generation does not end."
+            );
+            return false;
+        }
+    };
     // Another one, if the profile was changed while the plugins described themselves.
     let current = turn.current();
     match stack::build(current.plan(), current.stack().kit()) {

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use middleware::bulkhead::{Bulkhead, BulkheadLayer};
 use middleware::circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
@@ -24,6 +24,7 @@ use tower::ServiceBuilder;
 use tower_service::Service;
 
 use crate::catalogue::Catalogue;
+use crate::closing::Closing;
 use crate::dispatch::Dispatch;
 use crate::kit::Kit;
 
@@ -45,6 +46,7 @@ pub struct Stack {
     request_bytes_max: usize,
     memory: memory::Gate,
     kit: Kit,
+    closing: Closing,
 }
 
 /// Builds the stack of `plan`.
@@ -77,7 +79,8 @@ pub fn build(plan: &Plan, kit: &Kit) -> Result<Stack, BuildError> {
         .layer(BulkheadLayer::new(&layers.bulkhead, &roster, &kit.bulkhead))
         .layer(PayloadAnswerLayer::new(&layers.payload))
         .service(Dispatch::new(Arc::clone(&catalogue), Arc::clone(&kit.seal)));
-    Ok(Stack { edge, calls, catalogue, request_bytes_max, memory, kit: kit.clone() })
+    let closing = Closing::new(plan.reload.drain);
+    Ok(Stack { edge, calls, catalogue, request_bytes_max, memory, kit: kit.clone(), closing })
 }
 
 impl Stack {
@@ -103,7 +106,8 @@ impl Stack {
         call.target = self.catalogue.target(&call);
         let measured = self.kit.meter.start(call.method(), call.revision.era(), call.begun);
         let principal = call.principal;
-        Calling { future: (&self.calls).call(call), principal, measured: Some(measured) }
+        let closing = &self.closing;
+        Calling { future: (&self.calls).call(call), closing, principal, measured: Some(measured) }
     }
 
     /// Judges a request that comes to neither stage, by its class.
@@ -140,6 +144,20 @@ impl Stack {
         self.request_bytes_max
     }
 
+    /// Ends the stack: whatever waits in it for a plugin is refused at once, and what waits for its turn when that comes.
+    pub fn close(&self) {
+        self.closing.close();
+        for plugin in &self.kit.plugins {
+            plugin.wake_calls();
+        }
+    }
+
+    /// What a call hears that the end of the stack ends.
+    #[must_use]
+    pub fn closed(&self) -> Refusal {
+        self.closing.refusal()
+    }
+
     /// What the next stack takes over.
     #[must_use]
     pub const fn kit(&self) -> &Kit {
@@ -153,6 +171,7 @@ pin_project_lite::pin_project! {
     pub struct Calling<'s> {
         #[pin]
         future: <&'s Calls as Service<Call>>::Future,
+        closing: &'s Closing,
         principal: Principal,
         measured: Option<Measured<'s>>,
     }
@@ -163,7 +182,11 @@ impl Future for Calling<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(this.future.poll(cx));
+        let result = match this.future.poll(cx) {
+            Poll::Ready(result) => result,
+            Poll::Pending if this.closing.is_closed() => Err(this.closing.refusal()),
+            Poll::Pending => return Poll::Pending,
+        };
         let result = result.map_err(|refusal| refusal.for_principal(*this.principal));
         if let Some(measured) = this.measured.take() {
             measured.end(&result);

@@ -5,6 +5,7 @@
 
 mod build;
 mod catalogue;
+mod closing;
 mod dispatch;
 mod kit;
 mod order;

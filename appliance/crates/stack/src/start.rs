@@ -40,6 +40,14 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Whether another process would start it: this one has loaded as many libraries as it can.
+    #[must_use]
+    pub const fn takes_a_start(&self) -> bool {
+        matches!(self, Self::Load { source, .. } if source.takes_a_start())
+    }
+}
+
 fn folders(searched: &[PathBuf]) -> String {
     let name = |folder: &PathBuf| {
         // What a profile in the current folder says of its own.
@@ -61,7 +69,7 @@ pub struct Started {
 /// Plugins that run before others are started.
 #[derive(Debug, Default)]
 pub struct Known {
-    /// Those that serve: each is taken when a start would lead to it again.
+    /// Those that serve, or may have to serve again: each is taken when a start would lead to it again.
     pub running: Vec<Arc<Plugin>>,
     /// Those that are taken by their names, whatever their libraries are by now.
     pub given: Vec<Arc<Plugin>>,
@@ -85,11 +93,12 @@ pub fn start_plugins(
     notices: &NoticeSink,
     known: &Known,
 ) -> Result<Started, Vec<StartError>> {
+    let images_max = plan.reload.images_max;
     let results: Vec<_> = std::thread::scope(|scope| {
         let starts: Vec<_> = plan
             .plugins
             .iter()
-            .map(|plugin| scope.spawn(|| start(plugin, notices.clone(), known)))
+            .map(|plugin| scope.spawn(|| start(plugin, notices.clone(), known, images_max)))
             .collect();
         let named = plan.plugins.iter().map(|plugin| &plugin.name);
         starts
@@ -131,22 +140,27 @@ pub fn stop_plugins(plugins: &[Arc<Plugin>], grace: Duration) {
     });
 }
 
-fn start(plan: &PluginPlan, notices: NoticeSink, known: &Known) -> Result<Arc<Plugin>, StartError> {
+fn start(
+    plan: &PluginPlan,
+    notices: NoticeSink,
+    known: &Known,
+    images_max: usize,
+) -> Result<Arc<Plugin>, StartError> {
     let serves = |plugin: &&Arc<Plugin>| plugin.state() != PluginState::Stopped;
     let is_named = |plugin: &&Arc<Plugin>| *plugin.name() == plan.name;
     if let Some(given) = known.given.iter().filter(serves).find(is_named) {
         return Ok(Arc::clone(given));
     }
-    let before = known.running.iter().find(is_named);
-    let start_number = before.map_or(1, |plugin| plugin.start_number().saturating_add(1));
-    let settings = settings(plan, start_number)?;
+    let before = || known.running.iter().filter(is_named);
+    let starts = before().map(|plugin| plugin.start_number()).max().unwrap_or(0);
+    let settings = settings(plan, starts.saturating_add(1))?;
     let failed = |source| StartError::Load { plugin: Arc::clone(&plan.name), source };
-    if let Some(before) = before.filter(serves)
-        && before.is_as(&settings).map_err(failed)?
-    {
-        return Ok(Arc::clone(before));
+    for running in before().filter(serves) {
+        if running.is_as(&settings).map_err(failed)? {
+            return Ok(Arc::clone(running));
+        }
     }
-    Plugin::start(settings, notices).map_err(failed)
+    Plugin::start(settings, notices, images_max).map_err(failed)
 }
 
 /// What the plugin is started with.

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Upper ends of the ranges, in microseconds: from a direct call into a plugin to the longest
 /// deadline that is usual. At most three times apart, so that a quantile that is read from them is
 /// of the right size.
-const ENDS_US: [u64; 20] = [
+pub(crate) const ENDS_US: [u64; 20] = [
     10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000,
     500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000,
 ];
@@ -44,6 +44,11 @@ impl Sum {
             *sum += count.load(Relaxed);
         }
         self.sum_ns += times.sum_ns.load(Relaxed);
+    }
+
+    /// How many there are in each range.
+    pub(crate) const fn ranges(&self) -> [u64; ENDS_US.len() + 1] {
+        self.ranges
     }
 
     /// How many there are.

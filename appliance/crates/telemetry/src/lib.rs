@@ -12,7 +12,7 @@ mod registry;
 mod samples;
 mod waits;
 
-pub use calls::{CallMeter, Measured};
+pub use calls::{CallMeter, CallReading, Measured};
 pub use logging::{Log, LogLines, LogShape};
 pub use metric::{Kind, Metric, reference};
 pub use recent::{RecentRefusals, Remembered};

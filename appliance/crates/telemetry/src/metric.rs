@@ -154,8 +154,21 @@ metrics! {
     Generation = "toolrack_generation", Gauge, [];
     /// Generations before it that still have calls or streams.
     GenerationsDraining = "toolrack_generations_draining", Gauge, [];
+    /// Calls that the oldest of those still has; 0 when there is none.
+    GenerationOldestCalls = "toolrack_generation_oldest_calls", Gauge, [];
+    /// Seconds since that one was replaced; 0 when there is none.
+    GenerationOldestSeconds = "toolrack_generation_oldest_seconds", Gauge, [];
+    /// Libraries that are in memory for good; `reload.images_max` is the most.
+    PluginImages = "toolrack_plugin_images", Gauge, [];
+    /// Bytes of their files.
+    PluginImageBytes = "toolrack_plugin_image_bytes", Gauge, [];
+    /// Whether a changed profile is on probation: 1 or 0.
+    Probation = "toolrack_probation", Gauge, [];
+    /// How often what served before a change was brought back. `reason` is `plugin_faults`, `errors`, `refusals` or
+    /// `latency`.
+    ProbationRollbacks = "toolrack_probation_rollbacks_total", Counter, ["reason"];
     /// Attempts to change the profile of the running process. `result` is `applied`, `unchanged`, `refused`,
-    /// `restart_required` or `superseded`.
+    /// `restart_required`, `superseded` or `rolled_back`.
     Reloads = "toolrack_reloads_total", Counter, ["result"];
     /// When the last attempt began after which the profile was what serves, in seconds since 1970; not there before the
     /// first.

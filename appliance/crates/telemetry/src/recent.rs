@@ -42,6 +42,8 @@ pub struct Remembered {
 #[derive(Debug)]
 pub struct RecentRefusals {
     per_kind: usize,
+    /// How many there were of each kind, remembered or not.
+    counts: [AtomicU64; RefusalKind::ALL.len()],
     /// Made when the first of its kind comes.
     rings: [OnceLock<Ring>; RefusalKind::ALL.len()],
 }
@@ -50,7 +52,8 @@ impl RecentRefusals {
     /// Remembers `per_kind` of each kind, which take about 150 bytes each; 0 for none.
     #[must_use]
     pub fn new(per_kind: usize) -> Self {
-        Self { per_kind, rings: [const { OnceLock::new() }; RefusalKind::ALL.len()] }
+        let counts = std::array::from_fn(|_| AtomicU64::new(0));
+        Self { per_kind, counts, rings: [const { OnceLock::new() }; RefusalKind::ALL.len()] }
     }
 
     /// Remembers a refusal that `generation` made. Forgets the oldest of its kind.
@@ -63,6 +66,7 @@ impl RecentRefusals {
             limit = refusal.limit,
             "Refused."
         );
+        self.counts[refusal.kind as usize].fetch_add(1, Relaxed);
         if self.per_kind > 0 {
             let ring = self.rings[refusal.kind as usize].get_or_init(|| Ring::new(self.per_kind));
             ring.put(&words(refusal, generation));
@@ -74,6 +78,12 @@ impl RecentRefusals {
     pub fn find(&self, id: RefusalId) -> Option<Remembered> {
         let mut slots = self.rings.iter().filter_map(OnceLock::get).flat_map(|ring| &ring.slots);
         slots.find_map(|slot| slot.get(id.number())).and_then(|words| remembered(id, &words))
+    }
+
+    /// How many refusals clients were told of so far, by their kinds in the order of [`RefusalKind::ALL`].
+    #[must_use]
+    pub fn counts(&self) -> [u64; RefusalKind::ALL.len()] {
+        std::array::from_fn(|kind| self.counts[kind].load(Relaxed))
     }
 
     /// How many are remembered.
@@ -254,6 +264,9 @@ mod tests {
         let refusal = overloaded();
         recent.note(&refusal, 1);
         assert_eq!((recent.find(refusal.id()), recent.count()), (None, 0));
+        let mut counts = [0; RefusalKind::ALL.len()];
+        counts[refusal.kind as usize] = 1;
+        assert_eq!(recent.counts(), counts, "counted all the same");
     }
 
     #[test]

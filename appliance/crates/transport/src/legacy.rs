@@ -379,7 +379,11 @@ async fn rounds(
                 return Ended::Answered(message, held);
             }
         };
-        let answers = match ask(session, &input, outlet).await {
+        let asked = tokio::select! {
+            asked = ask(session, &input, outlet) => asked,
+            () = generation.closing() => return Ended::Refused(generation.stack().closed()),
+        };
+        let answers = match asked {
             Ok(answers) => answers,
             Err(outcome) => {
                 let (message, held) = outcome::response(generation, to, Ok(outcome.into()));

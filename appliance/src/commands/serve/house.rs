@@ -69,6 +69,8 @@ pub(super) async fn sweep(endpoint: Arc<Endpoint>) {
         let generation = endpoint.switch.load();
         generation.stack().kit().sweep();
         generation.stack().kit().quarantine_stuck();
+        endpoint.switch.close_overdue(generation.plan().reload.drain);
+        drop(generation);
         if next_sweep.is_some_and(|next_sweep| now < next_sweep) {
             continue;
         }

@@ -3,6 +3,7 @@
 mod descriptors;
 mod effective;
 mod front;
+mod generations;
 pub(crate) mod house;
 mod key;
 mod log;
@@ -37,7 +38,7 @@ use crate::hardware::Hardware;
 use effective::Effective;
 use front::Front;
 use memory::Sampler;
-use reload::{House, Named, Reloader};
+use reload::{House, Named, Probation, Reloader};
 use stop::Signals;
 
 /// Why serving did not begin: what to print, and with which code to end.
@@ -92,6 +93,7 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     let front = open_front(&plan, &endpoint, &runtime)?;
     let tests = selftest::Tests::of(&plan, &switch);
     let effective = Effective::new(loaded);
+    let plugins = switch.load().stack().kit().plugins.clone();
     let reloader = Reloader::new(House {
         options: options.clone(),
         endpoint: Arc::clone(&endpoint),
@@ -103,6 +105,7 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
         data_plane: runtime.handle().clone(),
         read: Mutex::new(read),
         named: Mutex::new(named),
+        probation: Mutex::new(Probation::new(effective.load(), plugins)),
     });
     let shown = report::Shown {
         registry,
@@ -117,7 +120,7 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
         tests.stop();
     }
     switch.close();
-    stop_all_plugins(&switch);
+    stop_all_plugins(&switch, reloader.kept_plugins());
     runtime.shutdown_background();
     if let Some(sampler) = sampler.lock().unwrap_or_else(PoisonError::into_inner).take() {
         sampler.stop();
@@ -171,11 +174,11 @@ async fn serve(
     Ok(code)
 }
 
-/// Stops the plugins of every generation that is left.
-fn stop_all_plugins(switch: &Switch) {
+/// Stops the plugins of every generation that is left, and those that were `kept` besides.
+fn stop_all_plugins(switch: &Switch, kept: Vec<Arc<Plugin>>) {
     let current = switch.load();
     let generations = switch.draining().into_iter().chain([Arc::clone(&current)]);
-    let mut plugins = Vec::<Arc<Plugin>>::new();
+    let mut plugins = kept;
     for generation in generations {
         for plugin in &generation.stack().kit().plugins {
             if !plugins.iter().any(|known| Arc::ptr_eq(known, plugin)) {

@@ -15,6 +15,7 @@ use transport::Endpoint;
 
 use super::effective::Effective;
 use super::front::Front;
+use super::generations;
 use super::refusals::Explainer;
 use super::reload::Reloader;
 use super::selftest::Tests;
@@ -38,6 +39,7 @@ impl Shown<'_> {
         let Self { registry, endpoint, front, tests, effective, reloader } = self;
         let explainer = Explainer::new(effective, endpoint);
         let effective = Arc::clone(effective);
+        let (shown, prober) = (Arc::clone(endpoint), Arc::clone(reloader));
         let (counted, attempts) = (Arc::clone(reloader), Arc::clone(reloader));
         let reloads = plan.is_local.then(|| Arc::clone(reloader) as Arc<dyn Reloads>);
         let profiles = plan.takes_profiles.then(|| Arc::clone(reloader) as Arc<dyn Profiles>);
@@ -54,6 +56,7 @@ impl Shown<'_> {
             }),
             plan: Arc::new(move || effective.load().json.clone()),
             attempts: Arc::new(move || attempts.to_json()),
+            generations: Arc::new(move || generations::to_json(&shown, &prober.probation())),
             reloads,
             serving: Arc::new(move || {
                 let shown = serving.load();
@@ -114,9 +117,9 @@ pub(super) fn metrics(
     for report in kit.circuits.report() {
         circuit_metrics(&mut samples, &report);
     }
-    samples.set(Metric::Generation, &[], generation.number());
-    let draining = endpoint.switch.draining().len();
-    samples.set(Metric::GenerationsDraining, &[], draining);
+    generations::metrics(&mut samples, endpoint);
+    samples.set(Metric::PluginImages, &[], plugin_host::images::count());
+    samples.set(Metric::PluginImageBytes, &[], plugin_host::images::file_bytes());
     let uptime = endpoint.vitals.uptime().as_secs_f64();
     samples.set(Metric::UptimeSeconds, &[], format_args!("{uptime:.3}"));
     samples.set(Metric::BuildInfo, &[env!("CARGO_PKG_VERSION")], 1);

@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 
+use serde_json::json;
+
 use super::*;
-use crate::wire::{Connection, echo_posted};
+use crate::wire::{Connection, ask, echo, echo_posted};
 
 /// Callers at once, each on a connection that it keeps.
 const CALLERS: usize = 4;
@@ -58,4 +60,48 @@ fn fifty_reloads_under_load_lose_no_call_and_no_connection() {
     });
     assert_eq!(live.generation(), u64::from(RELOADS) + 1);
     assert!(called.load(Relaxed) >= u64::from(RELOADS));
+}
+
+#[test]
+fn no_answer_mixes_two_generations() {
+    // The number of a generation is in its name, in its instructions, and in a bound.
+    let stamped = |number: u64| {
+        format!(
+            "[server]\nname = \"g{number}\"\ninstructions = \"i{number}\"\n\
+             [layer.payload]\nrequest_bytes_max = {}\n",
+            2_000 + number
+        )
+    };
+    let live = Live::start(&[ON_REQUEST, ECHO, &stamped(1)]);
+    let (is_over, answers) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for _ in 0..CALLERS {
+            scope.spawn(|| {
+                while !is_over.load(Relaxed) {
+                    let found = ask(&live.program, "server/discover", json!({})).json();
+                    let found = &found["result"];
+                    let name =
+                        found["_meta"]["io.modelcontextprotocol/serverInfo"]["name"].as_str();
+                    let name = name.and_then(|name| name.strip_prefix('g')).expect("a name");
+                    assert_eq!(found["instructions"], format!("i{name}"), "{found}");
+                    let refused = echo(&live.program, &"x".repeat(4_000)).json();
+                    let data = &refused["error"]["data"];
+                    let number = data["generation"].as_u64().expect("a number");
+                    assert_eq!(data["limit"], json!(2_000 + number), "{refused}");
+                    answers.fetch_add(2, Relaxed);
+                }
+            });
+        }
+        let mut before = 0;
+        for number in 2..=40 {
+            let attempt = live.reload_with(&[ON_REQUEST, ECHO, &stamped(number)]);
+            if attempt["generation"] != json!(number) {
+                is_over.store(true, Relaxed);
+                panic!("{attempt}");
+            }
+            crate::wire::until("calls go on", || answers.load(Relaxed) > before);
+            before = answers.load(Relaxed);
+        }
+        is_over.store(true, Relaxed);
+    });
 }

@@ -3,12 +3,15 @@
 mod beside;
 mod clients;
 mod diff;
+mod draining;
 mod listeners;
 mod load;
 mod named;
 mod plugins;
 mod posted;
+mod probation;
 mod refused;
+mod storms;
 mod triggers;
 mod writes;
 
@@ -21,8 +24,14 @@ use tempfile::TempDir;
 
 use crate::program::{Answer, PATIENCE, Program, plugins};
 
-/// A profile that is read again when somebody asks.
-const ON_REQUEST: &str = "[reload]\nwatch = false\n";
+/// A profile that is read again when somebody asks, as often as they do, and stays.
+const ON_REQUEST: &str =
+    "[reload]\nwatch = false\ninterval_ms = 0\n[reload.probation]\nmode = \"off\"\n";
+/// Whether promises are tried at their full length: `LONG=1 cargo test`.
+fn is_long() -> bool {
+    std::env::var_os("LONG").is_some()
+}
+
 /// The plugin that says back what it is told.
 const ECHO: &str = "[plugin.echo]\nlibrary = \"libecho.so\"\n";
 /// The plugin with fixtures of every kind.

@@ -32,6 +32,31 @@ fn a_plugin_comes_and_goes() {
 }
 
 #[test]
+fn a_tool_that_wants_other_arguments_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let library = folder.path().join("libmine.so");
+    copy("libecho.so", &library);
+    let mine = "[plugin.mine]\nlibrary = \"./libmine.so\"\n";
+    fs::write(folder.path().join("live.toml"), text(&[ON_REQUEST, mine])).expect("written");
+    let live = Live::start_in(folder);
+    replace(&library);
+    assert_eq!(live.reload()["tools_changed"], json!([]), "another build of the same");
+    let mut bytes = fs::read(&library).expect("it is there");
+    let (from, to) = (b"The text to say back.", b"The text to SAY back.");
+    let at = bytes.windows(from.len()).position(|part| part == from).expect("its schema");
+    bytes[at..at + to.len()].copy_from_slice(to);
+    let next = library.with_extension("next");
+    fs::copy(&library, &next).expect("copied");
+    fs::write(&next, bytes).expect("written");
+    fs::rename(next, &library).expect("in its place");
+    let attempt = live.reload();
+    assert_eq!(
+        (&attempt["result"], &attempt["tools_changed"]),
+        (&json!("applied"), &json!(["echo"]))
+    );
+}
+
+#[test]
 fn a_plugin_with_other_settings_is_started_anew_and_one_without_stays() {
     let live = Live::start(&[ON_REQUEST, ECHO, CONFORMANCE]);
     let calls = |live: &Live| {
@@ -113,15 +138,38 @@ fn a_generation_drains_until_its_last_call_has_ended() {
 }
 
 #[test]
-fn a_call_that_does_not_end_is_waited_for_until_the_deadline_of_the_drain() {
-    let drain = "[shutdown]\ndrain_ms = 50\n";
-    let mut live = Live::start(&[ON_REQUEST, ECHO, CONFORMANCE, drain]);
-    let waiting = Connection::waiting(&live.program);
-    live.applies(&[ON_REQUEST, ECHO, drain]);
-    let stopped = live.program.wait_for(|_, line| line["message"] == "Replaced plugin stops.");
-    assert_eq!(stopped["is_drained"], json!(false), "{stopped}");
-    assert_eq!(echo(&live.program, "untouched").status, 200);
-    drop(waiting);
+fn one_more_image_than_there_may_be_takes_a_restart_and_the_same_bytes_take_none() {
+    let bounds = ON_REQUEST.replace("[reload.probation]", "images_max = 2\n[reload.probation]");
+    let folder = tempfile::tempdir().expect("a folder");
+    let library = folder.path().join("libmine.so");
+    copy("libecho.so", &library);
+    let first = fs::read(&library).expect("it is there");
+    let mine = "[plugin.mine]\nlibrary = \"./libmine.so\"\n";
+    fs::write(folder.path().join("live.toml"), text(&[&bounds, mine])).expect("written");
+    let mut live = Live::start_in(folder);
+    let mut swap = |bytes: &[u8]| {
+        let next = library.with_extension("next");
+        fs::copy(&library, &next).expect("copied");
+        fs::write(&next, bytes).expect("written");
+        fs::rename(next, &library).expect("in its place");
+        let attempt = live.reload();
+        if attempt["result"] == "applied" {
+            live.program.wait_for(|_, line| line["message"] == "Replaced plugin stops.");
+            crate::wire::until_metric(&live.program, "toolrack_generations_draining 0");
+        }
+        attempt
+    };
+    let second = [&first[..], b"another build"].concat();
+    for bytes in [&second, &first, &second, &first] {
+        let attempt = swap(bytes);
+        assert_eq!(attempt["result"], "applied", "{attempt}");
+    }
+    let third = swap(&[&first[..], b"a third one"].concat());
+    assert_eq!(third["result"], "restart_required", "{third}");
+    assert!(third["problems"][0].as_str().expect("why").contains("reload.images_max"), "{third}");
+    assert_eq!(swap(&second)["result"], "applied");
+    crate::wire::until_metric(&live.program, "toolrack_plugin_images 2");
+    assert_eq!(echo(&live.program, "served throughout").status, 200);
 }
 
 #[test]

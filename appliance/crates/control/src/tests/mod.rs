@@ -50,6 +50,7 @@ fn sources() -> Sources {
         metrics: Arc::new(|| "some_total 1\n".to_owned()),
         plan: Arc::new(|| Bytes::from_static(b"{\"profile\":\"dev\"}")),
         attempts: Arc::new(|| Bytes::from_static(b"{\"attempts\":[]}")),
+        generations: Arc::new(|| Bytes::from_static(b"{\"current\":{}}")),
         reloads: None,
         serving: Arc::new(|| Serving {
             toml: Bytes::from_static(b"format = 1\n"),

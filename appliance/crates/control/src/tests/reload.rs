@@ -36,6 +36,7 @@ fn an_order_reaches_whoever_reads_the_profile() {
     assert_eq!(status(of_page, "localhost"), 403, "a web page");
     assert_eq!(*reloads.0.lock().expect("no test panics with it"), [false, true]);
     assert_eq!(get(address, "/admin/reloads").body, "{\"attempts\":[]}");
+    assert_eq!(get(address, "/admin/generations").body, "{\"current\":{}}");
     control.stop();
 }
 

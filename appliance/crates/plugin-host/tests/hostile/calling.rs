@@ -199,7 +199,7 @@ async fn calls_that_hang_take_the_places_of_their_own_plugin_only() {
         let mut pipes = Pipes::new();
         let limits = Limits { deadline: Duration::from_millis(50), ..limits() };
         let config = pipes.config("cancel_ignored");
-        let started = start(library(), &config, limits).expect("it starts");
+        let started = start(&library(), &config, limits).expect("it starts");
         let plugin = &started.plugin;
         let places = plugin.calls_max();
         let hanging: Vec<_> = (0..places).map(|_| begin(plugin, "hang", None)).collect();

@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use tempfile::TempPath;
 
@@ -15,9 +17,16 @@ pub(crate) fn healthy() -> &'static Path {
     HEALTHY.get_or_init(|| keep("healthy.c"))
 }
 
-/// The library that does everything wrong.
-pub(crate) fn hostile() -> &'static Path {
-    HOSTILE.get_or_init(|| keep("hostile.c"))
+/// The library that does everything wrong. No two are the same, byte for byte: it leaves its image as no other plugin
+/// may find it.
+pub(crate) fn hostile() -> TempPath {
+    static COPIES: AtomicU64 = AtomicU64::new(0);
+    let mut bytes = std::fs::read(HOSTILE.get_or_init(|| keep("hostile.c"))).expect("it was built");
+    bytes.extend_from_slice(&COPIES.fetch_add(1, Relaxed).to_le_bytes());
+    let copy = file();
+    std::fs::write(&copy, bytes).expect("written");
+    allow(&copy, 0o755);
+    copy
 }
 
 /// Compiles what every test uses, to one name: renamed into place, so that two runs at once do not meet.

@@ -7,7 +7,7 @@ use crate::house::{Ended, beside_a_healthy_one, call, limits, start};
 use crate::pipes::Pipes;
 
 async fn start_refused(config: String) -> String {
-    let started = tokio::task::spawn_blocking(move || start(hostile(), &config, limits()));
+    let started = tokio::task::spawn_blocking(move || start(&hostile(), &config, limits()));
     match started.await.expect("the host does not panic") {
         Ok(_) => panic!("it started"),
         Err(error) => error.to_string(),
@@ -67,7 +67,7 @@ async fn leaves_a_plugin_that_hangs_at_its_start_and_destroys_it_when_it_comes_b
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shows_clients_a_description_on_one_line() {
-    let plugin = start(hostile(), "{}", limits()).expect("it starts").plugin;
+    let plugin = start(&hostile(), "{}", limits()).expect("it starts").plugin;
     let last = plugin.described().tools.last().expect("a tool").json.clone();
     assert_eq!(&*last, r#"{"name":"last", "inputSchema":{"type":"object"}}"#);
     assert_eq!(plugin.state(), PluginState::Ready);

@@ -38,7 +38,7 @@ async fn a_completion_after_the_client_has_gone_is_stale() {
 async fn a_plugin_that_refuses_to_end_is_left_and_reported() {
     beside_a_healthy_one(async {
         let started =
-            start(library(), r#"{"wrong":"destroy_refuses"}"#, limits()).expect("it starts");
+            start(&library(), r#"{"wrong":"destroy_refuses"}"#, limits()).expect("it starts");
         let plugin = started.plugin;
         assert_eq!(plugin.stop(Instant::now() + SOON), Err(StopError::Refused(-6)));
         assert_eq!(plugin.state(), PluginState::Stopped);
@@ -51,7 +51,7 @@ async fn a_plugin_that_hangs_at_its_end_is_left_in_time() {
     beside_a_healthy_one(async {
         let pipes = Pipes::new();
         let started =
-            start(library(), &pipes.config("quiesce_hangs"), limits()).expect("it starts");
+            start(&library(), &pipes.config("quiesce_hangs"), limits()).expect("it starts");
         assert_eq!(started.plugin.stop(Instant::now() + SOON), Err(StopError::Busy));
     })
     .await;
@@ -61,7 +61,7 @@ async fn a_plugin_that_hangs_at_its_end_is_left_in_time() {
 async fn a_plugin_is_not_destroyed_while_a_thread_is_inside_it() {
     beside_a_healthy_one(async {
         let mut pipes = Pipes::new();
-        let started = start(library(), &pipes.config(""), limits()).expect("it starts");
+        let started = start(&library(), &pipes.config(""), limits()).expect("it starts");
         let hanging = begin(&started.plugin, "hang", None);
         pipes.wait_for('h');
         assert_eq!(started.plugin.stop(Instant::now() + SOON), Err(StopError::Busy));
@@ -76,7 +76,7 @@ async fn a_plugin_is_not_destroyed_while_a_thread_is_inside_it() {
 async fn nothing_enters_a_plugin_that_was_stopped() {
     beside_a_healthy_one(async {
         let pipes = Pipes::new();
-        let plugin = start(library(), &pipes.config(""), limits()).expect("it starts").plugin;
+        let plugin = start(&library(), &pipes.config(""), limits()).expect("it starts").plugin;
         let deadline = Instant::now() + Duration::from_secs(10);
         assert_eq!(plugin.stop(deadline), Ok(()));
         pipes.wait_for('d');

@@ -21,6 +21,9 @@ pub(crate) const IN_TIME: Duration = Duration::from_secs(30);
 /// Largest result of every plugin here.
 pub(crate) const RESPONSE_BYTES_MAX: usize = 1 << 20;
 
+/// More images than any test loads.
+pub(crate) const IMAGES_MAX: usize = 1_024;
+
 /// A started plugin and what it says between calls.
 pub(crate) struct Started {
     pub(crate) plugin: Arc<Plugin>,
@@ -43,19 +46,23 @@ pub(crate) fn limits() -> Limits {
 
 pub(crate) fn start(library: &Path, config: &str, limits: Limits) -> Result<Started, LoadError> {
     let (sink, notices) = mpsc::channel(8);
-    let settings = Settings {
+    let plugin = Plugin::start(settings(library, config, limits), sink, IMAGES_MAX)?;
+    Ok(Started { plugin, notices })
+}
+
+pub(crate) fn settings(library: &Path, config: &str, limits: Limits) -> Settings {
+    Settings {
         name: "under_test".into(),
         library: library.to_owned(),
         config_json: config.to_owned(),
         limits,
         generation: 1,
-    };
-    Ok(Started { plugin: Plugin::start(settings, sink)?, notices })
+    }
 }
 
 /// The hostile plugin, with nothing wrong yet.
 pub(crate) fn hostile(limits: Limits) -> Started {
-    start(compiler::hostile(), "{}", limits).expect("it starts")
+    start(&compiler::hostile(), "{}", limits).expect("it starts")
 }
 
 /// How a call ended, as far as these tests care.

@@ -3,12 +3,13 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::Instant;
 
-use plugin_host::inspect;
+use plugin_host::{Plugin, images, inspect};
 use tempfile::TempPath;
 
 use crate::compiler::{allow, compile, file, healthy};
-use crate::house::{limits, start};
+use crate::house::{IMAGES_MAX, IN_TIME, limits, settings, start};
 
 /// The message of a library that does not start.
 fn refused(library: &Path) -> String {
@@ -133,4 +134,39 @@ fn refuses_what_is_no_regular_file_or_too_large() {
     let large = file();
     fs::File::create(&large).and_then(|file| file.set_len((64 << 20) + 1)).expect("a sparse file");
     refuses(&large, "the limit is");
+}
+
+fn sink() -> plugin_host::NoticeSink {
+    tokio::sync::mpsc::channel(1).0
+}
+
+fn stop(plugin: &Plugin) {
+    plugin.stop(Instant::now() + IN_TIME).expect("it is idle");
+}
+
+#[test]
+fn an_image_serves_again_when_its_plugin_has_ended() {
+    let library = spoilt(|bytes| bytes.extend_from_slice(b"build 1"));
+    let settings = || settings(&library, "{}", limits());
+    let first = start(&library, "{}", limits()).expect("it starts").plugin;
+    assert!(images::has(first.digest()));
+    let full = Plugin::start(settings(), sink(), 1);
+    let error = full.expect_err("its image serves the first one");
+    assert!(error.takes_a_start() && error.to_string().contains("reload.images_max"), "{error}");
+    stop(&first);
+    let again = Plugin::start(settings(), sink(), 1).expect("it needs no other image");
+    assert_eq!(first.digest(), again.digest());
+}
+
+#[test]
+fn a_plugin_starts_from_memory_when_its_file_is_gone() {
+    let library = spoilt(|bytes| bytes.extend_from_slice(b"build 2"));
+    let settings = settings(&library, "{}", limits());
+    let digest = start(&library, "{}", limits()).expect("it starts").plugin.digest();
+    drop(library);
+    assert!(Plugin::start(settings.clone(), sink(), IMAGES_MAX).is_err(), "gone");
+    // The other one runs on, in an image of its own.
+    let plugin = Plugin::start_from(settings.clone(), sink(), IMAGES_MAX, digest);
+    assert_eq!(plugin.expect("from memory").digest(), digest);
+    assert!(Plugin::start_from(settings, sink(), IMAGES_MAX, "0").is_err());
 }

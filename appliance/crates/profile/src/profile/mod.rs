@@ -19,7 +19,7 @@ use crate::plan::LogFormat;
 pub(crate) use hardware::Hardware;
 pub(crate) use listen::{Http, Listen};
 pub(crate) use plugin::{Plugin, PluginLimits, ToolLimits};
-pub(crate) use reload::Reload;
+pub(crate) use reload::{Probation, Reload};
 
 /// The number that `format` must have.
 pub(crate) const FORMAT: u64 = 1;

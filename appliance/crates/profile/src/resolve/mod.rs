@@ -3,6 +3,7 @@
 mod hardware;
 mod listeners;
 mod plugins;
+mod reload;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use crate::check::place;
 use crate::identity::Identity;
 use crate::origin::Origin;
 use crate::plan::{
-    LayersPlan, LogPlan, Plan, ProcessPlan, ReloadPlan, RequestStatePlan, SecretSource, ServerPlan,
+    LayersPlan, LogPlan, Plan, ProcessPlan, RequestStatePlan, SecretSource, ServerPlan,
     SessionPlan, ShutdownPlan, TasksPlan,
 };
 use crate::problem::Problem;
@@ -96,14 +97,7 @@ pub(crate) fn resolve(
         tasks: tasks(&profile.tasks, &mut findings),
         plugins: plugins::plugins(profile.plugin, &layers.bulkhead, &mut findings),
         layers,
-        reload: ReloadPlan {
-            watch: profile.reload.watch,
-            stage_deadline: findings.time(
-                "reload.stage_deadline_ms",
-                profile.reload.stage_deadline_ms,
-                1..=600_000,
-            ),
-        },
+        reload: reload::reload(&profile.reload, &mut findings),
         shutdown: ShutdownPlan {
             notice: findings.time("shutdown.notice_ms", profile.shutdown.notice_ms, 0..=DAY_MS),
             drain: findings.time("shutdown.drain_ms", profile.shutdown.drain_ms, 0..=DAY_MS),
@@ -118,6 +112,7 @@ pub(crate) fn resolve(
         request_state: request_state(profile.request_state, &mut findings),
     };
     hardware::check(&plan, &mut findings);
+    reload::check(&plan, &mut findings);
     if plan.plugins.is_empty() {
         let message = "there is none, so clients find nothing to call; add one to a profile of your own, for example \
                        [plugin.echo] with library = \"libecho.so\"";

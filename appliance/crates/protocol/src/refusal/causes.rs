@@ -457,6 +457,16 @@ pub static CAUSES: &[Cause] = &[
     },
     Cause {
         kind: RefusalKind::TimedOut,
+        layer: "lifecycle",
+        stage: "call",
+        scope: "generation",
+        when: "A call or a task did not end in time after the profile that it began under was replaced.",
+        state: "how long ago the profile was replaced, and how many such profiles there are",
+        wait: "",
+        keys: &["reload.drain_ms", "reload.draining_generations_max"],
+    },
+    Cause {
+        kind: RefusalKind::TimedOut,
         layer: "tasks",
         stage: "call",
         scope: "task",

@@ -73,6 +73,7 @@ impl Run {
             () = task.ended() => return,
             end = self.rounds(&task, first) => end,
             () = tokio::time::sleep_until(self.deadline) => self.too_late(),
+            () = self.generation.closing() => self.refused(&self.generation.stack().closed()),
         };
         task.end(end);
     }

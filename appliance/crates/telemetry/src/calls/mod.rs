@@ -8,9 +8,9 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use protocol::{Content, Era, Method, Outcome, Refusal, Reply};
+use protocol::{Content, Era, Method, Outcome, Refusal, Reply, codes};
 
-use crate::histogram::{Sum, Times};
+use crate::histogram::{self, Sum, Times};
 use crate::metric::Metric;
 
 /// Most shards: above as many threads, two of them rarely meet in one.
@@ -39,7 +39,25 @@ const ERAS: [&str; 2] = ["legacy", "modern"];
 #[repr(align(64))]
 struct Series {
     ends: [AtomicU64; ENDS.len()],
+    /// Of the errors, those that are no fault of the caller.
+    faults: AtomicU64,
     times: Times,
+}
+
+/// What was counted so far, of all methods and both eras.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallReading {
+    /// Calls that ended without being refused.
+    pub passed: u64,
+    /// Of those, calls that ended as the error of a tool, or as an internal error.
+    pub failed: u64,
+    /// All calls by how long they took: up to each of [`CallReading::ENDS_US`], and longer than all of them.
+    pub times: [u64; Self::ENDS_US.len() + 1],
+}
+
+impl CallReading {
+    /// Upper ends of the ranges of times, in microseconds.
+    pub const ENDS_US: [u64; 20] = histogram::ENDS_US;
 }
 
 /// Counts and times every call that goes through the stack.
@@ -72,7 +90,7 @@ impl CallMeter {
     /// Times a call that came in at `begun`.
     #[must_use]
     pub fn start(&self, method: Method, era: Era, begun: Instant) -> Measured<'_> {
-        Measured { meter: self, method, era, begun, end: End::Dropped }
+        Measured { meter: self, method, era, begun, end: End::Dropped, is_fault: false }
     }
 
     /// The series of this thread.
@@ -82,11 +100,30 @@ impl CallMeter {
         &methods[(method as usize).min(methods.len() - 1)]
     }
 
-    fn count(&self, method: Method, era: Era, end: End, took: Duration) {
+    fn count(&self, method: Method, era: Era, end: End, took: Duration) -> &Series {
         // The shard of the thread that ends the call: another one may have begun it.
         let series = self.series(method, era);
         series.ends[end as usize].fetch_add(1, Relaxed);
         series.times.note(took);
+        series
+    }
+
+    /// Everything that was counted so far.
+    #[must_use]
+    pub fn reading(&self) -> CallReading {
+        let (mut reading, mut sum) = (CallReading::default(), Sum::default());
+        for series in self.shards.iter().flatten().flatten() {
+            let count = |end: End| series.ends[end as usize].load(Relaxed);
+            reading.failed += count(End::ToolError) + series.faults.load(Relaxed);
+            reading.passed +=
+                [End::Result, End::ToolError, End::Question, End::Error, End::Dropped]
+                    .map(count)
+                    .iter()
+                    .sum::<u64>();
+            sum.add(&series.times);
+        }
+        reading.times = sum.ranges();
+        reading
     }
 
     /// Writes everything in the Prometheus text format. Series that never counted are left out.
@@ -157,6 +194,7 @@ pub struct Measured<'m> {
     era: Era,
     begun: Instant,
     end: End,
+    is_fault: bool,
 }
 
 impl Measured<'_> {
@@ -165,7 +203,10 @@ impl Measured<'_> {
         self.end = match result {
             Err(_) => End::Refused,
             Ok(reply) => match &reply.outcome {
-                Outcome::Failed(_) => End::Error,
+                Outcome::Failed(fault) => {
+                    self.is_fault = fault.code == codes::INTERNAL_ERROR;
+                    End::Error
+                }
                 Outcome::InputRequired(_) => End::Question,
                 Outcome::Done(
                     Content::Text { is_error: true, .. }
@@ -179,7 +220,10 @@ impl Measured<'_> {
 
 impl Drop for Measured<'_> {
     fn drop(&mut self) {
-        self.meter.count(self.method, self.era, self.end, self.begun.elapsed());
+        let series = self.meter.count(self.method, self.era, self.end, self.begun.elapsed());
+        if self.is_fault {
+            series.faults.fetch_add(1, Relaxed);
+        }
     }
 }
 

@@ -57,6 +57,28 @@ fn ends_are_told_apart() {
 }
 
 #[test]
+fn a_reading_tells_what_failed_from_what_was_refused_or_asked_wrongly() {
+    let meter = CallMeter::new();
+    let end = |result| meter.start(Method::ToolsCall, Era::Modern, Instant::now()).end(&result);
+    let failed = |is_error| {
+        Outcome::Done(Content::Text {
+            text: bytes::Bytes::new(),
+            is_error,
+            mime: None,
+            cache: CacheHint::NONE,
+        })
+    };
+    end(Ok(failed(false).into()));
+    end(Ok(failed(true).into()));
+    end(Ok(Outcome::Failed(Fault::internal("it broke")).into()));
+    end(Ok(Outcome::Failed(Fault::invalid_params("no such tool")).into()));
+    end(Err(Refusal::new(RefusalKind::Overloaded, "concurrency", "process", "no")));
+    let reading = meter.reading();
+    assert_eq!((reading.passed, reading.failed), (4, 2));
+    assert_eq!(reading.times.iter().sum::<u64>(), 5);
+}
+
+#[test]
 fn a_time_counts_in_its_bucket_and_in_all_above() {
     let meter = CallMeter::new();
     for took_ns in [10_000, 10_001, 30_000_000_001] {

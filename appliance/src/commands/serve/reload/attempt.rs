@@ -9,8 +9,7 @@ use jiff::Timestamp;
 use middleware::Mode;
 use plugin_host::{NoticeSink, Plugin};
 use profile::{Class, Loaded, Plan, Written};
-use protocol::Method;
-use runtime::{Attempt, Change, Generation, Phase, Source, Trigger, Verdict};
+use runtime::{Attempt, NoTurn, Phase, Source, Trigger, Verdict};
 use stack::{Kit, Known, PLUGIN_GRACE};
 use telemetry::Log;
 use tokio::runtime::Handle;
@@ -22,8 +21,10 @@ use super::super::memory::Sampler;
 use super::super::{compared_with_host, descriptors};
 use super::beside::Beside;
 use super::named::{Named, Stamps};
+use super::probation::Probation;
 use super::queue::{Given, Wish};
-use super::stage;
+use super::retire::announce;
+use super::{rehearsal, stage, tools};
 use crate::cli::ProfileOptions;
 use crate::commands;
 
@@ -47,6 +48,8 @@ pub(in super::super) struct House {
     pub(in super::super) read: Mutex<Vec<Written>>,
     /// The files that the profile names that was tried last.
     pub(in super::super) named: Mutex<Named>,
+    /// What came in, and what served before.
+    pub(in super::super) probation: Mutex<Probation>,
 }
 
 /// The key whose secret may be another one while the profile says the same of it.
@@ -85,6 +88,7 @@ struct Noted {
     source: Option<Source>,
     changed: Vec<profile::Change>,
     plugins: Vec<Arc<str>>,
+    tools_changed: Vec<String>,
 }
 
 impl House {
@@ -92,14 +96,14 @@ impl House {
     pub(super) fn attempt(&self, wish: Wish, trigger: Trigger) -> Attempt {
         let (at, begun) = (Timestamp::now(), Instant::now());
         let mut noted = Noted::default();
-        let (verdict, problems) = match self.follow(wish, &mut noted) {
+        let (verdict, problems) = match self.follow(wish, trigger, &mut noted) {
             Ok(verdict) => (verdict, Vec::new()),
             Err(not) => not.into_verdict(),
         };
-        let Noted { source, changed, plugins } = noted;
+        let Noted { source, changed, plugins, tools_changed } = noted;
         let (blank, took) = (self.blank(trigger), begun.elapsed());
         let source = source.unwrap_or(blank.source);
-        Attempt { source, at, took, verdict, changed, plugins, problems, ..blank }
+        Attempt { source, at, took, verdict, changed, plugins, tools_changed, problems, ..blank }
     }
 
     /// What is noted of an attempt that failed for a fault of ours.
@@ -122,6 +126,7 @@ impl House {
             identity: serving.plan().identity,
             changed: Vec::new(),
             plugins: Vec::new(),
+            tools_changed: Vec::new(),
             problems: Vec::new(),
         }
     }
@@ -182,12 +187,17 @@ impl House {
         paths
     }
 
+    /// The least time between two changes, as the profile that serves has it.
+    pub(super) fn interval(&self) -> Duration {
+        self.endpoint.switch.load().plan().reload.interval
+    }
+
     /// Whether the profile that serves wants its files watched.
     pub(super) fn wants_watch(&self) -> bool {
         self.endpoint.switch.load().plan().reload.watch
     }
 
-    fn follow(&self, wish: Wish, noted: &mut Noted) -> Result<Verdict, Not> {
+    fn follow(&self, wish: Wish, trigger: Trigger, noted: &mut Noted) -> Result<Verdict, Not> {
         if self.endpoint.vitals.phase() == Phase::Draining {
             let problem = "the process is stopping; it takes no other profile any more";
             return Err(Not::Good(vec![problem.to_owned()]));
@@ -207,6 +217,7 @@ impl House {
         // Before they are read: what is written meanwhile is noticed.
         let named = Named::of(Arc::clone(&plan));
         let Judged { warnings, beside } = self.judge(&loaded, &noted.changed)?;
+        let until = Instant::now() + plan.reload.stage_deadline;
         let running = {
             let serving = self.endpoint.switch.load();
             let kit = serving.stack().kit();
@@ -215,24 +226,33 @@ impl House {
             }
             kit.plugins.clone()
         };
-        let known = Known { running, given: plugins };
-        let started = stage::start_plugins(&plan, &self.notices, known).map_err(Not::Good)?;
-        noted.plugins = started.new.iter().map(|plugin| Arc::clone(plugin.name())).collect();
-        if noted.changed.is_empty() && started.new.is_empty() {
+        let mut still_there = running.clone();
+        still_there.extend(self.kept());
+        let known = Known { running: still_there, given: plugins };
+        let started = stage::start_plugins(&plan, &self.notices, known)?;
+        let runs = |plugin: &Arc<Plugin>| running.iter().any(|known| Arc::ptr_eq(known, plugin));
+        if noted.changed.is_empty() && started.plugins.iter().all(runs) {
             // Comments and lines may have moved, which `/admin/plan` shows.
             self.effective.follow(loaded, source);
             self.follow_named(named);
             return Ok(Verdict::Unchanged);
         }
+        noted.plugins = started.new.iter().map(|plugin| Arc::clone(plugin.name())).collect();
+        noted.tools_changed = tools::changed(&running, &started.plugins);
         let new = started.new.clone();
-        self.swap(plan, beside, started.plugins, &new).inspect_err(|_| {
-            stack::stop_plugins(&new, PLUGIN_GRACE);
-        })?;
+        let before = self.before_change();
+        let replaced = rehearsal::rehearse(&plan, &started.plugins, until, &self.data_plane)
+            .map_err(|problem| Not::Good(vec![problem]))
+            .and_then(|()| self.swap(plan, beside, started.plugins, &new, until))
+            .inspect_err(|_| stack::stop_plugins(&new, PLUGIN_GRACE))?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }
         self.effective.follow(loaded, source);
         self.follow_named(named);
+        let mut released = self.begin_probation(before, trigger == Trigger::Probation);
+        released.extend(replaced);
+        self.retire(released);
         Ok(Verdict::Applied)
     }
 
@@ -274,18 +294,19 @@ impl House {
         Err(vec!["the profile changes while it is read; try again when it is written".to_owned()])
     }
 
-    /// Builds the next generation and makes it the current one; then tells clients, moves watches and drains plugins
-    /// that are no longer wanted.
+    /// Builds the next generation and makes it the current one; then tells clients and moves watches. Waits for room
+    /// among the generations that drain, for the oldest of them until `until`. Returns the plugins that served before.
     fn swap(
         &self,
         plan: Arc<Plan>,
         beside: Beside,
         plugins: Vec<Arc<Plugin>>,
         new: &[Arc<Plugin>],
-    ) -> Result<(), Not> {
+        until: Instant,
+    ) -> Result<Vec<Arc<Plugin>>, Not> {
         let endpoint = &self.endpoint;
-        let stopping = || Not::Good(vec!["the process is stopping".to_owned()]);
-        let turn = endpoint.switch.turn().ok_or_else(stopping)?;
+        let draining_max = plan.reload.draining_generations_max;
+        let turn = endpoint.switch.turn(draining_max, until).map_err(no_turn)?;
         let before = turn.current();
         let kit = before.stack().kit().with_plugins(plugins);
         self.sample_memory(&plan, &kit).map_err(|error| Not::Good(vec![error]))?;
@@ -301,7 +322,10 @@ impl House {
         endpoint.sessions.follow(&next.plan().session);
         beside.follow(&self.log, &kit);
         self.front.follow(listeners);
-        drop(next);
+        let replaced = before.stack().kit().plugins.clone();
+        let catalogue = Arc::clone(before.stack().catalogue());
+        // Whoever waits for generations to end must have none.
+        drop((next, before));
         let outdated: BTreeSet<_> = new
             .iter()
             .filter(|plugin| plugin.is_outdated())
@@ -310,9 +334,8 @@ impl House {
         if !outdated.is_empty() {
             runtime::describe_again(&endpoint.switch, &endpoint.vitals, &outdated);
         }
-        announce(endpoint, &before);
-        self.retire(before);
-        Ok(())
+        announce(endpoint, &catalogue);
+        Ok(replaced)
     }
 
     /// Has the memory looked at if the plan wants it, and nobody does yet.
@@ -323,38 +346,6 @@ impl House {
             *sampler = Some(started.map_err(|error| format!("layer.memory: no thread: {error}"))?);
         }
         Ok(())
-    }
-
-    /// Stops the plugins that only generations before the current one have, when the last of those has ended, or at the
-    /// deadline for calls in flight. Their images stay.
-    fn retire(&self, before: Arc<Generation>) {
-        let endpoint = Arc::clone(&self.endpoint);
-        let current = endpoint.switch.load();
-        let is_kept = |plugin: &Arc<Plugin>| {
-            current.stack().kit().plugins.iter().any(|kept| Arc::ptr_eq(kept, plugin))
-        };
-        let mut removed = before.stack().kit().plugins.clone();
-        removed.retain(|plugin| !is_kept(plugin));
-        if removed.is_empty() {
-            return;
-        }
-        let ended: Vec<_> = endpoint.switch.draining().iter().map(|past| past.ended()).collect();
-        let drain = before.plan().shutdown.drain;
-        drop((before, current));
-        self.data_plane.spawn(async move {
-            let all = async {
-                for ended in ended {
-                    ended.await;
-                }
-            };
-            let is_drained = tokio::time::timeout(drain, all).await.is_ok();
-            // Whoever subscribed in an old generation meanwhile.
-            follow_watches(&endpoint);
-            for plugin in &removed {
-                tracing::info!(plugin = %plugin.name(), is_drained, "Replaced plugin stops.");
-            }
-            tokio::task::spawn_blocking(move || stack::stop_plugins(&removed, PLUGIN_GRACE));
-        });
     }
 }
 
@@ -374,29 +365,13 @@ fn takes_a_start(change: &profile::Change) -> Option<String> {
     })
 }
 
-/// Tells clients of each list that has other items than `before`, and has resources watched by their present owners.
-fn announce(endpoint: &Endpoint, before: &Generation) {
-    let current = endpoint.switch.load();
-    let pages = |generation: &Generation| Arc::clone(generation.stack().catalogue());
-    let mut changes = Vec::new();
-    for list in pages(before).pages().differences(pages(&current).pages()) {
-        let change = match list {
-            Method::ToolsList => Change::Tools,
-            Method::PromptsList => Change::Prompts,
-            _ => Change::Resources,
-        };
-        if !changes.contains(&change) {
-            changes.push(change);
-        }
-    }
-    changes.into_iter().for_each(|change| endpoint.changes.publish(change));
-    follow_watches(endpoint);
-}
-
-fn follow_watches(endpoint: &Endpoint) {
-    let current = endpoint.switch.load();
-    let catalogue = current.stack().catalogue();
-    for uri in endpoint.watches.follow(|uri| catalogue.resource_owner(uri)) {
-        endpoint.changes.publish(Change::ResourceUpdated(uri));
-    }
+/// Why what is good does not come in.
+fn no_turn(why: NoTurn) -> Not {
+    Not::Good(vec![match why {
+        NoTurn::Closed => "the process is stopping".to_owned(),
+        NoTurn::Crowded { oldest, calls } => format!(
+            "reload.draining_generations_max: as many generations drain as may, and the oldest, {oldest}, does not end \
+             its {calls} calls; try again"
+        ),
+    }])
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use profile::Change;
+use runtime::probation::Reason;
 use runtime::{Attempt, Attempts, Verdict};
 use serde_json::{Value, json};
 use telemetry::{Metric, Samples};
@@ -22,6 +23,7 @@ pub(super) fn json(attempt: &Attempt) -> Value {
         "changed": changed.iter().map(|change| &*change.key).collect::<Vec<_>>(),
         "changes": changes(changed),
         "changes_left_out": changed.len() < attempt.changed.len(),
+        "tools_changed": attempt.tools_changed,
         "plugins_loaded": attempt.plugins.iter().map(|name| &**name).collect::<Vec<_>>(),
         "problems": attempt.problems,
     })
@@ -51,32 +53,41 @@ pub(super) fn log(attempt: &Attempt) {
     for problem in &attempt.problems {
         tracing::warn!(attempt = number, "{problem}");
     }
-    if attempt.verdict.is_good() {
-        tracing::info!(
-            attempt = number,
-            trigger,
-            result,
-            generation,
-            took_ms,
-            changed,
-            "Profile read again."
-        );
-    } else {
-        tracing::warn!(
-            attempt = number,
-            trigger,
-            result,
-            generation,
-            took_ms,
-            changed,
-            "Changed profile not applied; what was there before serves on."
-        );
+    macro_rules! line {
+        ($level:ident, $message:literal) => {
+            tracing::$level!(
+                attempt = number,
+                trigger,
+                result,
+                generation,
+                took_ms,
+                changed,
+                $message
+            )
+        };
+    }
+    match attempt.verdict {
+        Verdict::Applied | Verdict::Unchanged => line!(info, "Profile read again."),
+        Verdict::Refused | Verdict::RestartRequired | Verdict::Superseded => {
+            line!(warn, "Changed profile not applied; what was there before serves on.");
+        }
+        Verdict::RolledBack => {
+            line!(warn, "Changed profile taken back; what was there before serves again.");
+        }
     }
 }
 
 /// What a scrape shows.
-pub(super) fn metrics(attempts: &Attempts) -> String {
+pub(super) fn metrics(
+    attempts: &Attempts,
+    rollbacks: [u64; Reason::ALL.len()],
+    is_on_probation: bool,
+) -> String {
     let mut samples = Samples::new();
+    samples.set(Metric::Probation, &[], u8::from(is_on_probation));
+    for (reason, count) in Reason::ALL.into_iter().zip(rollbacks) {
+        samples.set(Metric::ProbationRollbacks, &[reason.as_str()], count);
+    }
     for (verdict, count) in attempts.counts() {
         samples.set(Metric::Reloads, &[Verdict::as_str(verdict)], count);
     }

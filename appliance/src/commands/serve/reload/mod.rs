@@ -1,5 +1,6 @@
 //! A changed profile comes into the process that runs: read, checked and built beside what serves, swapped in at once,
-//! and what it replaces is drained afterwards. Until the swap nothing is touched, so there is nothing to roll back.
+//! and what it replaces is drained afterwards. Until the swap nothing is touched, so there is nothing to roll back; after
+//! it, what came in is on probation, and what served before is kept until that has ended well.
 //!
 //! Every trigger goes through one queue, and one attempt runs at a time.
 
@@ -8,22 +9,29 @@ mod beside;
 mod ledger;
 mod named;
 mod posted;
+mod probation;
 mod queue;
+mod rehearsal;
+mod retire;
 mod stage;
+mod tools;
 mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use control::{Reloads, Telling, Told};
 use http::StatusCode;
-use runtime::{Attempts, Trigger};
+use plugin_host::Plugin;
+use runtime::{Attempt, Attempts, Trigger, Verdict};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(super) use attempt::House;
 pub(super) use named::Named;
-use queue::{Queue, Wish};
+pub(super) use probation::Probation;
+use queue::{Next, Queue, Wish};
 
 /// The queue, and the thread that works on it.
 pub(super) struct Reloader {
@@ -73,15 +81,52 @@ impl Reloader {
     }
 
     fn work(&self) {
-        while let Some(order) = self.queue.next() {
-            let (wish, trigger, waiters) = order.open();
-            // A fault of ours in one attempt must not take the next one away.
-            let attempt = catch_unwind(AssertUnwindSafe(|| self.house.attempt(wish, trigger)));
-            let attempt = attempt.unwrap_or_else(|_| self.house.failed(trigger));
-            let attempt = self.attempts.note(attempt);
-            ledger::log(&attempt);
-            waiters.tell(&attempt);
+        let mut looked_at = Instant::now();
+        let mut changed_at = None;
+        loop {
+            // Storms of orders wait, and those that want the files read add up.
+            let interval = self.house.interval();
+            let from = changed_at.map(|changed_at| changed_at + interval);
+            match self.queue.next(from, self.house.next_look(looked_at)) {
+                Next::End => return,
+                Next::Order(order) => {
+                    let (wish, trigger, waiters) = order.open();
+                    // A fault of ours in one attempt must not take the next one away.
+                    let attempt =
+                        catch_unwind(AssertUnwindSafe(|| self.house.attempt(wish, trigger)));
+                    let attempt = attempt.unwrap_or_else(|_| self.house.failed(trigger));
+                    if attempt.verdict == Verdict::Applied {
+                        changed_at = Some(Instant::now());
+                    }
+                    waiters.tell(&self.note(attempt));
+                }
+                Next::Look => {
+                    looked_at = Instant::now();
+                    let attempt = catch_unwind(AssertUnwindSafe(|| self.house.look()));
+                    let failed = |_| Some(self.house.failed(Trigger::Probation));
+                    if let Some(attempt) = attempt.unwrap_or_else(failed) {
+                        changed_at = Some(Instant::now());
+                        self.note(attempt);
+                    }
+                }
+            }
         }
+    }
+
+    fn note(&self, attempt: Attempt) -> Arc<Attempt> {
+        let attempt = self.attempts.note(attempt);
+        ledger::log(&attempt);
+        attempt
+    }
+
+    /// Plugins that may have to serve again although no generation has them.
+    pub(super) fn kept_plugins(&self) -> Vec<Arc<Plugin>> {
+        self.house.kept()
+    }
+
+    /// The probation that is under way, as JSON; null when there is none.
+    pub(super) fn probation(&self) -> serde_json::Value {
+        self.house.probation_json()
     }
 
     /// The last attempts, as JSON.
@@ -93,7 +138,8 @@ impl Reloader {
 
     /// What a scrape shows of them.
     pub(super) fn metrics(&self) -> String {
-        ledger::metrics(&self.attempts)
+        let (rollbacks, is_on_probation) = self.house.probation_counts();
+        ledger::metrics(&self.attempts, rollbacks, is_on_probation)
     }
 }
 

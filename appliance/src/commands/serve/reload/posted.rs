@@ -47,7 +47,7 @@ fn told(attempt: &Attempt) -> Told {
     let status = match attempt.verdict {
         Verdict::Applied | Verdict::Unchanged => StatusCode::OK,
         Verdict::Superseded => StatusCode::PRECONDITION_FAILED,
-        Verdict::Refused | Verdict::RestartRequired => StatusCode::CONFLICT,
+        Verdict::Refused | Verdict::RestartRequired | Verdict::RolledBack => StatusCode::CONFLICT,
     };
     let mut body = ledger::json(attempt);
     // A start reads the file.

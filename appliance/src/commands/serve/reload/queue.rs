@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use plugin_host::Plugin;
 use profile::Loaded;
@@ -34,6 +35,16 @@ pub(super) struct Given {
     pub(super) plugins: Vec<Arc<Plugin>>,
     /// Where it came from in the first place.
     pub(super) source: Source,
+}
+
+/// What the thread of the attempts does next.
+pub(super) enum Next {
+    /// An attempt.
+    Order(Order),
+    /// A look at what comes back.
+    Look,
+    /// Nothing any more.
+    End,
 }
 
 /// One attempt to be made.
@@ -100,17 +111,33 @@ impl Queue {
         answer
     }
 
-    /// The next order, when there is one; `None` when there will be none.
-    pub(super) fn next(&self) -> Option<Order> {
+    /// What is to be done next, when it is time: an order not before `from`, a look at `look_at`.
+    pub(super) fn next(&self, from: Option<Instant>, look_at: Option<Instant>) -> Next {
         let mut waiting = self.lock();
         loop {
             if waiting.is_over {
-                return None;
+                return Next::End;
             }
-            if let Some(order) = waiting.orders.pop_front() {
-                return Some(order);
+            let now = Instant::now();
+            let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+            if is_due(look_at) {
+                return Next::Look;
             }
-            waiting = self.news.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            if (from.is_none() || is_due(from))
+                && let Some(order) = waiting.orders.pop_front()
+            {
+                return Next::Order(order);
+            }
+            // Without orders nobody waits for their time.
+            let from = from.filter(|_| !waiting.orders.is_empty());
+            waiting = match from.into_iter().chain(look_at).min() {
+                None => self.news.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let left = until.saturating_duration_since(now);
+                    let waited = self.news.wait_timeout(waiting, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
     }
 
@@ -130,5 +157,44 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_order_waits_for_its_time_and_looks_do_not_wait_for_it() {
+        let queue = Queue::default();
+        let _answer = queue.order(Wish::Files, Trigger::Admin);
+        let begun = Instant::now();
+        let from = Some(begun + Duration::from_millis(40));
+        let look_at = Some(begun + Duration::from_millis(10));
+        assert!(matches!(queue.next(from, look_at), Next::Look));
+        assert!(matches!(queue.next(from, None), Next::Order(_)));
+        assert!(begun.elapsed() >= Duration::from_millis(40));
+    }
+
+    #[test]
+    fn orders_that_wait_for_their_time_share_one_reading() {
+        let queue = Queue::default();
+        let answers = [(); 3].map(|()| queue.order(Wish::Files, Trigger::File));
+        assert!(matches!(queue.next(None, None), Next::Order(order) if order.replies.len() == 3));
+        let soon = Some(Instant::now() + Duration::from_millis(1));
+        assert!(matches!(queue.next(None, soon), Next::Look), "there is no other");
+        drop(answers);
+    }
+
+    #[test]
+    fn nothing_comes_after_the_end() {
+        let queue = Queue::default();
+        let mut waiting = queue.order(Wish::Files, Trigger::Admin);
+        queue.end();
+        assert!(matches!(queue.next(None, Some(Instant::now())), Next::End));
+        assert!(waiting.try_recv().is_err() && queue.is_over());
+        assert!(queue.order(Wish::Files, Trigger::Admin).try_recv().is_err());
     }
 }
