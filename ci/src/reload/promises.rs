@@ -1,0 +1,2 @@
+//! tbd
+pub(super) fn list() {}
