@@ -84,6 +84,14 @@ impl Live<'_> {
         write(&self.path(), text(tables))
     }
 
+    /// Puts another file with these tables in its place, at once.
+    pub(super) fn replace(&self, tables: &str) -> Outcome {
+        let next = tempfile::NamedTempFile::new_in(self.folder)
+            .map_err(|error| format!("{}: {error}", self.folder.display()))?;
+        write(next.path(), text(tables))?;
+        next.persist(self.path()).map(drop).map_err(|error| error.to_string())
+    }
+
     /// Has the profile read again; the attempt, as the program tells of it.
     pub(super) fn reload(&self) -> Result<Value, String> {
         let (status, body) = self.appliance.order("/admin/reload?wait=true")?;

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use load::Target;
+use load::{Target, wire};
 use serde_json::json;
 
 use super::live::{Live, PATIENCE};
+use crate::Outcome;
 use crate::stress::wait;
 
 /// A list whose changes are told.
@@ -36,6 +37,8 @@ struct Stream {
     socket: TcpStream,
     heard: Arc<Heard>,
     reader: Option<JoinHandle<()>>,
+    /// Of the stream of a session.
+    session: Option<String>,
 }
 
 /// Streams of both eras.
@@ -73,6 +76,15 @@ impl Streams {
     pub(super) fn ended(&self) -> u64 {
         self.0.iter().filter(|stream| stream.heard.is_over.load(Relaxed)).count() as u64
     }
+
+    /// Ends all, and the sessions of those that have one.
+    pub(super) fn close(self, live: &Live<'_>) -> Outcome {
+        let mut client = live.client()?;
+        for session in self.0.iter().filter_map(|stream| stream.session.as_deref()) {
+            client.exchange(&wire::delete(live.appliance.target(), session))?;
+        }
+        Ok(())
+    }
 }
 
 impl Heard {
@@ -103,7 +115,10 @@ fn of_session(target: &Target) -> Result<Stream, String> {
          MCP-Protocol-Version: 2025-11-25\r\n\r\n",
         target.path, target.authority
     );
-    Stream::begin(client.into_stream(), head.as_bytes(), "content-type: text/event-stream")
+    let opens_with = "content-type: text/event-stream";
+    let mut stream = Stream::begin(client.into_stream(), head.as_bytes(), opens_with)?;
+    stream.session = Some(session);
+    Ok(stream)
 }
 
 fn subscription(live: &Live<'_>) -> Result<Stream, String> {
@@ -131,7 +146,7 @@ impl Stream {
             lines.map_while(Result::ok).for_each(|line| noted.note(&line, opens_with));
             noted.is_over.store(true, Relaxed);
         });
-        Ok(Self { socket, heard, reader: Some(reader) })
+        Ok(Self { socket, heard, reader: Some(reader), session: None })
     }
 }
 

@@ -49,7 +49,7 @@ fn cost(stage: &mut Stage<'_>) -> Outcome {
             origins.join(", ")
         )
     };
-    let rules = Rules { mebibytes: 256, ..Rules::USUAL }.with_threads(8);
+    let rules = Rules::USUAL.with_libraries(reloads.into());
     play_in(stage, folder.path(), &tables(0), rules, |live, findings| {
         let before = live.appliance.footprint()?.resident_bytes;
         let (worked, begun) = (live.appliance.processor_time()?, Instant::now());

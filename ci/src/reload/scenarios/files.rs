@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::Outcome;
 use crate::reload::live::{Live, mark, play, text};
+use crate::stress::figure::Side;
 use crate::stress::findings::Findings;
 use crate::stress::rules::Rules;
 use crate::stress::scenario::{Scenario, Stage};
@@ -57,7 +58,12 @@ fn storm(stage: &mut Stage<'_>) -> Outcome {
         let before = live.generation()?;
         let begun = Instant::now();
         for number in 1..=writes {
-            live.write(&mark(number + 1))?;
+            // In place, and by another file in its place.
+            if number % 2 == 0 {
+                live.write(&mark(number + 1))?;
+            } else {
+                live.replace(&mark(number + 1))?;
+            }
             let due = Duration::from_millis(number.into());
             wait::pass(due.saturating_sub(begun.elapsed()));
         }
@@ -69,13 +75,7 @@ fn storm(stage: &mut Stage<'_>) -> Outcome {
         // A writer that stalls for a quarter of a second counts as done.
         findings.at_most("activations", activations, took.as_secs_f64() * 4.0 + 2.0);
         let goal = took.as_secs_f64() + 2.0;
-        findings.measure(
-            "activations by the contract",
-            activations,
-            crate::stress::figure::Side::AtMost,
-            goal,
-            "",
-        );
+        findings.measure("activations by the contract", activations, Side::AtMost, goal, "");
         one_at_a_time(live, findings)
     })
 }
@@ -83,6 +83,7 @@ fn storm(stage: &mut Stage<'_>) -> Outcome {
 /// Attempts are numbered without a gap, and each applied one is one generation.
 fn one_at_a_time(live: &Live<'_>, findings: &mut Findings) -> Outcome {
     let attempts = live.attempts()?;
+    findings.show("attempts in the ledger", attempts.len() as f64, "");
     let numbers: Vec<_> =
         attempts.iter().filter_map(|attempt| attempt["attempt"].as_u64()).collect();
     let gaps = numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
@@ -141,7 +142,9 @@ fn torn(stage: &mut Stage<'_>) -> Outcome {
             let (begun, mut number, mut parts) = (Instant::now(), 1, 0);
             while begun.elapsed() < time {
                 number += 1;
-                in_steps(live, &layered(number))?;
+                // Each other one so slowly that a look finds the same part twice.
+                let step = Duration::from_millis(if number % 2 == 0 { 1 } else { 40 });
+                in_steps(live, &layered(number), step)?;
                 let serves = live.serves("session.replay_events_max")?;
                 parts += u64::from(serves != "7");
             }
@@ -164,13 +167,13 @@ fn took_a_part(attempt: &serde_json::Value) -> bool {
         && changed.into_iter().any(|key| key == "session.replay_events_max")
 }
 
-/// Truncates the profile and writes it anew, a kibibyte each millisecond.
-fn in_steps(live: &Live<'_>, text: &str) -> Outcome {
+/// Truncates the profile and writes it anew, a kibibyte at each step.
+fn in_steps(live: &Live<'_>, text: &str, step: Duration) -> Outcome {
     let failed = |error: std::io::Error| format!("cannot write the profile: {error}");
     let mut file = File::create(live.path()).map_err(failed)?;
-    for step in text.as_bytes().chunks(1_024) {
-        file.write_all(step).map_err(failed)?;
-        wait::pass(Duration::from_millis(1));
+    for part in text.as_bytes().chunks(1_024) {
+        file.write_all(part).map_err(failed)?;
+        wait::pass(step);
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ const TIME: &str = "[plugin.time]\nlibrary = \"libtime.so\"\n";
 fn lists(stage: &mut Stage<'_>) -> Outcome {
     // Each of them loads a plugin or stops one, and images stay.
     let changes = stage.pick(4, 14);
-    let rules = Rules::USUAL.keeping(&["\"sessions\""]).with_threads(4);
+    let rules = Rules::USUAL.with_libraries(changes.into());
     play(stage, ON_REQUEST, rules, |live, findings| {
         let streams = Streams::open(live, 100)?;
         let mut client = live.client()?;
@@ -54,6 +54,6 @@ fn lists(stage: &mut Stage<'_>) -> Outcome {
             0,
         );
         findings.exactly("streams that ended", streams.ended(), 0);
-        Ok(())
+        streams.close(live)
     })
 }

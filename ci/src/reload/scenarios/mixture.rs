@@ -61,7 +61,7 @@ impl Counts {
 }
 
 fn mixture(stage: &mut Stage<'_>) -> Outcome {
-    let wanted = stage.pick(20_000, 1_000_000);
+    let wanted = stage.pick(10_000, 1_000_000);
     play(stage, &tables(0), Rules { mebibytes: 64, ..Rules::USUAL }, |live, findings| {
         let [discover, list, begin] = questions(live)?;
         let (counts, is_over) = (Counts::default(), AtomicBool::new(false));

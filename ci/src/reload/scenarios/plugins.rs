@@ -48,8 +48,7 @@ fn plugins(stage: &mut Stage<'_>) -> Outcome {
     let bytes = fs::read(&built).map_err(|error| format!("{}: {error}", built.display()))?;
     // Its rights too: one that others may write is not loaded.
     fs::copy(&built, &library).map_err(failed)?;
-    // Images stay: what they take is not given back.
-    let rules = Rules { mebibytes: 256, ..Rules::USUAL }.with_threads(8);
+    let rules = Rules::USUAL.with_libraries(SWAPS.into());
     play_in(stage, folder.path(), &tables(0), rules, |live, findings| {
         let (is_over, called, mixed) =
             (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));

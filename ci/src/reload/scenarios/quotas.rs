@@ -86,7 +86,7 @@ fn quota(stage: &mut Stage<'_>) -> Outcome {
 /// Has a tool fail until its circuit opens, as a client of its own.
 fn opens_the_circuit(live: &Live<'_>) -> Outcome {
     let mut client = live.client()?;
-    let request = live.call_of("rubbish", json!({ "kind": "not_json" }));
+    let request = live.call_of("rubbish", json!({ "kind": "utf8" }));
     let opens = wait::until(PATIENCE, || {
         ask(&mut client, &request)
             .is_ok_and(|(_, said)| said["error"]["data"]["refusal"] == "circuit_open")
@@ -95,7 +95,7 @@ fn opens_the_circuit(live: &Live<'_>) -> Outcome {
 }
 
 fn is_open(live: &Live<'_>) -> Result<bool, String> {
-    let request = live.call_of("rubbish", json!({ "kind": "not_json" }));
+    let request = live.call_of("rubbish", json!({ "kind": "utf8" }));
     let (_, said) = ask(&mut live.client()?, &request)?;
     Ok(said["error"]["data"]["refusal"] == "circuit_open")
 }
@@ -107,11 +107,13 @@ fn limits(stage: &mut Stage<'_>) -> Outcome {
         let plugin = format!(
             "[plugin.misbehave.limits]\nconcurrent_calls = {MANY}\nqueue_calls = 0\n[plugin.misbehave.tool.wait]\nconcurrent_calls = {MANY}\nqueue_calls = 0\n"
         );
-        format!("{ON_REQUEST}{plugin}[layer.concurrency]\ncalls_max = {calls}\n")
+        format!(
+            "{ON_REQUEST}{plugin}[layer.concurrency]\ncalls_max = {calls}\nwork_share_percent = 100\n"
+        )
     };
     play(stage, &tables(MANY), Rules::USUAL, |live, findings| {
         // Each holds its place until it is told by the clock; so long that the reloads are within.
-        let request = live.call_of("wait", json!({ "ms": 3_000 }));
+        let request = live.call_of("wait", json!({ "ms": 4_000 }));
         let mut clients = (0..MANY).map(|_| live.client()).collect::<Result<Vec<_>, _>>()?;
         clients.iter_mut().try_for_each(|client| client.send(&request))?;
         let used = "toolrack_bound_used{bound=\"concurrency_calls\"}";
@@ -121,7 +123,7 @@ fn limits(stage: &mut Stage<'_>) -> Outcome {
         findings.exactly("all were let in", are_in.into(), 1);
         live.applies(&tables(FEW))?;
         let (status, _) = ask(&mut live.client()?, &live.call_of("echo", json!({ "text": "x" })))?;
-        findings.exactly("status of one more call", status.into(), 503);
+        findings.exactly("status of one more call", status.into(), 429);
         let mut cut = 0_u64;
         for client in &mut clients {
             cut += u64::from(!client.receive().is_ok_and(|answer| answer.status == 200));
@@ -136,7 +138,7 @@ fn limits(stage: &mut Stage<'_>) -> Outcome {
 
 /// All call at once; how many were let in.
 fn let_in(live: &Live<'_>, clients: &mut [load::Client]) -> Result<u64, String> {
-    let request = live.call_of("wait", json!({ "ms": 1_500 }));
+    let request = live.call_of("wait", json!({ "ms": 2_000 }));
     clients.iter_mut().try_for_each(|client| client.send(&request))?;
     let mut accepted = 0;
     for client in clients {
@@ -153,7 +155,7 @@ fn revoke(stage: &mut Stage<'_>) -> Outcome {
         let origin = format!("[layer.origin]\nallowed_origins = [\"{ORIGIN}\"]\n");
         format!("{}{origin}[plugin.time]\nlibrary = \"libtime.so\"\n", without(number))
     };
-    play(stage, &with(0), Rules::USUAL.with_threads(8), |live, findings| {
+    play(stage, &with(0), Rules::USUAL.with_libraries(rounds.into()), |live, findings| {
         let target = live.appliance.target();
         let body = wire::call_message(Era::Modern, 1, &Tool::echo("x")).to_string();
         let lines = [

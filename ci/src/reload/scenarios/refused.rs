@@ -51,8 +51,8 @@ const BAD: [(&str, &str, &str); 8] = [
 fn alternate(stage: &mut Stage<'_>) -> Outcome {
     let rounds = stage.pick(16, 500);
     let good = |number: u32| format!("{ON_REQUEST}{}", mark(number));
-    // An image that was loaded stays, started or not.
-    let rules = Rules { mebibytes: 256, ..Rules::USUAL }.with_threads(8);
+    // Three of the bad ones load a library, whose image stays though it does not start.
+    let rules = Rules::USUAL.with_libraries(u64::from(rounds) / 2);
     play(stage, &good(0), rules, |live, findings| {
         let clients = Clients::echo(8);
         let (tally, played) = clients.beside(live.appliance, 100.0, || {
@@ -130,11 +130,8 @@ fn act(
 ) -> Result<Option<Value>, String> {
     let number = written.fetch_add(1, Relaxed);
     let bad = if chance.bool() { "" } else { BAD[chance.usize(..3)].0 };
-    // By a name of its own: writers at once do not meet in one file.
-    let next = live.folder.join(format!("next-{number}"));
-    let tables = format!("{ON_REQUEST}{}{bad}", mark(number));
-    crate::reload::live::write(&next, crate::reload::live::text(&tables))?;
-    std::fs::rename(&next, live.path()).map_err(|error| error.to_string())?;
+    // By another file in its place: writers at once do not meet in one.
+    live.replace(&format!("{ON_REQUEST}{}{bad}", mark(number)))?;
     match chance.u8(..3) {
         0 => live.appliance.signal(Signal::HUP).map(|()| None),
         1 => live.appliance.order("/admin/reload").map(|_| None),

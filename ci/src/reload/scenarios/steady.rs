@@ -36,7 +36,7 @@ fn tables(reload: u32) -> String {
 fn steady(stage: &mut Stage<'_>) -> Result<(), String> {
     let (calls, connections) = stage.pick((500.0, 50.0), (2_000.0, 200.0));
     let (streams, reloads) = stage.pick((40, 50), (100, 600));
-    let rules = Rules { mebibytes: 64, ..Rules::USUAL }.keeping(&["\"sessions\""]);
+    let rules = Rules { mebibytes: 64, ..Rules::USUAL };
     play(stage, &tables(0), rules, |live, findings| {
         let streams = Streams::open(live, streams)?;
         let (steady, fresh) = (Clients::echo(64), Clients::echo(64).once_each());
@@ -59,7 +59,7 @@ fn steady(stage: &mut Stage<'_>) -> Result<(), String> {
         findings.show("p99 before", before_ms, "ms");
         let goal_ms = (before_ms * 1.2).max(1.0);
         findings.time_ms("p99 during", accepted_ms(&during, 0.99), goal_ms, goal_ms + 5_000.0);
-        Ok(())
+        streams.close(live)
     })
 }
 

@@ -81,10 +81,12 @@ const STYLES_ALL: [Style; 12] = [
 fn styles(stage: &mut Stage<'_>) -> Outcome {
     let times: u32 = stage.pick(1, 100);
     let folder = folder()?;
-    fs::create_dir(folder.path().join("map")).map_err(|error| failed(folder.path(), &error))?;
+    for name in ["map", "elsewhere"] {
+        fs::create_dir(folder.path().join(name)).map_err(|error| failed(folder.path(), &error))?;
+    }
     by_config_map(folder.path(), 1)?;
     with_folder(folder.path(), 1)?;
-    write(&folder.path().join("source.toml"), Key::Bound.text(1))?;
+    write(&folder.path().join("elsewhere/source.toml"), Key::Bound.text(1))?;
     write(&folder.path().join("bound.toml"), Key::Bound.text(1))?;
     let mount = Mount::over(folder.path());
     if mount.is_none() {
@@ -227,7 +229,7 @@ fn with_folder(folder: &Path, number: u32) -> Outcome {
 /// Writes the file that is mounted, or has it removed and written where nothing is.
 fn behind_mount(folder: &Path, number: u32) -> Outcome {
     let bound = folder.join("bound.toml");
-    write(&folder.join("source.toml"), Key::Bound.text(number))?;
+    write(&folder.join("elsewhere/source.toml"), Key::Bound.text(number))?;
     // A mount cannot be removed; a file is then written anew in its place.
     if fs::remove_file(&bound).is_ok() { write(&bound, Key::Bound.text(number)) } else { Ok(()) }
 }
@@ -238,7 +240,7 @@ struct Mount(PathBuf);
 impl Mount {
     /// Mounts the source over its place; `None` where that is not allowed.
     fn over(folder: &Path) -> Option<Self> {
-        let (source, place) = (folder.join("source.toml"), folder.join("bound.toml"));
+        let (source, place) = (folder.join("elsewhere/source.toml"), folder.join("bound.toml"));
         let mut mount = Command::new("mount");
         mount.arg("--bind").args([&source, &place]).stderr(Stdio::null());
         mount.status().is_ok_and(|status| status.success()).then_some(Self(place))
