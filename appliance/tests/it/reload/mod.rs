@@ -1,7 +1,9 @@
 //! A changed profile comes into a program that serves.
 
+mod broken;
 mod clients;
 mod diff;
+mod kept;
 mod load;
 mod named;
 mod plugins;
