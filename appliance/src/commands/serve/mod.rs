@@ -96,6 +96,7 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
         data_plane: runtime.handle().clone(),
         read: Mutex::new(read),
         named: Mutex::new(named),
+        writing: Arc::default(),
     });
     let shown = report::Shown {
         registry,

@@ -1,6 +1,7 @@
 //! The scenarios, in the order in which they are played.
 
 mod cost;
+mod endless;
 mod files;
 mod lists;
 mod mixture;
@@ -26,6 +27,7 @@ pub(super) const ALL: &[&Scenario] = &[
     &quotas::LIMITS,
     &quotas::REVOKE,
     &lists::LISTS,
+    &endless::ENDLESS,
     &plugins::PLUGINS,
     &cost::COST,
     &cost::OVERLOAD,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,8 @@ pub(in super::super) struct House {
     pub(in super::super) read: Mutex<Vec<Written>>,
     /// The files that the profile names that was tried last.
     pub(in super::super) named: Mutex<Named>,
+    /// Whether somebody is in the midst of writing one of them, as far as the system tells.
+    pub(in super::super) writing: Arc<AtomicBool>,
 }
 
 /// Why a profile is not applied.
@@ -121,7 +124,7 @@ impl House {
     }
 
     /// The files that the profile consisted of when it was read last.
-    fn files(&self) -> Vec<Written> {
+    pub(super) fn files(&self) -> Vec<Written> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -240,14 +243,15 @@ impl House {
         for _ in 0..READS_MAX {
             let loaded = commands::load(&self.options);
             let after = commands::written(&self.options);
-            let is_stable = before == after;
+            // A slow writer leaves the same part there for more than one look.
+            let is_stable = before == after && !self.writing.load(Relaxed);
             before = after;
             if is_stable {
                 *self.read.lock().unwrap_or_else(PoisonError::into_inner) = before;
                 return loaded;
             }
         }
-        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = before;
+        // Not noted as read: whoever looks after the files tries again, even if this was the last of the writing.
         Err(vec!["the profile changes while it is read; try again when it is written".to_owned()])
     }
 
