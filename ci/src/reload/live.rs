@@ -63,7 +63,7 @@ pub(super) fn play_in(
     body: impl FnOnce(&Live<'_>, &mut Findings) -> Outcome,
 ) -> Outcome {
     let profile = folder.join("live.toml");
-    write(&profile, &text(tables))?;
+    write(&profile, text(tables))?;
     let setup = Setup { profile: Some(profile), ..Setup::default() };
     stage.with(&setup, rules, |appliance, findings| body(&Live { appliance, folder }, findings))
 }

@@ -57,7 +57,7 @@ fn comes_in(live: &Live<'_>, findings: &mut Findings, number: u32) {
 }
 
 fn storm(stage: &mut Stage<'_>) -> Outcome {
-    let writes: u32 = stage.pick(2_000, 10_000);
+    let writes: u32 = stage.pick(1_000, 10_000);
     play(stage, &mark(1), Rules::USUAL, |live, findings| {
         let before = live.generation()?;
         let begun = Instant::now();

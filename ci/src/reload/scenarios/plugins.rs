@@ -37,7 +37,7 @@ fn tables(swap: u32) -> String {
 }
 
 const fn zone(swap: u32) -> &'static str {
-    if swap % 2 == 0 { "UTC" } else { "Asia/Tokyo" }
+    if swap.is_multiple_of(2) { "UTC" } else { "Asia/Tokyo" }
 }
 
 fn plugins(stage: &mut Stage<'_>) -> Outcome {

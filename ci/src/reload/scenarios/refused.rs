@@ -83,7 +83,7 @@ fn alternate(stage: &mut Stage<'_>) -> Outcome {
 }
 
 fn ledger(stage: &mut Stage<'_>) -> Outcome {
-    let (each, seed) = (stage.pick(30, 250), stage.seed);
+    let (each, seed) = (stage.pick(20, 250), stage.seed);
     play(stage, &format!("{ON_REQUEST}{}", mark(0)), Rules::USUAL, |live, findings| {
         let written = AtomicU32::new(1);
         let told = together(4, |number| {
