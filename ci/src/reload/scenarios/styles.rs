@@ -20,6 +20,10 @@ pub(super) const STYLES: Scenario = Scenario {
     play: styles,
 };
 
+/// The file that is mounted, and where.
+const SOURCE: &str = "elsewhere/source.toml";
+const BOUND: &str = "bound.toml";
+
 /// One way to write: its name, the key whose number tells one writing from another, and the writing.
 struct Style {
     name: &'static str,
@@ -75,7 +79,7 @@ const STYLES_ALL: [Style; 12] = [
     Style { name: "a link in its place", key: Key::Profile, write: by_link },
     Style { name: "the link of a ConfigMap", key: Key::Mapped, write: by_config_map },
     Style { name: "its folder made anew", key: Key::Inner, write: with_folder },
-    Style { name: "behind a mount of one file", key: Key::Bound, write: behind_mount },
+    Style { name: "behind a mount of one file", key: Key::Bound, write: elsewhere },
 ];
 
 fn styles(stage: &mut Stage<'_>) -> Outcome {
@@ -86,11 +90,15 @@ fn styles(stage: &mut Stage<'_>) -> Outcome {
     }
     by_config_map(folder.path(), 1)?;
     with_folder(folder.path(), 1)?;
-    write(&folder.path().join("elsewhere/source.toml"), Key::Bound.text(1))?;
-    write(&folder.path().join("bound.toml"), Key::Bound.text(1))?;
+    let bound = folder.path().join(BOUND);
+    elsewhere(folder.path(), 1)?;
+    write(&bound, "")?;
     let mount = Mount::over(folder.path());
     if mount.is_none() {
-        stage.findings.note("no mount can be made here: a file removed and written stands for it");
+        stage.findings.note("no mount can be made here: a second name of the file stands for it");
+        fs::remove_file(&bound)
+            .and_then(|()| fs::hard_link(folder.path().join(SOURCE), &bound))
+            .map_err(|error| failed(&bound, &error))?;
     }
     // The text that `play_in` begins with extends the usual profile: the first writing puts the chain in its place.
     play_in(stage, folder.path(), "", Rules::USUAL, |live, findings| {
@@ -111,9 +119,7 @@ fn styles(stage: &mut Stage<'_>) -> Outcome {
         // With two seconds between two looks, where the system does not tell.
         findings.time_ms("slowest to be seen", slowest, 6_000.0, 60_000.0);
         Ok(())
-    })?;
-    drop(mount);
-    Ok(())
+    })
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> String {
@@ -226,12 +232,9 @@ fn with_folder(folder: &Path, number: u32) -> Outcome {
     write(&inner.join("base.toml"), Key::Inner.text(number))
 }
 
-/// Writes the file that is mounted, or has it removed and written where nothing is.
-fn behind_mount(folder: &Path, number: u32) -> Outcome {
-    let bound = folder.join("bound.toml");
-    write(&folder.join("elsewhere/source.toml"), Key::Bound.text(number))?;
-    // A mount cannot be removed; a file is then written anew in its place.
-    if fs::remove_file(&bound).is_ok() { write(&bound, Key::Bound.text(number)) } else { Ok(()) }
+/// Writes the file by its other name, in another folder: nothing happens in the one that is watched.
+fn elsewhere(folder: &Path, number: u32) -> Outcome {
+    write(&folder.join(SOURCE), Key::Bound.text(number))
 }
 
 /// A mount of one file over another, for as long as it is held.
@@ -240,7 +243,7 @@ struct Mount(PathBuf);
 impl Mount {
     /// Mounts the source over its place; `None` where that is not allowed.
     fn over(folder: &Path) -> Option<Self> {
-        let (source, place) = (folder.join("elsewhere/source.toml"), folder.join("bound.toml"));
+        let (source, place) = (folder.join(SOURCE), folder.join(BOUND));
         let mut mount = Command::new("mount");
         mount.arg("--bind").args([&source, &place]).stderr(Stdio::null());
         mount.status().is_ok_and(|status| status.success()).then_some(Self(place))
