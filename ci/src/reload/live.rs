@@ -94,7 +94,16 @@ impl Live<'_> {
 
     /// Has the profile read again; the attempt, as the program tells of it.
     pub(super) fn reload(&self) -> Result<Value, String> {
-        let (status, body) = self.appliance.order("/admin/reload?wait=true")?;
+        let (status, body) = self.appliance.order("/admin/reload?wait=true", &[], "")?;
+        serde_json::from_str(&body).map_err(|_| format!("status {status}, no attempt: {body}"))
+    }
+
+    /// Posts a profile with these tables against what serves now; the attempt.
+    pub(super) fn post(&self, tables: &str) -> Result<Value, String> {
+        let shown = self.shown("/admin/plan")?;
+        let identity = shown["identity"].as_str().ok_or_else(|| format!("no identity: {shown}"))?;
+        let lines = [("If-Match", &*format!("\"{identity}\""))];
+        let (status, body) = self.appliance.order("/admin/profile", &lines, &text(tables))?;
         serde_json::from_str(&body).map_err(|_| format!("status {status}, no attempt: {body}"))
     }
 

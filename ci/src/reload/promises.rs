@@ -31,9 +31,11 @@ const REFUSED: &str = "appliance/tests/it/reload/refused.rs";
 const BROKEN: &str = "appliance/tests/it/reload/broken.rs";
 const CLIENTS: &str = "appliance/tests/it/reload/clients.rs";
 const PLUGINS: &str = "appliance/tests/it/reload/plugins.rs";
+const NAMED: &str = "appliance/tests/it/reload/named.rs";
+const POSTED: &str = "appliance/tests/it/reload/posted.rs";
 const LOAD: &str = "appliance/tests/it/reload/load.rs";
 const KEPT: &str = "appliance/tests/it/reload/kept.rs";
-const CHANGES: &str = "appliance/crates/profile/src/changes.rs";
+const CLASSES: &str = "appliance/crates/profile/src/classes.rs";
 
 const PROMISES: [Promise; 30] = [
     Promise {
@@ -44,9 +46,10 @@ const PROMISES: [Promise; 30] = [
             Test(TRIGGERS, "whoever_does_not_wait_is_told_that_it_will_be_read"),
             Test(TRIGGERS, "the_command_says_what_became_of_it_and_ends_accordingly"),
             Test(TRIGGERS, "one_content_is_applied_once_however_many_ask_for_it"),
+            Test(POSTED, "a_posted_profile_serves_and_a_shown_one_can_be_posted_again"),
             Scenario("ledger"),
         ],
-        left: "`POST /admin/profile` with If-Match among them",
+        left: "",
     },
     Promise {
         name: "H2",
@@ -191,7 +194,7 @@ const PROMISES: [Promise; 30] = [
         says: "what takes a restart is known, and refuses the attempt whole",
         held_by: &[
             Test(REFUSED, "what_takes_a_restart_is_refused_whole_with_its_keys"),
-            Test(CHANGES, "every_table_is_known_to_be_followed_or_not"),
+            Test(CLASSES, "every_key_has_a_class_and_every_rule_a_key"),
         ],
         left: "each key by itself against a live program",
     },
@@ -217,8 +220,11 @@ const PROMISES: [Promise; 30] = [
     Promise {
         name: "H20",
         says: "writes by the API are conditional",
-        held_by: &[],
-        left: "all of it: there is no `POST /admin/profile`",
+        held_by: &[
+            Test(POSTED, "of_fifty_writers_at_once_one_wins"),
+            Test(POSTED, "the_files_undo_a_posted_profile_only_when_they_change"),
+        ],
+        left: "",
     },
     Promise {
         name: "H21",
@@ -261,6 +267,7 @@ const PROMISES: [Promise; 30] = [
         says: "a plugin is replaced beside the old one, and calls end where they began",
         held_by: &[
             Test(PLUGINS, "another_library_of_the_same_name_takes_over"),
+            Test(NAMED, "a_broken_library_is_refused_once_and_the_next_good_one_comes_in"),
             Test(PLUGINS, "a_plugin_with_other_settings_is_started_anew_and_one_without_stays"),
             Scenario("plugins"),
         ],
@@ -278,8 +285,11 @@ const PROMISES: [Promise; 30] = [
     Promise {
         name: "H28",
         says: "secrets and certificates are read again",
-        held_by: &[],
-        left: "all of it: the files of secrets are not watched, and there are no certificates",
+        held_by: &[Test(
+            NAMED,
+            "another_content_of_a_secret_makes_an_attempt_that_says_nothing_of_it",
+        )],
+        left: "certificates, once there are any",
     },
     Promise {
         name: "H29",

@@ -136,10 +136,15 @@ impl Appliance {
         self.exchange_control(&wire::get(&self.control, path))
     }
 
-    /// The answer of a path of the control listener that is asked to do something.
-    pub(crate) fn order(&self, path: &str) -> Result<(u16, String), String> {
+    /// The answer of a path of the control listener that is asked to do something, with further header lines.
+    pub(crate) fn order(
+        &self,
+        path: &str,
+        lines: &[(&str, &str)],
+        body: &str,
+    ) -> Result<(u16, String), String> {
         let control = Target { path: path.to_owned(), ..self.control.clone() };
-        self.exchange_control(&wire::post_text(&control, &[], ""))
+        self.exchange_control(&wire::post_text(&control, lines, body))
     }
 
     fn exchange_control(&self, request: &[u8]) -> Result<(u16, String), String> {

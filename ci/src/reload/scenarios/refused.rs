@@ -94,15 +94,18 @@ fn ledger(stage: &mut Stage<'_>) -> Outcome {
             }
             Ok(told)
         })?;
-        // Whatever was only asked for has ended before this one.
-        live.applies(&format!("{ON_REQUEST}{}", mark(0)))?;
+        // Whatever was only asked for has ended before this one, and may have found this content already.
+        live.reload_with(&format!("{ON_REQUEST}{}", mark(0)))?;
+        let serves = live.serves("server.list_ttl_ms")?;
+        findings.exactly("the last content serves", u64::from(serves == "0"), 1);
         let attempts = live.attempts()?;
         let number = |attempt: &Value| attempt["attempt"].as_u64().unwrap_or_default();
         let last = attempts.last().map(number).unwrap_or_default();
-        let counted = ["applied", "unchanged", "refused", "restart_required"].map(|result| {
-            live.appliance.metric_by_now(&format!("toolrack_reloads_total{{result=\"{result}\"}}"))
-        });
-        let counted = counted.into_iter().sum::<Result<f64, _>>()?;
+        // By now: every snapshot is of later.
+        live.appliance.metric_by_now("toolrack_generation")?;
+        let series = live.appliance.metrics()?;
+        let of_reloads = |(name, _): &(&String, &f64)| name.starts_with("toolrack_reloads_total{");
+        let counted: f64 = series.iter().filter(of_reloads).map(|(_, count)| count).sum();
         findings.show("attempts", last as f64, "");
         findings.exactly("attempts that the metrics count", counted as u64, last);
         let gaps = attempts.windows(2).filter(|pair| number(&pair[1]) != number(&pair[0]) + 1);
@@ -131,10 +134,12 @@ fn act(
     let number = written.fetch_add(1, Relaxed);
     let bad = if chance.bool() { "" } else { BAD[chance.usize(..3)].0 };
     // By another file in its place: writers at once do not meet in one.
-    live.replace(&format!("{ON_REQUEST}{}{bad}", mark(number)))?;
-    match chance.u8(..3) {
+    let tables = format!("{ON_REQUEST}{}{bad}", mark(number));
+    live.replace(&tables)?;
+    match chance.u8(..4) {
         0 => live.appliance.signal(Signal::HUP).map(|()| None),
-        1 => live.appliance.order("/admin/reload").map(|_| None),
+        1 => live.appliance.order("/admin/reload", &[], "").map(|_| None),
+        2 => live.post(&tables).map(Some),
         _ => live.reload().map(Some),
     }
 }
