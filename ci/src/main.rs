@@ -7,6 +7,7 @@ mod conformance;
 mod dev;
 mod interop;
 mod models;
+mod reload;
 mod run;
 mod schemas;
 mod server;
@@ -58,6 +59,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Hostile and heavy load on the real program, its figures held against their goals.
     Stress(stress::Arguments),
+    /// Changes of a profile that serves, under load; `--list` maps each promise to what holds it.
+    Reload(reload::Arguments),
 }
 
 /// Write access of anybody but the owner.
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Task::Interop => interop::run(),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Stress(arguments) => stress::run(&arguments),
+        Task::Reload(arguments) => reload::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

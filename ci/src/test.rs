@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::Outcome;
 use crate::run;
-use crate::{arrows, conformance, interop, models, schemas, stress, tidy};
+use crate::{arrows, conformance, interop, models, reload, schemas, stress, tidy};
 
 type Step = (&'static str, fn() -> Outcome);
 
@@ -30,6 +30,7 @@ const STEPS: &[Step] = &[
     ("conformance", conformance::run),
     ("interop", interop::run),
     ("stress", stress::check),
+    ("reload", reload::check),
 ];
 
 /// The example is a workspace of its own, as the plugins of other people are.

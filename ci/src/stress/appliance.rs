@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,8 +20,8 @@ use crate::run;
 /// How old metrics are at most, and a little more.
 const SNAPSHOT_AGE_MAX: Duration = Duration::from_millis(1_100);
 
-/// What every scenario begins with.
-const PROFILE: &str = "ci/stress/profile.toml";
+/// What every scenario of `stress` begins with, from the root.
+pub(crate) const PROFILE: &str = "ci/stress/profile.toml";
 /// Lines of the log that are kept for the report of a failure.
 const LINES_MAX: usize = 20;
 /// How long the program may take to come up on a machine that is busy.
@@ -29,6 +30,8 @@ const START: Duration = Duration::from_secs(60);
 /// How to start it.
 #[derive(Default)]
 pub(crate) struct Setup<'a> {
+    /// The profile's path; `None`: the one that every scenario of `stress` begins with.
+    pub(crate) profile: Option<PathBuf>,
     /// Keys and values that differ from the profile.
     pub(crate) settings: Vec<String>,
     /// A control group to run in.
@@ -130,8 +133,23 @@ impl Appliance {
 
     /// The answer of a path of the control listener.
     pub(crate) fn ask_control(&self, path: &str) -> Result<(u16, String), String> {
+        self.exchange_control(&wire::get(&self.control, path))
+    }
+
+    /// The answer of a path of the control listener that is asked to do something, with further header lines.
+    pub(crate) fn order(
+        &self,
+        path: &str,
+        lines: &[(&str, &str)],
+        body: &str,
+    ) -> Result<(u16, String), String> {
+        let control = Target { path: path.to_owned(), ..self.control.clone() };
+        self.exchange_control(&wire::post_text(&control, lines, body))
+    }
+
+    fn exchange_control(&self, request: &[u8]) -> Result<(u16, String), String> {
         let mut client = Client::connect(&self.control)?;
-        let answer = client.exchange(&wire::get(&self.control, path))?;
+        let answer = client.exchange(request)?;
         let body = answer::body(&answer.bytes)?;
         Ok((answer.status, String::from_utf8_lossy(&body).into_owned()))
     }
@@ -210,13 +228,9 @@ fn command(folder: &str, setup: &Setup<'_>) -> Command {
     script.push_str("exec \"$0\" \"$@\"");
     let program = format!("{folder}/toolrack");
     let mut command = run::program("sh", &["-c", &script, &program, "serve"]);
+    command.arg("--profile").arg(setup.profile.as_deref().unwrap_or(Path::new(PROFILE)));
     // The addresses are told at the level of information.
-    command.args([
-        "--profile",
-        PROFILE,
-        "--set",
-        "log.filter=warn,transport=info,control=info,toolrack=info",
-    ]);
+    command.args(["--set", "log.filter=warn,transport=info,control=info,toolrack=info"]);
     for setting in &setup.settings {
         command.args(["--set", setting]);
     }

@@ -24,6 +24,7 @@ pub(crate) struct Clients {
     connections: usize,
     addresses: usize,
     first_address: Ipv4Addr,
+    calls_per_connection: Option<u64>,
 }
 
 impl Clients {
@@ -52,6 +53,7 @@ impl Clients {
             connections,
             addresses: 1,
             first_address: Ipv4Addr::LOCALHOST,
+            calls_per_connection: None,
         }
     }
 
@@ -66,6 +68,11 @@ impl Clients {
         Self { era: Era::Session, ..self }
     }
 
+    /// With a connection for each call.
+    pub(crate) fn once_each(self) -> Self {
+        Self { calls_per_connection: Some(1), ..self }
+    }
+
     fn workload(&self) -> Workload<'_> {
         Workload {
             era: self.era,
@@ -74,7 +81,7 @@ impl Clients {
             connections: self.connections,
             addresses: self.addresses,
             first_address: self.first_address,
-            calls_per_connection: None,
+            calls_per_connection: self.calls_per_connection,
         }
     }
 

@@ -3,18 +3,18 @@
 //! Promises are counts: breaking one fails the run. Times are measured on whatever machine this is: one beyond its goal
 //! is printed as missed, and in the short run fails beyond a bound that no machine has a reason to pass.
 
-mod appliance;
-mod clients;
-mod figure;
-mod findings;
+pub(crate) mod appliance;
+pub(crate) mod clients;
+pub(crate) mod figure;
+pub(crate) mod findings;
 mod frames;
 mod group;
 mod peer;
-mod report;
-mod rules;
-mod scenario;
+pub(crate) mod report;
+pub(crate) mod rules;
+pub(crate) mod scenario;
 mod scenarios;
-mod wait;
+pub(crate) mod wait;
 
 use std::time::Instant;
 
@@ -25,8 +25,8 @@ use scenario::{Length, Scenario, Stage};
 
 use crate::run;
 
-/// Plugins that the scenarios call.
-const PLUGINS: [&str; 3] = ["echo", "conformance", "misbehave"];
+/// Plugins that the scenarios call, those of `cargo ci reload` included.
+const PLUGINS: [&str; 5] = ["echo", "conformance", "misbehave", "time", "filesystem"];
 /// What chance begins with, unless a seed is given: failures of the short run can be made again.
 const SEED: u64 = 20_260_728;
 /// How long the soak of the long run lasts by default, in minutes.
@@ -69,7 +69,7 @@ pub(crate) fn check() -> crate::Outcome {
 
 /// Plays the chosen scenarios, prints their figures and writes the report.
 pub(crate) fn run(arguments: &Arguments) -> crate::Outcome {
-    let chosen = choose(&arguments.only)?;
+    let chosen = scenario::choose(scenarios::ALL, &arguments.only)?;
     if arguments.list {
         for scenario in chosen {
             run::say(&format!("{:12} {}", scenario.name, scenario.title));
@@ -86,7 +86,7 @@ pub(crate) fn run(arguments: &Arguments) -> crate::Outcome {
     load::process::raise_descriptors()?;
     let length = if arguments.long { Length::Long } else { Length::Short };
     run::say(&format!("{length:?} run of {} scenarios, seed {}", chosen.len(), arguments.seed));
-    let mut report = Report::new(length, arguments.seed, folder);
+    let mut report = Report::new("stress", length, arguments.seed, folder);
     for scenario in chosen {
         let stage = Stage {
             length,
@@ -100,19 +100,8 @@ pub(crate) fn run(arguments: &Arguments) -> crate::Outcome {
     report.finish()
 }
 
-fn choose(names: &[String]) -> Result<Vec<&'static Scenario>, String> {
-    if let Some(unknown) =
-        names.iter().find(|name| scenarios::ALL.iter().all(|known| known.name != **name))
-    {
-        return Err(format!("no scenario `{unknown}`; --list says which there are"));
-    }
-    let is_chosen =
-        |scenario: &&Scenario| names.is_empty() || names.iter().any(|name| name == scenario.name);
-    Ok(scenarios::ALL.iter().copied().filter(is_chosen).collect())
-}
-
 /// Builds the release program with the plugins; where they are.
-fn build() -> Result<&'static str, String> {
+pub(crate) fn build() -> Result<&'static str, String> {
     let mut arguments = vec!["build", "--release", "--package", "toolrack"];
     for plugin in PLUGINS {
         arguments.extend(["--package", plugin]);
@@ -121,7 +110,8 @@ fn build() -> Result<&'static str, String> {
     Ok("target/release")
 }
 
-fn play(scenario: &'static Scenario, mut stage: Stage<'_>) -> Entry {
+/// Plays one scenario and prints its figures.
+pub(crate) fn play(scenario: &'static Scenario, mut stage: Stage<'_>) -> Entry {
     run::say(&format!("== {}: {}", scenario.name, scenario.title));
     let begun = Instant::now();
     let error = (scenario.play)(&mut stage).err();
@@ -158,8 +148,9 @@ mod tests {
 
     #[test]
     fn only_what_is_named_is_played() {
-        let chosen = choose(&["s03".to_owned()]).unwrap();
+        let choose = |name: &str| scenario::choose(scenarios::ALL, &[name.to_owned()]);
+        let chosen = choose("s03").unwrap();
         assert_eq!(chosen.iter().map(|scenario| scenario.name).collect::<Vec<_>>(), ["s03"]);
-        assert!(choose(&["s99".to_owned()]).is_err());
+        assert!(choose("s99").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! The report of a run: a table on the screen, JSON and Markdown in `target/stress`.
+//! The report of a run: a table on the screen, JSON and Markdown in a folder of `target`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -56,6 +56,8 @@ impl Entry {
 /// All entries and where they come from.
 #[derive(Serialize)]
 pub(crate) struct Report {
+    /// The task whose run it was: the name of the folder and of the files.
+    task: &'static str,
     length: Length,
     seed: u64,
     folder: String,
@@ -68,8 +70,9 @@ pub(crate) struct Report {
 
 impl Report {
     /// Nothing played yet.
-    pub(crate) fn new(length: Length, seed: u64, folder: &str) -> Self {
+    pub(crate) fn new(task: &'static str, length: Length, seed: u64, folder: &str) -> Self {
         Self {
+            task,
             length,
             seed,
             folder: folder.to_owned(),
@@ -83,13 +86,14 @@ impl Report {
     /// Prints the table and writes the files; fails when a promise was broken.
     pub(crate) fn finish(&self) -> crate::Outcome {
         run::say(&self.table());
-        let folder = run::root().join("target/stress");
+        let task = self.task;
+        let folder = run::root().join("target").join(task);
         let json = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
         std::fs::create_dir_all(&folder)
-            .and_then(|()| std::fs::write(folder.join("stress.json"), json))
-            .and_then(|()| std::fs::write(folder.join("stress.md"), self.page()))
+            .and_then(|()| std::fs::write(folder.join(format!("{task}.json")), json))
+            .and_then(|()| std::fs::write(folder.join(format!("{task}.md")), self.page()))
             .map_err(|error| format!("{}: {error}", folder.display()))?;
-        run::say("Written: target/stress/stress.md and stress.json");
+        run::say(&format!("Written: target/{task}/{task}.md and {task}.json"));
         let failed: Vec<_> =
             self.entries.iter().filter(|entry| entry.verdict == "failed").collect();
         if failed.is_empty() {
@@ -126,8 +130,8 @@ impl Report {
 
     fn page(&self) -> String {
         let mut page = format!(
-            "# Stress\n\n{:?} run, seed {}, {}, {} with {} cores, kernel {}. The load came from the same cores.\n",
-            self.length, self.seed, self.folder, self.processor, self.cores, self.kernel
+            "# cargo ci {}\n\n{:?} run, seed {}, {}, {} with {} cores, kernel {}. The load came from the same cores.\n",
+            self.task, self.length, self.seed, self.folder, self.processor, self.cores, self.kernel
         );
         for entry in &self.entries {
             write!(
@@ -168,7 +172,7 @@ mod tests {
         }
         let scenario = Scenario { name: "s00", title: "A title", left: "Sleep", play: nothing };
         let outcome = if error.is_some() { Outcome::Failed } else { findings.outcome() };
-        let mut report = Report::new(Length::Short, 7, "target/debug");
+        let mut report = Report::new("stress", Length::Short, 7, "target/debug");
         report.entries.push(Entry::new(&scenario, findings, error, outcome, Duration::ZERO));
         report
     }

@@ -19,6 +19,8 @@ const MIB: f64 = 1_048_576.0;
 pub(crate) struct Rules {
     /// Threads that plugins may have started meanwhile.
     pub(crate) threads: u64,
+    /// Descriptors that stay: one for each library that was loaded.
+    pub(crate) descriptors: u64,
     /// Mebibytes that may be held besides a tenth more than before: what the allocator keeps of a peak.
     pub(crate) mebibytes: u64,
     /// Series that keep their value, by a part of their names: sessions that live on, threads that are lost.
@@ -31,12 +33,23 @@ pub(crate) struct Rules {
 
 impl Rules {
     /// Those of most scenarios.
-    pub(crate) const USUAL: Self =
-        Self { threads: 0, mebibytes: 48, keeps: &[], may_be_unready: false, is_stopped: false };
+    pub(crate) const USUAL: Self = Self {
+        threads: 0,
+        descriptors: 0,
+        mebibytes: 48,
+        keeps: &[],
+        may_be_unready: false,
+        is_stopped: false,
+    };
 
     /// Where plugins start threads of their own.
     pub(crate) const fn with_threads(self, threads: u64) -> Self {
         Self { threads, ..self }
+    }
+
+    /// Where so many libraries are loaded: their images stay, and threads of theirs may come later.
+    pub(crate) const fn with_libraries(self, libraries: u64) -> Self {
+        Self { threads: 8, descriptors: libraries, mebibytes: 48 + 4 * libraries, ..self }
     }
 
     /// Where these series keep their value.
@@ -94,7 +107,7 @@ fn clean(
     findings: &mut Findings,
 ) -> Result<(), String> {
     let (descriptors_max, threads_max) =
-        (before.descriptors + SLACK, before.threads + SLACK + rules.threads);
+        (before.descriptors + SLACK + rules.descriptors, before.threads + SLACK + rules.threads);
     let resident_max = before.resident_bytes as f64 * 1.1 + rules.mebibytes as f64 * MIB;
     let mut left = Vec::new();
     let begun = Instant::now();

@@ -31,6 +31,22 @@ pub(crate) struct Scenario {
     pub(crate) play: fn(&mut Stage<'_>) -> Result<(), String>,
 }
 
+/// Those of `all` with these names, in their order; all of them without any.
+///
+/// # Errors
+/// The name that none has.
+pub(crate) fn choose(
+    all: &'static [&'static Scenario],
+    names: &[String],
+) -> Result<Vec<&'static Scenario>, String> {
+    if let Some(unknown) = names.iter().find(|name| all.iter().all(|known| known.name != **name)) {
+        return Err(format!("no scenario `{unknown}`; --list says which there are"));
+    }
+    let is_chosen =
+        |scenario: &&Scenario| names.is_empty() || names.iter().any(|name| name == scenario.name);
+    Ok(all.iter().copied().filter(is_chosen).collect())
+}
+
 /// How much of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

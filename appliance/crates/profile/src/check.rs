@@ -33,11 +33,15 @@ pub(crate) fn check(values: &Value, origins: &BTreeMap<String, Origin>) -> Vec<P
                 let message = format!("this key is missing; it means: {}", meaning(&key));
                 (key, message)
             }
-            What::Shape => {
+            What::Shape | What::Other => {
                 let value = values.pointer(&misfit.pointer).unwrap_or(values);
-                (path.clone(), format!("{value} does not fit; {}", expected(&path)))
+                let message = match (hidden(value, &path), misfit.what) {
+                    (Some(kind), _) => format!("{kind} does not fit"),
+                    (None, What::Shape) => format!("{value} does not fit"),
+                    (None, _) => misfit.message,
+                };
+                (path.clone(), format!("{message}; {}", expected(&path)))
             }
-            What::Other => (path.clone(), format!("{}; {}", misfit.message, expected(&path))),
         };
         problems.push(Problem { place: place(&key, origins), key, message });
     }
@@ -63,8 +67,30 @@ fn expected(path: &str) -> String {
     format!("this key means: {}", meaning(path))
 }
 
+/// What is said of a value in its place when it may be a secret: whoever writes one where a table belongs, which says
+/// where a secret is, or a table where a value belongs, must not read it in the log.
+fn hidden(value: &Value, path: &str) -> Option<&'static str> {
+    match value {
+        Value::Object(_) => Some("a table"),
+        Value::Array(_) => Some("a list"),
+        Value::String(_) => {
+            let schema = schema_at(path);
+            let is_table =
+                ["properties", "additionalProperties"].iter().any(|of| schema.get(of).is_some());
+            is_table.then_some("text")
+        }
+        _ => None,
+    }
+}
+
 /// The key's own documentation.
 fn meaning(path: &str) -> String {
+    let description = schema_at(path).get("description").and_then(Value::as_str);
+    description.unwrap_or_default().replace('\n', " ")
+}
+
+/// The part of the schema that says what stands at `path`.
+fn schema_at(path: &str) -> &'static Value {
     let mut schema: &Value = &SCHEMA;
     for name in path.split('.') {
         let inner = schema
@@ -75,8 +101,7 @@ fn meaning(path: &str) -> String {
             _ => break,
         }
     }
-    let description = schema.get("description").and_then(Value::as_str).unwrap_or_default();
-    description.replace('\n', " ")
+    schema
 }
 
 fn unknown_keys(

@@ -106,6 +106,7 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
         read: Mutex::new(read),
         named: Mutex::new(named),
         probation: Mutex::new(Probation::new(effective.load(), plugins)),
+        writing: Arc::default(),
     });
     let shown = report::Shown {
         registry,

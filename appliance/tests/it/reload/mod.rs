@@ -1,9 +1,11 @@
 //! A changed profile comes into a program that serves.
 
 mod beside;
+mod broken;
 mod clients;
 mod diff;
 mod draining;
+mod kept;
 mod listeners;
 mod load;
 mod named;

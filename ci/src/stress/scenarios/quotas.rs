@@ -39,7 +39,7 @@ pub(super) const S15: Scenario = Scenario {
 pub(super) const QUOTA: Scenario = Scenario {
     name: "quota",
     title: "ten times a quota: what gets in is the quota and its burst",
-    left: "the same while the profile is reloaded",
+    left: "",
     play: quota,
 };
 

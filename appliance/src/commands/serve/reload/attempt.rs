@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,8 @@ pub(in super::super) struct House {
     pub(in super::super) named: Mutex<Named>,
     /// What came in, and what served before.
     pub(in super::super) probation: Mutex<Probation>,
+    /// Whether somebody is in the midst of writing one of them, as far as the system tells.
+    pub(in super::super) writing: Arc<AtomicBool>,
 }
 
 /// The key whose secret may be another one while the profile says the same of it.
@@ -140,7 +143,7 @@ impl House {
     }
 
     /// The files that the profile consisted of when it was read last.
-    fn files(&self) -> Vec<Written> {
+    pub(super) fn files(&self) -> Vec<Written> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -283,14 +286,15 @@ impl House {
         for _ in 0..READS_MAX {
             let loaded = commands::load(&self.options);
             let after = commands::written(&self.options);
-            let is_stable = before == after;
+            // A slow writer leaves the same part there for more than one look.
+            let is_stable = before == after && !self.writing.load(Relaxed);
             before = after;
             if is_stable {
                 *self.read.lock().unwrap_or_else(PoisonError::into_inner) = before;
                 return loaded;
             }
         }
-        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = before;
+        // Not noted as read: whoever looks after the files tries again, even if this was the last of the writing.
         Err(vec!["the profile changes while it is read; try again when it is written".to_owned()])
     }
 

@@ -3,17 +3,20 @@
 //! Folders are watched, not files: editors and `mv` replace files, and a ConfigMap is replaced by the link that its folder
 //! stands behind. A look every two seconds is the net for what no system tells, as on network file systems.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use profile::Written;
 use runtime::Trigger;
 
-use super::Reloader;
 use super::queue::Wish;
+use super::{House, Reloader};
 
 /// Between two looks without a hint.
 const POLL: Duration = Duration::from_secs(2);
@@ -45,22 +48,24 @@ fn look_after(reloader: &Weak<Reloader>) {
         }
         if !reloader.house.wants_watch() {
             folders = Folders::default();
+            reloader.house.writing.store(false, Relaxed);
             drop(reloader);
             std::thread::park_timeout(POLL);
             continue;
         }
         // Before the look: what is written after it is hinted at.
-        folders.follow(&reloader.house.watched(), &hint);
+        folders.follow(&reloader.house, &hint);
         if let Some(wish) = next_wish(&reloader, &hints) {
-            // In place of the old folders there may be others of the same names.
-            folders = Folders::default();
             // Without an end there was none: it is over, or too many wait, and then it is asked for again.
             reloader.queue.order(wish, Trigger::File).blocking_recv().ok();
+            // In place of the old folders there may be others of the same names.
+            folders = Folders::default();
             continue;
         }
+        let writing = Arc::clone(&reloader.house.writing);
         drop(reloader);
         if hints.recv_timeout(POLL) == Ok(()) {
-            settle(&hints);
+            settle(&hints, &writing);
         }
     }
 }
@@ -69,7 +74,7 @@ fn look_after(reloader: &Weak<Reloader>) {
 fn next_wish(reloader: &Reloader, hints: &Receiver<()>) -> Option<Wish> {
     let house = &reloader.house;
     if house.is_behind() {
-        settle(hints);
+        settle(hints, &house.writing);
         return Some(Wish::Files);
     }
     while house.has_other_named() {
@@ -85,33 +90,42 @@ fn next_wish(reloader: &Reloader, hints: &Receiver<()>) -> Option<Wish> {
     None
 }
 
-/// Waits until nothing was written for a while.
-fn settle(hints: &Receiver<()>) {
+/// Waits until nothing was written for a while. Who writes without end is looked at between two writings.
+fn settle(hints: &Receiver<()>, writing: &AtomicBool) {
     let begun = Instant::now();
-    while begun.elapsed() < UNQUIET_MAX {
-        if hints.recv_timeout(QUIET) == Err(RecvTimeoutError::Timeout) {
+    while hints.recv_timeout(QUIET) != Err(RecvTimeoutError::Timeout) {
+        if begun.elapsed() >= UNQUIET_MAX && !writing.load(Relaxed) {
             return;
         }
     }
+    // Who is silent for so long has written, even if the file is still open.
+    writing.store(false, Relaxed);
 }
 
 /// The folders that are watched.
 #[derive(Default)]
 struct Folders {
     watched: Vec<PathBuf>,
+    /// What the files of the profile are called, and what their links lead to.
+    names: Vec<OsString>,
     watcher: Option<RecommendedWatcher>,
 }
 
 impl Folders {
-    /// Watches the folders of `files`, and nothing else. Without the system's help the net remains.
-    fn follow(&mut self, files: &[PathBuf], hint: &SyncSender<()>) {
-        let wanted = folders(files);
-        if wanted == self.watched {
+    /// Watches the folders of all that is looked after, and nothing else. Without the system's help the net remains.
+    fn follow(&mut self, house: &House, hint: &SyncSender<()>) {
+        let (wanted, names) = (folders(&house.watched()), names(&house.files()));
+        if wanted == self.watched && names == self.names {
             return;
         }
-        let hint = hint.clone();
+        self.names.clone_from(&names);
+        let (hint, writing) = (hint.clone(), Arc::clone(&house.writing));
         let made = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if event.is_ok_and(|event| is_write(&event)) {
+            let Ok(event) = event else { return };
+            if is_write(&event) {
+                if let Some(is_open) = leaves_open(&event, &names) {
+                    writing.store(is_open, Relaxed);
+                }
                 // One that finds no place is told by the one that has it.
                 hint.try_send(()).ok();
             }
@@ -137,6 +151,33 @@ fn is_write(event: &Event) -> bool {
         EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
         _ => true,
     }
+}
+
+/// Whether the writer of one of these files has it open still; `None` where the event does not tell, or is of another
+/// file.
+fn leaves_open(event: &Event, names: &[OsString]) -> Option<bool> {
+    let is_ours =
+        |path: &PathBuf| path.file_name().is_some_and(|of| names.iter().any(|name| name == of));
+    if !event.paths.iter().any(is_ours) {
+        return None;
+    }
+    match event.kind {
+        EventKind::Modify(ModifyKind::Data(_)) => Some(true),
+        // Another file is in its place, or none.
+        EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => {
+            Some(false)
+        }
+        _ => None,
+    }
+}
+
+/// What the files are called, and what their links lead to.
+fn names(files: &[Written]) -> Vec<OsString> {
+    let of = |path: &Path| path.file_name().map(ToOwned::to_owned);
+    let all = files
+        .iter()
+        .flat_map(|file| [of(&file.path), file.path.canonicalize().ok().as_deref().and_then(of)]);
+    all.flatten().collect()
 }
 
 /// The folders in which something happens when one of `files` changes: its own, and those of every link on its way.

@@ -1,0 +1,382 @@
+//! What is promised of changing a profile that serves, and what holds each promise.
+//!
+//! H1 to H30 are the contract's own numbers. Whoever adds a test that holds more of one names it here; a test of this
+//! file looks whether everything that is named is there.
+
+use crate::run;
+
+use Evidence::{Scenario, Test};
+
+/// One promise.
+struct Promise {
+    name: &'static str,
+    says: &'static str,
+    held_by: &'static [Evidence],
+    /// What of it nothing holds yet; empty: nothing is left.
+    left: &'static str,
+}
+
+/// What holds a promise.
+#[derive(Clone, Copy)]
+enum Evidence {
+    /// A test: its file, from the root, and its name.
+    Test(&'static str, &'static str),
+    /// A scenario of `cargo ci reload`.
+    Scenario(&'static str),
+}
+
+const TRIGGERS: &str = "appliance/tests/it/reload/triggers.rs";
+const WRITES: &str = "appliance/tests/it/reload/writes.rs";
+const REFUSED: &str = "appliance/tests/it/reload/refused.rs";
+const BROKEN: &str = "appliance/tests/it/reload/broken.rs";
+const CLIENTS: &str = "appliance/tests/it/reload/clients.rs";
+const PLUGINS: &str = "appliance/tests/it/reload/plugins.rs";
+const NAMED: &str = "appliance/tests/it/reload/named.rs";
+const POSTED: &str = "appliance/tests/it/reload/posted.rs";
+const LOAD: &str = "appliance/tests/it/reload/load.rs";
+const KEPT: &str = "appliance/tests/it/reload/kept.rs";
+const CLASSES: &str = "appliance/crates/profile/src/classes.rs";
+
+const PROMISES: [Promise; 30] = [
+    Promise {
+        name: "H1",
+        says: "signal, watch, admin and command go through one queue",
+        held_by: &[
+            Test(TRIGGERS, "a_signal_has_the_profile_read_again"),
+            Test(TRIGGERS, "whoever_does_not_wait_is_told_that_it_will_be_read"),
+            Test(TRIGGERS, "the_command_says_what_became_of_it_and_ends_accordingly"),
+            Test(TRIGGERS, "one_content_is_applied_once_however_many_ask_for_it"),
+            Test(POSTED, "a_posted_profile_serves_and_a_shown_one_can_be_posted_again"),
+            Scenario("ledger"),
+        ],
+        left: "",
+    },
+    Promise {
+        name: "H2",
+        says: "content decides, events only hint",
+        held_by: &[
+            Test(WRITES, "what_is_written_again_as_it_was_makes_no_attempt"),
+            Scenario("touch"),
+            Scenario("styles"),
+        ],
+        left: "",
+    },
+    Promise {
+        name: "H3",
+        says: "storms are coalesced, and the last content wins",
+        held_by: &[Scenario("storm")],
+        left: "a least time between two activations",
+    },
+    Promise {
+        name: "H4",
+        says: "what is half written is never applied",
+        held_by: &[Scenario("torn")],
+        left: "",
+    },
+    Promise {
+        name: "H5",
+        says: "every way to write a file is seen",
+        held_by: &[
+            Test(WRITES, "every_way_to_write_a_file_is_seen"),
+            Test(WRITES, "a_config_map_is_swapped_by_its_link"),
+            Test(WRITES, "a_folder_that_was_made_anew_is_followed"),
+            Scenario("styles"),
+        ],
+        left: "",
+    },
+    Promise {
+        name: "H6",
+        says: "all that is wrong is said at once, with its place, and no secret",
+        held_by: &[
+            Test(
+                BROKEN,
+                "two_hundred_broken_profiles_are_refused_as_they_were_by_check_and_by_a_live_program",
+            ),
+            Test(BROKEN, "a_profile_that_is_no_text_or_no_file_is_refused"),
+            Test(REFUSED, "no_secret_stands_in_the_ledger"),
+        ],
+        left: "",
+    },
+    Promise {
+        name: "H7",
+        says: "`check` says what a live reload says, and touches nothing",
+        held_by: &[
+            Test(
+                BROKEN,
+                "two_hundred_broken_profiles_are_refused_as_they_were_by_check_and_by_a_live_program",
+            ),
+            Test(BROKEN, "fifty_good_profiles_are_taken_by_check_and_by_a_live_program"),
+            Test(BROKEN, "check_opens_no_port_and_writes_no_file"),
+        ],
+        left: "what only loading a library tells: `check` does not load any",
+    },
+    Promise {
+        name: "H8",
+        says: "everything is built beside what serves, and a failure leaves nothing behind",
+        held_by: &[
+            Test(REFUSED, "a_broken_profile_leaves_the_old_one_and_the_next_good_one_comes_in"),
+            Scenario("alternate"),
+        ],
+        left: "a failure at each step of building by itself",
+    },
+    Promise {
+        name: "H9",
+        says: "one step makes the next generation, and no answer mixes two",
+        held_by: &[Scenario("mixture"), Scenario("plugins")],
+        left: "",
+    },
+    Promise {
+        name: "H10",
+        says: "no request, connection or stream is lost because of a reload",
+        held_by: &[
+            Test(LOAD, "fifty_reloads_under_load_lose_no_call_and_no_connection"),
+            Scenario("steady"),
+        ],
+        left: "",
+    },
+    Promise {
+        name: "H11",
+        says: "connections go on, and take the new generation with their next request",
+        held_by: &[
+            Test(KEPT, "listeners_stay_the_sockets_that_they_were"),
+            Test(CLIENTS, "a_limit_holds_from_the_next_call_on_of_the_same_connection"),
+            Scenario("mixture"),
+        ],
+        left: "",
+    },
+    Promise {
+        name: "H12",
+        says: "streams go on when other parts change",
+        held_by: &[
+            Test(CLIENTS, "a_session_lives_on_and_hears_once_of_lists_that_changed"),
+            Scenario("steady"),
+        ],
+        left: "",
+    },
+    Promise {
+        name: "H13",
+        says: "streams whose tool or plugin is gone are ended properly",
+        held_by: &[
+            Test(PLUGINS, "a_call_that_asks_is_answered_by_the_plugin_that_asked"),
+            Test(PLUGINS, "a_call_that_does_not_end_is_waited_for_until_the_deadline_of_the_drain"),
+        ],
+        left: "how a subscription ends whose resource nobody has any more",
+    },
+    Promise {
+        name: "H14",
+        says: "what is taken away is refused from the next request on",
+        held_by: &[
+            Scenario("revoke"),
+            Test(CLIENTS, "a_limit_holds_from_the_next_call_on_of_the_same_connection"),
+        ],
+        left: "keys, scopes and principals, once there are any",
+    },
+    Promise {
+        name: "H15",
+        says: "buckets, circuits, sessions and permits live on under the new limits",
+        held_by: &[
+            Scenario("quota"),
+            Scenario("limits"),
+            Test(CLIENTS, "what_a_client_has_used_up_stays_used_up"),
+            Test(CLIENTS, "a_bound_on_sessions_follows_without_ending_any"),
+            Test(PLUGINS, "a_task_ends_where_it_began"),
+        ],
+        left: "",
+    },
+    Promise {
+        name: "H16",
+        says: "listeners come, go and change without the others noticing",
+        held_by: &[],
+        left: "all of it: they take a restart",
+    },
+    Promise {
+        name: "H17",
+        says: "what takes a restart is known, and refuses the attempt whole",
+        held_by: &[
+            Test(REFUSED, "what_takes_a_restart_is_refused_whole_with_its_keys"),
+            Test(CLASSES, "every_key_has_a_class_and_every_rule_a_key"),
+        ],
+        left: "each key by itself against a live program",
+    },
+    Promise {
+        name: "H18",
+        says: "every attempt is acknowledged, once and in order",
+        held_by: &[
+            Test(REFUSED, "the_ledger_keeps_the_last_attempts"),
+            Test(TRIGGERS, "attempts_are_counted_and_the_last_good_one_is_dated"),
+            Scenario("ledger"),
+        ],
+        left: "",
+    },
+    Promise {
+        name: "H19",
+        says: "after a refused attempt everything still works",
+        held_by: &[
+            Test(REFUSED, "a_broken_profile_leaves_the_old_one_and_the_next_good_one_comes_in"),
+            Scenario("alternate"),
+        ],
+        left: "",
+    },
+    Promise {
+        name: "H20",
+        says: "writes by the API are conditional",
+        held_by: &[
+            Test(POSTED, "of_fifty_writers_at_once_one_wins"),
+            Test(POSTED, "the_files_undo_a_posted_profile_only_when_they_change"),
+        ],
+        left: "",
+    },
+    Promise {
+        name: "H21",
+        says: "few generations drain at once, and what is over is given back",
+        held_by: &[
+            Test(PLUGINS, "a_generation_drains_until_its_last_call_has_ended"),
+            Scenario("endless"),
+        ],
+        left: "a cap on the generations that drain",
+    },
+    Promise {
+        name: "H22",
+        says: "clients hear once of each list that changed",
+        held_by: &[
+            Scenario("lists"),
+            Test(CLIENTS, "a_session_lives_on_and_hears_once_of_lists_that_changed"),
+        ],
+        left: "",
+    },
+    Promise {
+        name: "H23",
+        says: "the last good profile and five generations are kept on disk",
+        held_by: &[],
+        left: "all of it: there is no history",
+    },
+    Promise {
+        name: "H24",
+        says: "a start with a broken profile fails, or begins with the last good one and says so",
+        held_by: &[Test("appliance/tests/it/cli.rs", "refuses_profiles_that_cannot_be_meant")],
+        left: "a start on the last good profile",
+    },
+    Promise {
+        name: "H25",
+        says: "a change that does harm is taken back by itself",
+        held_by: &[],
+        left: "all of it: there is no probation",
+    },
+    Promise {
+        name: "H26",
+        says: "a plugin is replaced beside the old one, and calls end where they began",
+        held_by: &[
+            Test(PLUGINS, "another_library_of_the_same_name_takes_over"),
+            Test(NAMED, "a_broken_library_is_refused_once_and_the_next_good_one_comes_in"),
+            Test(PLUGINS, "a_plugin_with_other_settings_is_started_anew_and_one_without_stays"),
+            Scenario("plugins"),
+        ],
+        left: "a cap on images",
+    },
+    Promise {
+        name: "H27",
+        says: "a reload works in an overload, and is refused with its reason while the process stops",
+        held_by: &[
+            Scenario("overload"),
+            Test(KEPT, "a_process_that_stops_takes_no_other_profile_and_says_so"),
+        ],
+        left: "",
+    },
+    Promise {
+        name: "H28",
+        says: "secrets and certificates are read again",
+        held_by: &[Test(
+            NAMED,
+            "another_content_of_a_secret_makes_an_attempt_that_says_nothing_of_it",
+        )],
+        left: "certificates, once there are any",
+    },
+    Promise {
+        name: "H29",
+        says: "a reload of a large profile is cheap",
+        held_by: &[Scenario("cost")],
+        left: "a thousand tools of one plugin",
+    },
+    Promise {
+        name: "H30",
+        says: "one profile is the same everywhere",
+        held_by: &[Test(KEPT, "one_profile_is_the_same_in_every_folder_language_and_zone")],
+        left: "",
+    },
+];
+
+impl Promise {
+    const fn state(&self) -> &'static str {
+        match (self.held_by.is_empty(), self.left.is_empty()) {
+            (true, _) => "not yet",
+            (false, true) => "covered",
+            (false, false) => "partly",
+        }
+    }
+}
+
+/// Says each promise with its state, what holds it, and what is left.
+pub(super) fn list() {
+    for promise in &PROMISES {
+        run::say(&format!("{:4} {:8} {}", promise.name, promise.state(), promise.says));
+        for evidence in promise.held_by {
+            let line = match evidence {
+                Test(file, name) => format!("{file}::{name}"),
+                Scenario(name) => format!("cargo ci reload --only {name}"),
+            };
+            run::say(&format!("       {line}"));
+        }
+        if !promise.left.is_empty() {
+            run::say(&format!("       left: {}", promise.left));
+        }
+    }
+    let count = |state| PROMISES.iter().filter(|promise| promise.state() == state).count();
+    let [covered, partly, not_yet] = ["covered", "partly", "not yet"].map(count);
+    run::say(&format!("{covered} covered, {partly} partly, {not_yet} not yet"));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::reload::scenarios;
+
+    #[test]
+    fn everything_that_is_named_is_there() {
+        for evidence in PROMISES.iter().flat_map(|promise| promise.held_by) {
+            match evidence {
+                Test(file, name) => {
+                    let text = fs::read_to_string(run::root().join(file)).unwrap();
+                    let is_test = ["#[test]", "#[tokio::test]"]
+                        .iter()
+                        .any(|mark| text.contains(&format!("{mark}\n")));
+                    assert!(is_test && text.contains(&format!("fn {name}(")), "{file}::{name}");
+                }
+                Scenario(name) => {
+                    assert!(scenarios::ALL.iter().any(|known| known.name == *name), "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_scenario_holds_a_promise() {
+        for scenario in scenarios::ALL {
+            let holds = PROMISES
+                .iter()
+                .flat_map(|promise| promise.held_by)
+                .any(|evidence| matches!(evidence, Scenario(name) if *name == scenario.name));
+            assert!(holds, "{}", scenario.name);
+        }
+    }
+
+    #[test]
+    fn the_thirty_promises_stand_in_their_order_and_none_without_a_word() {
+        let names: Vec<_> = PROMISES.iter().map(|promise| promise.name.to_owned()).collect();
+        assert_eq!(names, (1..=30).map(|number| format!("H{number}")).collect::<Vec<_>>());
+        assert!(
+            PROMISES.iter().all(|promise| !promise.held_by.is_empty() || !promise.left.is_empty())
+        );
+    }
+}
