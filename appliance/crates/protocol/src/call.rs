@@ -135,6 +135,12 @@ impl ClientCapabilities {
     /// Extension `io.modelcontextprotocol/tasks`.
     pub const TASKS: Self = Self(1 << 6);
 
+    /// From [`ClientCapabilities::bits`]; flags that there are not say nothing.
+    #[must_use]
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
     /// Whether everything in `other` is declared.
     #[must_use]
     pub const fn has(self, other: Self) -> bool {

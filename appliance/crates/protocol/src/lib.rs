@@ -37,7 +37,7 @@ pub use head::{Admission, Entry, Head, Peer};
 pub use lease::{Lease, Lender};
 pub use memory::{MemoryGauge, MemoryLevel};
 pub use method::Method;
-pub use principal::Principal;
+pub use principal::{Principal, Salt, counted};
 pub use quota::Quota;
 pub use refusal::{Cause, Refusal, RefusalId, RefusalKind};
 pub use reply::{CacheHint, CacheScope, Content, Fault, InputRequired, Outcome, Reply};

@@ -57,6 +57,18 @@ impl IdDigest {
         (id.len() == LENGTH).then(|| Self(blake3::hash(id.as_bytes()).into()))
     }
 
+    /// The hash itself.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// From [`IdDigest::bytes`].
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// Which of `count` shards holds it.
     #[must_use]
     pub fn shard(&self, count: usize) -> usize {

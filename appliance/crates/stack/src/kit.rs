@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use middleware::buckets::Buckets;
 use middleware::{
     Mode, bulkhead, circuit_breaker, concurrency, connections, fairness, http, memory,
     pre_auth_limit, rate_limit,
@@ -93,6 +94,11 @@ impl Kit {
     pub fn bounds(&self) -> impl Iterator<Item = &Arc<Bound>> {
         let keys = self.pre_auth_limit.bounds().into_iter().chain(self.rate_limit.bounds());
         keys.chain([self.connections.bound(), self.memory.ledger(), self.fairness.queue()])
+    }
+
+    /// The buckets of every limit, each named by its bound.
+    pub fn buckets(&self) -> impl Iterator<Item = &Buckets> {
+        self.pre_auth_limit.buckets().into_iter().chain(self.rate_limit.buckets())
     }
 
     /// Forgets a part of what layers need not know any more. To be called once a second.

@@ -85,6 +85,15 @@ impl Rate {
     }
 }
 
+/// How empty one bucket is, as another process can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// Whose it is.
+    pub key: u64,
+    /// After so many nanoseconds it is full again.
+    pub full_in_ns: u64,
+}
+
 /// A bucket for each key.
 #[derive(Debug)]
 pub struct Buckets {
@@ -138,6 +147,23 @@ impl Buckets {
         for _ in 0..SHARDS.div_ceil(SWEEPS) {
             let next = self.next_shard.fetch_add(1, Relaxed) % SHARDS;
             self.shards[next].sweep(now_ns);
+        }
+    }
+
+    /// Every bucket that is not full at `now`. Calls go on meanwhile. What keys share that found no place is not told.
+    #[must_use]
+    pub fn levels(&self, now: Instant) -> Vec<Level> {
+        let now_ns = self.since_epoch(now).as_u64();
+        self.shards.iter().flat_map(|shard| shard.levels(now_ns)).collect()
+    }
+
+    /// Empties buckets to these levels, as of `now`; one that is emptier already stays as it is. Those for whose keys
+    /// there is no place are left out.
+    pub fn restore(&self, levels: &[Level], now: Instant) {
+        let now_ns = self.since_epoch(now).as_u64();
+        for level in levels {
+            let full_at_ns = now_ns.saturating_add(level.full_in_ns);
+            self.shard(level.key).restore(level.key, full_at_ns);
         }
     }
 

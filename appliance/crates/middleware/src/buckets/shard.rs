@@ -9,6 +9,8 @@ use governor::nanos::Nanos;
 use protocol::sync::Mutex;
 use protocol::{Bound, Share};
 
+use super::Level;
+
 /// When the bucket of each key will be full, in nanoseconds since the epoch of the buckets.
 type FullAt = HashMap<u64, u64, BuildHasherDefault<KeyIsHash>>;
 
@@ -55,6 +57,34 @@ impl Shard {
                 })
             }
         })
+    }
+
+    /// Every key that is not full by `now_ns`.
+    pub(super) fn levels(&self, now_ns: u64) -> Vec<Level> {
+        let known = self.0.lock();
+        let level = |(key, full_at): (&u64, &u64)| {
+            let full_in_ns = full_at.checked_sub(now_ns).filter(|left| *left > 0)?;
+            Some(Level { key: *key, full_in_ns })
+        };
+        known.full_at.iter().filter_map(level).collect()
+    }
+
+    /// Has the bucket of `key` full no sooner than `full_at_ns`, if there is a place for it.
+    pub(super) fn restore(&self, key: u64, full_at_ns: u64) {
+        let mut known = self.0.lock();
+        let Known { full_at, places } = &mut *known;
+        let count = full_at.len();
+        match full_at.entry(key) {
+            Entry::Occupied(mut entry) => {
+                let later = full_at_ns.max(*entry.get());
+                entry.insert(later);
+            }
+            Entry::Vacant(place) => {
+                if places.resize(count + 1) {
+                    place.insert(full_at_ns);
+                }
+            }
+        }
     }
 
     /// Forgets what is full by `now_ns`: a key that is not known has a full bucket.

@@ -46,6 +46,38 @@ fn a_burst_is_good_at_once_and_then_one_call_each_period() {
 }
 
 #[test]
+fn what_was_used_up_is_used_up_where_it_is_restored() {
+    let (before, after) = (Buckets::new("keys", 10), Buckets::new("keys", 10));
+    let (rate, start) = (per_sec(10, 3), Instant::now());
+    for _ in 0..3 {
+        before.take(key(1), &rate, start).expect("its burst");
+    }
+    before.take(key(2), &rate, start).expect("its burst");
+    after.restore(&before.levels(start), start);
+    assert!(after.take(key(1), &rate, start).is_err());
+    assert_eq!(after.take(key(1), &rate, start + Duration::from_millis(100)), Ok(()));
+    let admitted = (0..3).filter(|_| after.take(key(2), &rate, start).is_ok()).count();
+    assert_eq!(admitted, 2, "one of three was used");
+    let mut kept = after.levels(start + MINUTE);
+    assert!(kept.is_empty(), "{kept:?}");
+    kept = after.levels(start);
+    after.restore(&before.levels(start), start);
+    assert_eq!(after.levels(start).len(), kept.len(), "the same keys");
+    assert!(after.take(key(2), &rate, start).is_err(), "nothing is given back");
+}
+
+#[test]
+fn no_more_buckets_are_restored_than_there_are_places() {
+    let buckets = Buckets::new("keys", 2);
+    let level = |number| Level { key: key(number), full_in_ns: 1_000_000_000 };
+    let start = Instant::now();
+    buckets.restore(&[level(1), level(2), level(3)], start);
+    assert_eq!((buckets.levels(start).len(), buckets.keys().used()), (2, 2));
+    buckets.restore(&[Level { key: key(1), full_in_ns: u64::MAX }], start);
+    assert_eq!(buckets.levels(start).len(), 2, "no number is too high");
+}
+
+#[test]
 fn ten_times_the_quota_for_a_minute_admits_quota_and_burst() {
     let buckets = Buckets::new("keys", 10);
     let (rate, start) = (per_sec(50, 100), Instant::now());

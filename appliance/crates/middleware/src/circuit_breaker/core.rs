@@ -359,6 +359,26 @@ impl Core {
         (inner.phase(), inner.entered)
     }
 
+    /// For how long it is still open by its own judgement, and for which time in a row; `None` while it is closed.
+    /// A circuit that tries is open for no time more.
+    pub(super) fn opening(&self, now_ms: u64) -> Option<(u64, u32)> {
+        let inner = self.inner.lock();
+        match inner.natural {
+            Natural::Closed => None,
+            Natural::Open { until_ms } => Some((until_ms.saturating_sub(now_ms), inner.opened)),
+            Natural::HalfOpen { .. } => Some((0, inner.opened)),
+        }
+    }
+
+    /// Opens for the `opened`-th time in a row until a time, unless it has opened by itself.
+    pub(super) fn restore(&self, until_ms: u64, opened: u32) {
+        let mut inner = self.inner.lock();
+        if matches!(inner.natural, Natural::Closed) {
+            inner.opened = opened;
+            self.enter(&mut inner, Natural::Open { until_ms });
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn probes_out(&self) -> u32 {
         self.inner.lock().probes_out

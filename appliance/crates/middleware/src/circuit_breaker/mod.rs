@@ -42,7 +42,7 @@ use self::core::{Core, Pass, Rules, Verdict};
 
 pub use self::core::Phase;
 pub use config::Config;
-pub use state::{CircuitReport, Forced, State};
+pub use state::{CircuitReport, Forced, Opening, State};
 
 /// The layer's name.
 pub const NAME: &str = "circuit_breaker";

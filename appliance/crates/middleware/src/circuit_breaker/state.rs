@@ -36,6 +36,19 @@ pub struct CircuitReport {
     pub entered: [u64; Phase::ALL.len()],
 }
 
+/// A circuit that is not closed, as another process can be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// The plugin.
+    pub plugin: Arc<str>,
+    /// The tool; `None`: everything else that the plugin offers.
+    pub tool: Option<Arc<str>>,
+    /// For how many milliseconds calls are still refused, before some are tried.
+    pub left_ms: u64,
+    /// How often it opened since it was last closed.
+    pub opened: u32,
+}
+
 #[derive(Debug)]
 struct Shared {
     begun: Instant,
@@ -126,6 +139,28 @@ impl State {
     pub fn release(&self, plugin: &str, tool: Option<&str>, owner: &str) {
         if let Some(core) = self.find(plugin, tool) {
             core.release(owner);
+        }
+    }
+
+    /// Every circuit that is not closed by its own judgement. What somebody else decides is not told.
+    #[must_use]
+    pub fn openings(&self) -> Vec<Opening> {
+        let now_ms = self.now_ms();
+        let circuits = self.0.circuits.lock();
+        let opening = |((plugin, tool), core): (&Name, &Arc<Core>)| {
+            let (left_ms, opened) = core.opening(now_ms)?;
+            Some(Opening { plugin: Arc::clone(plugin), tool: tool.clone(), left_ms, opened })
+        };
+        circuits.iter().filter_map(opening).collect()
+    }
+
+    /// Opens the circuits that there are and that are closed.
+    pub fn restore(&self, openings: &[Opening]) {
+        let now_ms = self.now_ms();
+        for opening in openings {
+            if let Some(core) = self.find(&opening.plugin, opening.tool.as_deref()) {
+                core.restore(now_ms.saturating_add(opening.left_ms), opening.opened);
+            }
         }
     }
 

@@ -341,6 +341,27 @@ async fn what_is_known_of_a_tool_survives_a_generation() {
 }
 
 #[tokio::test]
+async fn an_open_circuit_is_open_where_it_is_restored() {
+    let config = config(Mode::Enforce);
+    let (before, after) = (State::new(&config), State::new(&config));
+    let first = CircuitBreakerLayer::new(&config, &roster(), before.clone());
+    let service = first.layer(inner(Fault::internal("broken")));
+    for _ in 0..4 {
+        assert!((&service).call(calling(0)).await.is_ok());
+    }
+    let next = CircuitBreakerLayer::new(&config, &roster(), after.clone());
+    let service = next.layer(inner(Fault::internal("broken")));
+    let openings = before.openings();
+    assert_eq!((openings.len(), openings[0].tool.as_deref()), (1, Some("sick")));
+    let gone = Opening { tool: Some("gone".into()), ..openings[0].clone() };
+    after.restore(&[openings[0].clone(), gone]);
+    let refusal = (&service).call(calling(0)).await.expect_err("open");
+    assert!(refusal.retry_after_secs().is_some_and(|after| (5..=6).contains(&after)));
+    assert!((&service).call(calling(1)).await.is_ok(), "the other is closed");
+    assert_eq!(after.openings()[0].opened, 1);
+}
+
+#[tokio::test]
 async fn faults_of_clients_and_cancelled_calls_are_not_counted() {
     let config = config(Mode::Enforce);
     let layer = CircuitBreakerLayer::new(&config, &roster(), State::new(&config));

@@ -55,6 +55,12 @@ impl State {
         [self.0.keys()]
     }
 
+    /// All buckets, each named by its bound.
+    #[must_use]
+    pub fn buckets(&self) -> [&Buckets; 1] {
+        [&self.0]
+    }
+
     /// Forgets a part of those who were silent for long enough. To be called once a second.
     pub fn sweep(&self, now: Instant) {
         self.0.sweep(now);

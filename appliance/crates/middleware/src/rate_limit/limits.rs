@@ -1,7 +1,6 @@
 //! The limits of one generation, and the buckets that outlive it.
 
 use std::borrow::Cow;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +21,6 @@ pub(super) struct Used {
     pub(super) tool: Buckets,
     pub(super) client_tool: Buckets,
     pub(super) session: Buckets,
-    salt: RandomState,
 }
 
 impl State {
@@ -35,37 +33,36 @@ impl State {
             tool: buckets("rate_limit_tool_keys"),
             client_tool: buckets("rate_limit_client_tool_keys"),
             session: buckets("rate_limit_session_keys"),
-            salt: RandomState::new(),
         }))
     }
 
     /// Follows new settings; what was used stays used.
     pub fn follow(&self, config: &Config) {
-        self.all().into_iter().for_each(|buckets| buckets.set_keys_max(config.keys_max));
+        self.buckets().into_iter().for_each(|buckets| buckets.set_keys_max(config.keys_max));
     }
 
     /// The bounds on keys, for their metrics.
     #[must_use]
     pub fn bounds(&self) -> [&Arc<Bound>; 4] {
-        self.all().map(Buckets::keys)
+        self.buckets().map(Buckets::keys)
     }
 
     /// Forgets a part of what was silent for long enough. To be called once a second.
     pub fn sweep(&self, now: Instant) {
-        self.all().into_iter().for_each(|buckets| buckets.sweep(now));
+        self.buckets().into_iter().for_each(|buckets| buckets.sweep(now));
     }
 
-    fn all(&self) -> [&Buckets; 4] {
-        let Used { client, tool, client_tool, session, salt: _ } = &*self.0;
+    /// All buckets, each named by its bound.
+    #[must_use]
+    pub fn buckets(&self) -> [&Buckets; 4] {
+        let Used { client, tool, client_tool, session } = &*self.0;
         [client, tool, client_tool, session]
     }
 }
 
-impl Used {
-    /// The key of a tool.
-    pub(super) fn tool_key(&self, name: &str) -> u64 {
-        self.salt.hash_one(name)
-    }
+/// The key of a tool.
+pub(super) fn tool_key(name: &str) -> u64 {
+    protocol::counted(name)
 }
 
 /// The limits of one generation; `None`: no limit.

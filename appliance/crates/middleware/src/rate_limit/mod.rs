@@ -91,7 +91,7 @@ impl RateLimitLayer {
     /// First what one client may, so that a client without a call left takes none from others.
     fn admit_tool(&self, name: &str, principal: Principal, now: Instant) -> Result<(), Refusal> {
         let used = &*self.state.0;
-        let tool = used.tool_key(name);
+        let tool = limits::tool_key(name);
         if let Some(limit) = &self.limits.client_tool {
             // Both are keyed hashes, and so is what they make together.
             let key = principal.key() ^ tool;

@@ -50,7 +50,15 @@ impl HttpEndpoint {
     pub(super) fn legacy(self: Arc<Self>, admitted: Admitted, envelope: Envelope) -> Step {
         let id = envelope.id().unwrap_or_default();
         if envelope.method() == Method::Initialize && envelope.shape() == Shape::Request {
-            return self.initialize(&admitted, &envelope).into();
+            let response = self.initialize(&admitted, &envelope);
+            // The client's next request may meet the process that takes over.
+            return match self.endpoint.sessions.settled() {
+                None => response.into(),
+                Some(settled) => Step::later(async {
+                    settled.await;
+                    response
+                }),
+            };
         }
         let session = match self.session(&admitted, &id) {
             Ok(session) => session,

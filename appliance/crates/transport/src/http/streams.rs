@@ -36,11 +36,14 @@ impl HttpEndpoint {
         };
         let held = std::mem::take(&mut admitted.held);
         if let Some(last) = admitted.headers.get(LAST_EVENT_HEADER) {
-            let reader = last.to_str().ok().and_then(|last| session.resume(last.trim()));
-            return match reader {
-                Some(reader) => read_on(&session, reader, held, admitted.heartbeat),
-                None => answer::status(StatusCode::BAD_REQUEST),
-            };
+            let last = last.to_str().unwrap_or_default().trim();
+            if let Some(reader) = session.resume(last) {
+                return read_on(&session, reader, held, admitted.heartbeat);
+            }
+            // What the process before had not said yet is lost; what comes is not.
+            if !session.is_of_process_before(last) {
+                return answer::status(StatusCode::BAD_REQUEST);
+            }
         }
         let stream = match session.open_stream(StreamKind::Standalone) {
             Ok(stream) => stream,

@@ -3,6 +3,7 @@
 //! Knows messages, not transports: nothing in here is HTTP, except for the text of an event in [`sse`]. An idle session
 //! is one small block; everything that only a busy one needs is made on demand and given back by [`Sessions::sweep`].
 
+mod carry;
 pub mod metrics;
 mod question;
 mod replay;
@@ -21,12 +22,14 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use protocol::{ClientCapabilities, LogLevel, Permit, Revision};
+use runtime::IdDigest;
 
 use running::Calls;
 use shared::Shared;
 use streams::Streams;
 use subscriptions::Subscriptions;
 
+pub use carry::{Carried, Journal, News};
 pub use question::{Answer, AskError, Asked};
 pub use running::{DuplicateId, Running};
 pub use runtime::SecretId as SessionId;
@@ -39,12 +42,16 @@ const NO_LEVEL: u8 = u8::MAX;
 /// One legacy session. Whoever holds it keeps it from being swept as idle, not from being ended.
 pub struct Session {
     shared: Arc<Shared>,
+    /// What it is kept under.
+    id: IdDigest,
     state: Mutex<State>,
     /// When it was last looked up, in the seconds of [`Shared::now_secs`].
     touched_secs: AtomicU32,
     /// Numbers of questions and streams are unique in the session, also after its busy state was given back.
     questions: AtomicU32,
     streams: AtomicU32,
+    /// How many streams the process before had.
+    streams_before: AtomicU32,
     revision: Revision,
     client: ClientCapabilities,
     is_initialized: AtomicBool,
@@ -99,15 +106,18 @@ impl Session {
     fn new(
         shared: &Arc<Shared>,
         permit: Permit,
+        id: IdDigest,
         revision: Revision,
         client: ClientCapabilities,
     ) -> Arc<Self> {
         Arc::new(Self {
             shared: Arc::clone(shared),
+            id,
             state: Mutex::new(State::Quiet),
             touched_secs: AtomicU32::new(shared.now_secs()),
             questions: AtomicU32::new(0),
             streams: AtomicU32::new(0),
+            streams_before: AtomicU32::new(0),
             revision,
             client,
             is_initialized: AtomicBool::new(false),
@@ -137,6 +147,7 @@ impl Session {
     /// Notes `notifications/initialized`.
     pub fn set_initialized(&self) {
         self.is_initialized.store(true, Relaxed);
+        self.note_change();
     }
 
     /// Lowest severity that the client wants to hear of; `None` until it asks.
@@ -148,6 +159,7 @@ impl Session {
     /// Notes `logging/setLevel`.
     pub fn set_log_level(&self, level: LogLevel) {
         self.log_level.store(level as u8, Relaxed);
+        self.note_change();
     }
 
     fn touch(&self) {

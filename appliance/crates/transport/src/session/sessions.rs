@@ -9,17 +9,17 @@ use profile::plan::SessionPlan;
 use protocol::{Bound, ClientCapabilities, Refusal, Revision};
 use runtime::{IdDigest as Key, SecretId as SessionId};
 
-use super::Session;
 use super::shared::{self, Shared};
+use super::{News, Session};
 
 /// Shards of the map: so many that threads seldom meet at the lock of one.
 const SHARDS: usize = 64;
 
-type Shard = RwLock<HashMap<Key, Arc<Session>, RandomState>>;
+pub(super) type Shard = RwLock<HashMap<Key, Arc<Session>, RandomState>>;
 
 /// All sessions of the process, shared by its transports.
 pub struct Sessions {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     shards: Box<[Shard]>,
 }
 
@@ -55,11 +55,11 @@ impl Sessions {
         let permit = bound.try_take().ok_or_else(|| {
             shared::exhausted("process", bound.limit(), "Every session is taken; try again later.")
         })?;
-        let session = Session::new(&self.shared, permit, revision, client);
         let id = SessionId::random();
-        if let Some(key) = Key::of(id.as_str()) {
-            self.shard(&key).write().insert(key, Arc::clone(&session));
-        }
+        let key = id.digest();
+        let session = Session::new(&self.shared, permit, key, revision, client);
+        self.shard(&key).write().insert(key, Arc::clone(&session));
+        session.note_change();
         Ok((id, session))
     }
 
@@ -77,6 +77,7 @@ impl Sessions {
         let session = Key::of(id).and_then(|key| self.shard(&key).write().remove(&key));
         let Some(session) = session else { return false };
         session.end();
+        self.shared.note(|| News::Ended(session.id));
         self.shared.tally.ended_by_client.increment(1);
         true
     }
@@ -138,7 +139,11 @@ impl Sessions {
         !is_held(session) && session.idle_secs() > self.shared.idle_secs()
     }
 
-    fn shard(&self, key: &Key) -> &Shard {
+    pub(super) fn shards(&self) -> &[Shard] {
+        &self.shards
+    }
+
+    pub(super) fn shard(&self, key: &Key) -> &Shard {
         &self.shards[key.shard(SHARDS)]
     }
 }

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use profile::plan::SessionPlan;
 use protocol::{Bound, Refusal, RefusalKind};
 
+use super::carry::{Journal, News};
 use super::metrics::Tally;
 use super::stream::Stream;
 
@@ -30,6 +31,8 @@ pub(super) struct Shared {
     now_secs: AtomicU32,
     turns: AtomicU64,
     finished: Mutex<VecDeque<Weak<Stream>>>,
+    /// Who is told of what becomes of sessions.
+    pub(super) journal: RwLock<Option<Arc<dyn Journal>>>,
 }
 
 impl Shared {
@@ -48,6 +51,7 @@ impl Shared {
             now_secs: AtomicU32::default(),
             turns: AtomicU64::default(),
             finished: Mutex::default(),
+            journal: RwLock::default(),
         };
         shared.follow(plan);
         Arc::new(shared)
@@ -116,6 +120,13 @@ impl Shared {
                 }
                 None => return,
             }
+        }
+    }
+
+    /// Tells whoever listens what became of a session.
+    pub(super) fn note(&self, news: impl FnOnce() -> News) {
+        if let Some(journal) = &*self.journal.read() {
+            journal.note(news());
         }
     }
 

@@ -512,7 +512,7 @@ async fn every_sleeper_is_woken_when_its_session_ends() {
 fn an_idle_session_is_made_to_take_at_most_512_bytes() {
     let allocated = size_of::<Session>() + 2 * size_of::<usize>() + 16;
     // A table that has just doubled is 7/16 full; each place has one byte of control.
-    let in_the_map = (size_of::<(runtime::IdDigest, Arc<Session>)>() + 1) * 16 / 7;
+    let in_the_map = (size_of::<(IdDigest, Arc<Session>)>() + 1) * 16 / 7;
     assert!(allocated + in_the_map <= 512, "{allocated} + {in_the_map} bytes");
 }
 
