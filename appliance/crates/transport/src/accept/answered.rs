@@ -13,6 +13,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::service::Service;
 use pin_project_lite::pin_project;
 
+use super::connection::Terms;
 use super::progress::{InFlight, Progress};
 use super::streams;
 
@@ -24,11 +25,12 @@ const PIECE_BYTES: usize = 16 * 1024;
 pub(super) struct Counted<S> {
     service: S,
     progress: Arc<Progress>,
+    terms: Arc<Terms>,
 }
 
 impl<S> Counted<S> {
-    pub(super) const fn new(service: S, progress: Arc<Progress>) -> Self {
-        Self { service, progress }
+    pub(super) const fn new(service: S, progress: Arc<Progress>, terms: Arc<Terms>) -> Self {
+        Self { service, progress, terms }
     }
 }
 
@@ -44,7 +46,8 @@ where
         let in_flight = self.progress.began();
         // hyper takes a chunked body for one, whatever length was declared beside; a server before this one may not
         // have (RFC 9112, 6.1).
-        let is_last = !in_flight.is_http2() && request.body().size_hint().exact().is_none();
+        let is_last = !in_flight.is_http2()
+            && (request.body().size_hint().exact().is_none() || self.terms.drain.has_news());
         Answering { answer: self.service.call(request), in_flight: Some(in_flight), is_last }
     }
 }

@@ -61,7 +61,7 @@ where
     let settings = terms.http.settings();
     match protocol {
         Protocol::Http1 => {
-            let service = Counted::new(service, progress);
+            let service = Counted::new(service, progress, terms);
             let connection = http1_builder(&settings).serve_connection(TokioIo::new(io), service);
             drop(settings);
             keeper.drive(pin!(connection), |_| ()).await
@@ -69,7 +69,7 @@ where
         // Boxed: an idle HTTP/1 connection does not carry the room for it.
         Protocol::Http2 => {
             progress.is_http2_for(settings.http2.requests_max);
-            let service = Counted::new(service, progress);
+            let service = Counted::new(service, progress, Arc::clone(&terms));
             io.guard(FloodGate::new(terms.http.clone(), Arc::clone(&settings)));
             Box::pin(serve_http2(io, service, keeper, terms, settings)).await
         }
@@ -134,6 +134,9 @@ fn http2_builder(streams: &Streams, settings: &http::Http2) -> http2::Builder<St
 
 /// A connection that can be asked to end after what it has in hand.
 trait Graceful: Future<Output = hyper::Result<()>> {
+    /// Whether its client is told, so that no request is lost that is on its way.
+    const SAYS_GOODBYE: bool;
+
     fn end_gracefully(self: Pin<&mut Self>);
 }
 
@@ -143,6 +146,8 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<BoxError>,
 {
+    const SAYS_GOODBYE: bool = false;
+
     fn end_gracefully(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
@@ -155,6 +160,8 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    const SAYS_GOODBYE: bool = true;
+
     fn end_gracefully(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
@@ -197,9 +204,19 @@ fn is_calmed(error: &hyper::Error) -> bool {
 enum Begun {
     Unasked,
     Asked,
+    /// It knows that everybody leaves.
+    Left,
     /// It has begun, and there was no connection yet to tell.
     Noted,
     Heard,
+}
+
+/// What is ordered of a connection.
+enum Order {
+    /// To end where its client expects it.
+    Leave,
+    /// To end.
+    Stop,
 }
 
 impl<D: Future<Output = ()>> Keeper<D> {
@@ -246,26 +263,35 @@ impl<D: Future<Output = ()>> Keeper<D> {
         }
     }
 
-    /// Ready once, when it is time to stop.
-    fn poll_drain(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready once for each order.
+    fn poll_drain(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
         let this = self.project();
         // Asking takes a lock that all connections share, so it is done once: a task's waker never changes.
         let is_worth_asking = match this.begun_state {
             Begun::Unasked => true,
-            Begun::Asked => this.drain.has_news(),
+            Begun::Asked | Begun::Left => this.drain.has_news(),
             Begun::Noted => {
                 *this.begun_state = Begun::Heard;
-                return Poll::Ready(());
+                return Poll::Ready(Order::Stop);
             }
             Begun::Heard => false,
         };
         if !is_worth_asking {
             return Poll::Pending;
         }
+        if this.begun.poll(cx).is_ready() {
+            *this.begun_state = Begun::Heard;
+            return Poll::Ready(Order::Stop);
+        }
+        if *this.begun_state == Begun::Left {
+            return Poll::Pending;
+        }
+        if this.drain.has_news() {
+            *this.begun_state = Begun::Left;
+            return Poll::Ready(Order::Leave);
+        }
         *this.begun_state = Begun::Asked;
-        ready!(this.begun.poll(cx));
-        *this.begun_state = Begun::Heard;
-        Poll::Ready(())
+        Poll::Pending
     }
 
     /// Waits for `work`, which is dropped when it is late. Once the drain has begun, little time is left to it.
@@ -275,7 +301,10 @@ impl<D: Future<Output = ()>> Keeper<D> {
             if let Poll::Ready(output) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));
             }
-            if self.begun_state != Begun::Noted && self.as_mut().poll_drain(cx).is_ready() {
+            // Who leaves waits for what its client is about to say.
+            if self.begun_state != Begun::Noted
+                && let Poll::Ready(Order::Stop) = self.as_mut().poll_drain(cx)
+            {
                 *self.as_mut().project().begun_state = Begun::Noted;
                 self.progress.parting();
             }
@@ -296,13 +325,14 @@ impl<D: Future<Output = ()>> Keeper<D> {
                     return Poll::Ready(self.as_mut().ended(&result));
                 }
                 attend(cx);
-                let ending = if self.as_mut().poll_drain(cx).is_ready() {
-                    Closed::Done
-                } else {
-                    match ready!(self.as_mut().poll_overdue(cx)) {
+                let ending = match self.as_mut().poll_drain(cx) {
+                    // Its next answer says so.
+                    Poll::Ready(Order::Leave) if !C::SAYS_GOODBYE => continue,
+                    Poll::Ready(Order::Leave | Order::Stop) => Closed::Done,
+                    Poll::Pending => match ready!(self.as_mut().poll_overdue(cx)) {
                         reason if reason.is_graceful() => reason,
                         guilty => return Poll::Ready(self.ending.unwrap_or(guilty)),
-                    }
+                    },
                 };
                 self.as_mut().end(connection.as_mut(), ending);
             }

@@ -57,15 +57,17 @@ impl Listener {
             }
         };
         let mut door = Door::new(name, connections, guards, tally);
-        let mut begun = pin!(drain.clone().begun());
+        let mut left = pin!(drain.clone().left());
+        let mut is_held = drain.is_held();
         loop {
             tokio::select! {
                 // First, so that nobody is let in here who could be where the socket goes.
                 biased;
-                () = &mut begun => break,
+                () = &mut left => break,
+                () = drain.clone().is_no_longer(is_held) => is_held = !is_held,
                 Some(ended) = door.tasks.join_next_with_id() => { door.count(ended); }
                 Some(_) = door.farewells.join_next() => {}
-                accepted = socket.inner.accept(), if !door.is_paused => match accepted {
+                accepted = socket.inner.accept(), if !door.is_paused && !is_held => match accepted {
                     Ok((socket, remote)) => enter(&mut door, socket, remote),
                     Err(error) => door.failed(&error, &socket.inner),
                 },

@@ -51,6 +51,62 @@ async fn lets_an_http2_stream_in_flight_end() {
 }
 
 #[tokio::test]
+async fn whoever_leaves_says_so_with_the_next_answer_and_cuts_no_request_that_is_on_its_way() {
+    let served = Served::start(&patient());
+    let mut idle = served.connect().await;
+    idle.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let (_, headers, _) = idle.answer().await;
+    assert!(!headers.contains("connection: close"), "{headers}");
+    let mut silent = served.connect().await;
+    let mut sender = requests::http2(&served).await;
+    for _ in 0..2 {
+        sender.send_request(requests::get("/echo")).await.unwrap();
+    }
+
+    served.drain.leave();
+    while !sender.is_closed() {
+        // Told by GOAWAY.
+        tokio::task::yield_now().await;
+    }
+    for client in [&mut idle, &mut silent] {
+        client.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let (status, headers, _) = client.answer().await;
+        assert_eq!(status, "HTTP/1.1 200 OK");
+        assert!(headers.contains("connection: close"), "{headers}");
+        assert_eq!(client.end().await, b"");
+    }
+    drop((idle, silent));
+    assert_eq!(served.serving.await.unwrap(), 0, "ends with the last, without a deadline");
+}
+
+#[tokio::test]
+async fn nobody_is_let_in_while_the_door_is_held_and_nobody_is_lost() {
+    let mut served = Served::start(&patient());
+    let mut inside = served.connect().await;
+    inside.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    inside.answer().await;
+    served.began.recv().await.unwrap();
+    served.drain.hold(true);
+    // As many polls as there are tasks have gone by when this is answered.
+    inside.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let (_, headers, _) = inside.answer().await;
+    assert!(!headers.contains("connection: close"), "{headers}");
+    served.began.recv().await.unwrap();
+    let mut waiting = served.connect().await;
+    waiting.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    inside.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    inside.answer().await;
+    served.began.recv().await.unwrap();
+    assert!(served.began.try_recv().is_err(), "the one who waits is not heard");
+    served.drain.hold(false);
+    let (status, headers, _) = waiting.answer().await;
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    assert!(!headers.contains("connection: close"), "{headers}");
+    drop((inside, waiting));
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn cuts_what_is_still_busy_at_the_deadline() {
     let mut served = Served::start(&patient());
     let mut busy = served.connect().await;
