@@ -1,10 +1,13 @@
 //! What can be asked on the command line. The environment is read here and nowhere else.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use listenfd::ListenFd;
 use middleware::ByteSize;
 
 use crate::exit;
@@ -106,6 +109,16 @@ Exit codes:
   75  the appliance could not be asked
   78  the profile is wrong, here or there";
 
+const ABOUT_UPGRADE: &str = "\
+Examples:
+  install -m 755 toolrack /usr/local/bin/toolrack.new && mv /usr/local/bin/toolrack.new /usr/local/bin/toolrack
+  toolrack upgrade
+  toolrack upgrade --program /opt/toolrack-2/toolrack --control unix:/run/toolrack/control
+
+The program that serves starts the one that is now where it was started from, with the same arguments, hands over its
+sockets, sessions and limits, answers what it has and ends. Exit code 0 when the new one serves; 78 when it could not
+take over, with the reasons (the old one serves on); 75 when the appliance could not be asked.";
+
 const ABOUT_SHOW: &str = "\
 Example:
   toolrack profiles show dev > my.toml";
@@ -151,6 +164,9 @@ pub(crate) enum Command {
         /// End when the parent, the process of this number, ends; `toolrack bench` asks for it.
         #[arg(long, value_name = "PID", hide = true)]
         end_with: Option<i32>,
+        /// Take over from the process on standard input; `toolrack upgrade` has that process ask for it.
+        #[arg(long, hide = true)]
+        take_over: bool,
     },
     /// Say everything that is wrong with a profile, without starting anything.
     #[command(after_help = ABOUT_CHECK)]
@@ -178,6 +194,9 @@ pub(crate) enum Command {
     /// Say what a profile would change in an appliance that serves, key by key, and change nothing.
     #[command(after_help = ABOUT_DIFF)]
     Diff(DiffOptions),
+    /// Have an appliance that serves hand over to another version of the program, without a lost connection.
+    #[command(after_help = ABOUT_UPGRADE)]
+    Upgrade(UpgradeOptions),
     /// The profiles that are part of the program.
     #[command(subcommand)]
     Profiles(Profiles),
@@ -322,6 +341,24 @@ pub(crate) struct DiffOptions {
     pub(crate) json: bool,
 }
 
+/// Which appliance is to hand over, and to what.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct UpgradeOptions {
+    /// The control listener of the appliance: a URL, or the path of its Unix socket.
+    #[arg(long, value_name = "URL|PATH", default_value = "http://127.0.0.1:9090")]
+    pub(crate) control: String,
+    /// Hand over to this program instead of the one that is where the appliance was started from. Nobody but root and
+    /// the appliance's user may be able to write it.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) program: Option<PathBuf>,
+    /// Most milliseconds that the new program may take until it has built everything.
+    #[arg(long, value_name = "MS", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    pub(crate) wait_ms: u64,
+    /// Upgrade even though the appliance keeps tasks, which end with it.
+    #[arg(long)]
+    pub(crate) forget_tasks: bool,
+}
+
 /// How clients of the load speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BenchEra {
@@ -404,6 +441,39 @@ pub(crate) fn wants_colours() -> bool {
 /// The file of this program, to start it once more.
 pub(crate) fn program() -> std::io::Result<PathBuf> {
     std::env::current_exe()
+}
+
+/// The file that this process was started from, as it was named, and its arguments. What a name or a link leads to may
+/// be another file by now: to start it again is how another version comes in.
+pub(crate) fn started() -> std::io::Result<(PathBuf, Vec<OsString>)> {
+    let mut words = std::env::args_os();
+    let named = words.next().map(PathBuf::from).filter(|named| named.components().count() > 1);
+    let program = match named {
+        Some(named) => std::path::absolute(named)?,
+        // Found by a search that another process would not make in the same way.
+        None => std::env::current_exe()?,
+    };
+    Ok((program, words.collect()))
+}
+
+/// Where the service manager wants to hear of this process (sd_notify(3)).
+pub(crate) fn notify_socket() -> Option<OsString> {
+    std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty())
+}
+
+/// How often it wants to hear that this process lives (sd_watchdog_enabled(3)).
+pub(crate) fn watchdog_period() -> Option<Duration> {
+    let is_of_another =
+        std::env::var("WATCHDOG_PID").is_ok_and(|pid| pid.parse() != Ok(std::process::id()));
+    let period_us = std::env::var("WATCHDOG_USEC").ok()?.parse().ok()?;
+    (period_us > 0 && !is_of_another).then(|| Duration::from_micros(period_us))
+}
+
+/// The sockets that it passed to this process, and their names (sd_listen_fds(3)). To be called before there is another
+/// thread: what is taken is taken out of the environment, so that no other process takes it for its own.
+pub(crate) fn passed_sockets() -> (ListenFd, Vec<String>) {
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    (ListenFd::from_env(), names.split(':').map(ToOwned::to_owned).collect())
 }
 
 /// The command line as it was given.

@@ -11,6 +11,7 @@ mod profiles;
 mod reload;
 mod selftest;
 mod serve;
+mod upgrade;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -26,14 +27,17 @@ use crate::hardware::Hardware;
 /// Runs what was asked.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     match cli.command {
-        Command::Serve { options, end_with } => match end_with.map_or(Ok(()), parent::end_with) {
-            Ok(()) => serve::run(&options),
-            Err(code) => code,
-        },
+        Command::Serve { options, end_with, take_over } => {
+            match end_with.map_or(Ok(()), parent::end_with) {
+                Ok(()) => serve::run(&options, take_over),
+                Err(code) => code,
+            }
+        }
         Command::Check(options) => check::run(&options),
         Command::Explain { options, key, asked } => explain::run(&options, key.as_deref(), &asked),
         Command::Reload(options) => reload::run(&options),
         Command::Diff(options) => diff::run(&options),
+        Command::Upgrade(options) => upgrade::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Selftest(options) => selftest::run(&options),
         Command::Profiles(command) => profiles::run(&command),

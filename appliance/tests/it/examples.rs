@@ -105,3 +105,34 @@ fn profiles_of_the_examples_are_good() {
         assert_eq!(output.status.code(), Some(0), "{example}: {stderr}");
     }
 }
+
+#[test]
+fn the_units_start_a_command_that_there_is_and_say_nothing_that_systemd_does_not_know() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let units = ["toolrack.service", "toolrack.socket"].map(|name| {
+        let text = std::fs::read_to_string(examples().join("systemd").join(name)).expect("a unit");
+        let program = crate::program::toolrack().get_program().display().to_string();
+        let unit = folder.path().join(name);
+        std::fs::write(&unit, text.replace("/usr/local/bin/toolrack", &program)).expect("written");
+        (unit, text)
+    });
+    let command = units[0].1.lines().find_map(|line| line.strip_prefix("ExecStart="));
+    let words: Vec<_> = command.expect("a command").split(' ').collect();
+    assert_eq!(words[..2], ["/usr/local/bin/toolrack", "serve"]);
+    let mut arguments = vec!["check"];
+    arguments.extend(&words[2..]);
+    let profile = arguments.iter().position(|word| *word == "/etc/toolrack/profile.toml");
+    arguments[profile.expect("a profile")] = "dev";
+    let output = run(&arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let verify = Command::new("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .args(units.iter().map(|(unit, _)| unit))
+        .output();
+    // Where there is no systemd, its own tests are somebody else's.
+    let Ok(output) = verify else { return };
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    // Versions before 253 do not know this type.
+    let wrong: Vec<_> = said.lines().filter(|line| !line.contains("notify-reload")).collect();
+    assert!(output.status.success() && wrong.is_empty(), "{said}");
+}

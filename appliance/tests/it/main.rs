@@ -18,9 +18,11 @@ mod program;
 mod refusals;
 mod reload;
 mod selftest;
+mod service_manager;
 mod sick;
 mod stdio;
 mod tasks;
+mod upgrade;
 #[path = "../keys/wire.rs"]
 #[allow(dead_code, reason = "shared with `keys`: either uses what it needs")]
 mod wire;

@@ -105,6 +105,11 @@ impl Program {
         Self::spawn(command, profile, more)
     }
 
+    /// Starts it by a command that has something on its standard input already.
+    pub(crate) fn start_passed(command: Command, profile: &Path, more: &[&str]) -> Self {
+        Self::spawn(command, profile, more)
+    }
+
     /// Starts it with a client on its standard input, of a profile that listens there as well.
     pub(crate) fn start_with_stdio(profile: &Path, more: &[&str]) -> Self {
         let mut command = toolrack();

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use crate::profile::{Profiles, Serving, TEXTS_MAX};
 use crate::reload::Reloads;
 use crate::selftest::SelfTests;
+use crate::upgrade::Upgrades;
 
 /// Metrics older than this are rendered anew: scrapers that come more often share them.
 const METRICS_AGE_MAX: Duration = Duration::from_secs(1);
@@ -59,6 +60,8 @@ pub struct Sources {
     pub serving: Arc<dyn Fn() -> Serving + Send + Sync>,
     /// Who takes profiles; `None`: nobody may post any here.
     pub profiles: Option<Arc<dyn Profiles>>,
+    /// Who hands over to another program; `None`: nobody may ask here.
+    pub upgrades: Option<Arc<dyn Upgrades>>,
     /// Who runs self-tests; `None`: nobody may.
     pub selftest: Option<Arc<dyn SelfTests>>,
     /// What is known of the refusal with this id, as JSON; `None` when it was forgotten or never was.
@@ -153,6 +156,11 @@ impl Answers {
     /// Places for texts that are read or tried.
     pub(crate) const fn texts(&self) -> &Semaphore {
         &self.texts
+    }
+
+    /// Who hands over to another program.
+    pub(crate) fn upgrades(&self) -> Option<&Arc<dyn Upgrades>> {
+        self.sources.upgrades.as_ref()
     }
 
     /// Who runs self-tests.

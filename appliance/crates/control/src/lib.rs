@@ -13,10 +13,12 @@ mod selftest;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod upgrade;
 
 pub use answers::{PluginReport, Sources};
-pub use listener::{ControlAddress, StartError};
+pub use listener::{ControlAddress, OpenSocket, Passed, StartError};
 pub use profile::{Posting, Profiles, Serving};
 pub use reload::Reloads;
 pub use selftest::{Ask, SelfTests, Telling, Told};
 pub use thread::{Control, start};
+pub use upgrade::{UpgradeWish, Upgrades};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -77,19 +78,75 @@ pub(crate) struct Listener {
     pub(crate) file: Option<SocketFile>,
 }
 
-/// The socket of a listener.
+/// A socket that listens.
 #[derive(Debug)]
-pub(crate) enum OpenSocket {
+pub enum OpenSocket {
+    /// At an address.
     Tcp(std::net::TcpListener),
+    /// At a path.
     Unix(std::os::unix::net::UnixListener),
 }
 
-impl Listener {
-    pub(crate) fn open(bind: &ControlBind) -> Result<Self, StartError> {
-        match bind {
-            ControlBind::Tcp(wanted) => open_tcp(*wanted),
-            ControlBind::Unix(path) => open_unix(path),
+impl OpenSocket {
+    /// Another handle of the same socket.
+    fn try_clone(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(socket) => socket.try_clone().map(Self::Tcp),
+            Self::Unix(socket) => socket.try_clone().map(Self::Unix),
         }
+    }
+}
+
+impl AsFd for OpenSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+        }
+    }
+}
+
+/// A socket that listens already, from outside of this process.
+#[derive(Debug)]
+pub struct Passed {
+    /// The socket.
+    pub socket: OpenSocket,
+    /// Whether its file, if it has one, is removed in the end.
+    pub is_ours: bool,
+}
+
+impl Listener {
+    /// On a socket that was passed, or else on a new one.
+    pub(crate) fn open(bind: &ControlBind, passed: Option<Passed>) -> Result<Self, StartError> {
+        match (passed, bind) {
+            (Some(passed), _) => Self::adopt(passed),
+            (None, ControlBind::Tcp(wanted)) => open_tcp(*wanted),
+            (None, ControlBind::Unix(path)) => open_unix(path),
+        }
+    }
+
+    fn adopt(passed: Passed) -> Result<Self, StartError> {
+        let Passed { socket, is_ours } = passed;
+        let place = || match &socket {
+            OpenSocket::Tcp(socket) => {
+                socket.set_nonblocking(true)?;
+                Ok((ControlAddress::Tcp(socket.local_addr()?), None))
+            }
+            OpenSocket::Unix(socket) => {
+                socket.set_nonblocking(true)?;
+                let path = socket.local_addr()?.as_pathname().map(Path::to_owned);
+                let file = path.as_deref().filter(|_| is_ours).map(SocketFile::at).transpose()?;
+                Ok((ControlAddress::Unix(path.unwrap_or_default()), file))
+            }
+        };
+        let (address, file) =
+            place().map_err(|error| refused("a passed socket".to_owned(), error))?;
+        Ok(Self { socket, address, file })
+    }
+
+    /// Another handle of its socket, for whoever takes over.
+    pub(crate) fn handle(&self) -> Result<OpenSocket, StartError> {
+        self.socket.try_clone().map_err(|error| refused(self.address.to_string(), error))
     }
 }
 

@@ -91,6 +91,9 @@ impl Answers {
         if let Some(response) = self.reload(request).await {
             return response;
         }
+        if let Some(response) = self.upgrade(request).await {
+            return response;
+        }
         let is_ours = request.uri().path().strip_prefix(PATH);
         if !is_ours.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             return self.answer(request);

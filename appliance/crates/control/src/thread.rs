@@ -13,13 +13,16 @@ use protocol::Bound;
 use runtime::Vitals;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::LocalSet;
 
 use crate::answers::{Answers, Sources};
 use crate::connection::{Deadlines, serve};
-use crate::listener::{ControlAddress, Listener, OpenSocket, SocketFile, StartError};
+use crate::listener::{ControlAddress, Listener, OpenSocket, Passed, SocketFile, StartError};
 use crate::reserve::Reserve;
+
+/// How long the last answers may take when another process has the socket.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// What bounds the control listener. Not in a profile: probes must work however it is tuned.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +44,9 @@ impl Limits {
 pub struct Control {
     address: ControlAddress,
     file: Option<SocketFile>,
+    /// Another handle of the socket, to be handed over.
+    socket: Arc<OpenSocket>,
+    gate: watch::Sender<bool>,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -50,6 +56,26 @@ impl Control {
     #[must_use]
     pub const fn address(&self) -> &ControlAddress {
         &self.address
+    }
+
+    /// The socket, for whoever takes over.
+    #[must_use]
+    pub const fn socket(&self) -> &Arc<OpenSocket> {
+        &self.socket
+    }
+
+    /// A handle that lets nobody in while it says `true`: the kernel keeps them waiting.
+    #[must_use]
+    pub fn gate(&self) -> watch::Sender<bool> {
+        self.gate.clone()
+    }
+
+    /// The same as [`Control::stop`] when another process has the socket: its file stays, and open connections have a
+    /// second for their answers.
+    pub fn hand_over(mut self) {
+        self.file = None;
+        self.gate.send_replace(true);
+        self.stop();
     }
 
     /// Ends the thread and waits for it. Open connections are cut.
@@ -65,44 +91,60 @@ impl Control {
     }
 }
 
-/// Opens the listener and starts its thread.
+/// Opens the listener, on a socket that was passed if there is one, and starts its thread.
 ///
 /// # Errors
 /// When it cannot listen, or there is no thread.
-pub fn start(plan: &ControlPlan, sources: Sources) -> Result<Control, StartError> {
-    start_within(plan, sources, Limits::DEFAULT)
+pub fn start(
+    plan: &ControlPlan,
+    sources: Sources,
+    passed: Option<Passed>,
+) -> Result<Control, StartError> {
+    start_within(plan, sources, passed, Limits::DEFAULT)
 }
 
 pub(crate) fn start_within(
     plan: &ControlPlan,
     sources: Sources,
+    passed: Option<Passed>,
     limits: Limits,
 ) -> Result<Control, StartError> {
-    let Listener { socket, address, file } = Listener::open(&plan.bind)?;
+    let listener = Listener::open(&plan.bind, passed)?;
+    let handle = listener.handle()?;
+    let Listener { socket, address, file } = listener;
     // Whoever reaches a Unix socket was let in by its mode; whoever asked for a remote address has
     // names of its own.
     let checks_host = matches!(&address, ControlAddress::Tcp(tcp) if tcp.ip().is_loopback());
     let (stop, stopping) = oneshot::channel();
     let (ready, is_ready) = mpsc::sync_channel(1);
+    let gate = watch::Sender::new(false);
+    let is_held = gate.subscribe();
     let thread = std::thread::Builder::new()
         .name("control".to_owned())
         .spawn(move || {
             let answers = Answers::new(sources, limits.dead_after, checks_host);
-            run(socket, answers, limits, &ready, stopping);
+            let serving = Serving { answers: Rc::new(answers), limits, is_held };
+            run(socket, serving, &ready, stopping);
         })
         .map_err(StartError::NoThread)?;
     match is_ready.recv() {
-        Ok(Ok(())) => Ok(Control { address, file, stop, thread }),
+        Ok(Ok(())) => Ok(Control { address, file, socket: Arc::new(handle), gate, stop, thread }),
         Ok(Err(error)) => Err(StartError::NoThread(error)),
         Err(error) => Err(StartError::NoThread(io::Error::other(error))),
     }
 }
 
+/// What the thread serves, and whether nobody is let in.
+struct Serving {
+    answers: Rc<Answers>,
+    limits: Limits,
+    is_held: watch::Receiver<bool>,
+}
+
 /// The whole life of the thread. Tells `ready` once whether it will serve.
 fn run(
     socket: OpenSocket,
-    answers: Answers,
-    limits: Limits,
+    serving: Serving,
     ready: &mpsc::SyncSender<io::Result<()>>,
     stopping: oneshot::Receiver<()>,
 ) {
@@ -122,11 +164,25 @@ fn run(
     let Some((runtime, accepting)) = opened else { return };
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async {
+        let is_held = serving.is_held.clone();
+        let connections = Bound::new("control_connections", serving.limits.connections);
         tokio::select! {
-            () = accept(accepting, Rc::new(answers), limits) => {}
+            () = accept(accepting, serving, Arc::clone(&connections)) => {}
             _ = stopping => {}
         }
+        // Whoever asked for the upgrade waits for its answer.
+        if *is_held.borrow() {
+            drop(tokio::time::timeout(LAST_ANSWERS, none_of(&connections)).await);
+        }
     });
+}
+
+/// Waits until nobody has a place.
+async fn none_of(connections: &Bound) {
+    const LOOK: Duration = Duration::from_millis(5);
+    while connections.used() > 0 {
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// A socket that the runtime knows.
@@ -154,23 +210,27 @@ impl Accepting {
 }
 
 /// Accepts for ever.
-async fn accept(accepting: Accepting, answers: Rc<Answers>, limits: Limits) {
+async fn accept(accepting: Accepting, serving: Serving, bound: Arc<Bound>) {
     /// Between two failures to accept: longer delays probes, none at all keeps a core busy.
     const PAUSE: Duration = Duration::from_millis(50);
     /// Between two log lines about them.
     const LOG_INTERVAL: Duration = Duration::from_secs(1);
+    let Serving { answers, limits, mut is_held } = serving;
     let crew = Rc::new(Crew {
         answers,
-        bound: Bound::new("control_connections", limits.connections),
+        bound,
         deadlines: limits.deadlines,
         reserve: RefCell::new(Reserve::new(limits.connections)),
     });
     let mut has_released = false;
     let mut logged_at: Option<Instant> = None;
     loop {
+        let is_held_now = *is_held.borrow_and_update();
         let accepted = tokio::select! {
             biased;
-            accepted = accepting.next(&crew) => accepted,
+            // Without its handle the thread is about to end.
+            Ok(()) = is_held.changed() => continue,
+            accepted = accepting.next(&crew), if !is_held_now => accepted,
             // Linux says that descriptors are wanting before it looks whether anybody waits for
             // one. What was given free for nobody is taken back before the data plane does.
             () = std::future::ready(()), if std::mem::take(&mut has_released) => {

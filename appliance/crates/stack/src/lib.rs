@@ -17,7 +17,7 @@ pub use build::{BuildError, Stack, build};
 pub use catalogue::{Catalogue, Identity, Pages};
 pub use kit::Kit;
 pub use order::ORDER;
-pub use seal::{KeyError, Seal};
+pub use seal::{CarriedKey, KeyError, Seal};
 pub use start::{
     Known, PLUGIN_GRACE, StartError, Started, library_of, start_plugins, stop_plugins,
 };

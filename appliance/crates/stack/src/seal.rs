@@ -40,6 +40,7 @@ const FORMER_MAX: usize = 4;
 pub struct Seal(ArcSwap<Ring>);
 
 /// The keys at one moment.
+#[derive(Clone)]
 struct Ring {
     key: Key,
     ttl: Duration,
@@ -59,7 +60,19 @@ struct Former {
 #[derive(Clone)]
 struct Key {
     cipher: XChaCha20Poly1305,
+    bytes: [u8; 32],
     origin: Origin,
+}
+
+/// A key as the process that takes over is told of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CarriedKey {
+    /// The key itself: a secret.
+    pub key: [u8; 32],
+    /// Whether it is from the operating system, and not from a secret that the profile names.
+    pub is_random: bool,
+    /// When everything is over that it sealed, in seconds of the wall clock.
+    pub until_secs: u64,
 }
 
 /// What tells one key from another.
@@ -100,12 +113,19 @@ impl Binding {
 
 impl Key {
     fn new(key: [u8; 32], origin: Origin) -> Self {
-        Self { cipher: XChaCha20Poly1305::new(&key.into()), origin }
+        Self { cipher: XChaCha20Poly1305::new(&key.into()), bytes: key, origin }
     }
 
     fn open(&self, aad: &[u8], nonce: [u8; NONCE_BYTES], sealed: &[u8]) -> Option<Bytes> {
         let payload = Payload { msg: sealed, aad };
         self.cipher.decrypt(&XNonce::from(nonce), payload).ok().map(Bytes::from)
+    }
+}
+
+impl CarriedKey {
+    fn to_key(&self) -> Key {
+        let of_secret = || Origin::Secret(Sha256::digest(self.key).into());
+        Key::new(self.key, if self.is_random { Origin::Random } else { of_secret() })
     }
 }
 
@@ -179,6 +199,38 @@ impl Seal {
     pub fn follow(&self, next: &Self) {
         let next = next.0.load();
         self.0.rcu(|ring| ring.followed_by(&next));
+    }
+
+    /// Every key that opens something, the one that seals first.
+    #[must_use]
+    pub fn carried(&self) -> Vec<CarriedKey> {
+        let ring = self.0.load();
+        let carried = |key: &Key, until_secs| CarriedKey {
+            key: key.bytes,
+            is_random: key.origin == Origin::Random,
+            until_secs,
+        };
+        let former = ring.former.iter().map(|former| carried(&former.key, former.until_secs));
+        [carried(&ring.key, ring.over_secs())].into_iter().chain(former).collect()
+    }
+
+    /// Opens what the process before sealed, until its own time is over; a random key is that one's.
+    pub fn restore(&self, carried: &[CarriedKey]) {
+        self.0.rcu(|ring| {
+            let Ring { mut key, ttl, mut sealed_until_secs, .. } = Ring::clone(ring);
+            let mut former = Vec::new();
+            for carried in carried.iter().take(FORMER_MAX + 1) {
+                let before = carried.to_key();
+                if before.origin == key.origin {
+                    key = before;
+                    sealed_until_secs = sealed_until_secs.max(carried.until_secs);
+                } else {
+                    former.push(Former { key: before, until_secs: carried.until_secs });
+                }
+            }
+            former.truncate(FORMER_MAX);
+            Ring { key, ttl, sealed_until_secs, former }
+        });
     }
 
     /// Seals `state`, given with the questions of `round`. `None` when the operating system gives no random bytes.
@@ -323,6 +375,27 @@ mod tests {
         assert!(seal.0.load().former.is_empty());
         seal.follow(&of_secret(1, 60));
         assert!(seal.open(&binding("{}"), &given).is_some());
+    }
+
+    #[test]
+    fn the_process_that_takes_over_opens_what_was_sealed_before() {
+        let any = || Seal::random(Duration::from_secs(60)).expect("random");
+        let before = any();
+        let of_random = before.seal(&binding("{}"), 1, b"state").expect("random");
+        before.follow(&of_secret(1, 60));
+        let of_one = before.seal(&binding("{}"), 1, b"state").expect("random");
+        for after in [any(), of_secret(1, 60), of_secret(2, 60)] {
+            assert!(after.open(&binding("{}"), &of_random).is_none());
+            after.restore(&before.carried());
+            for text in [&of_random, &of_one] {
+                assert!(after.open(&binding("{}"), text).is_some());
+            }
+            let text = after.seal(&binding("{}"), 1, b"state").expect("random");
+            assert!(after.open(&binding("{}"), &text).is_some());
+        }
+        let seals_alike = any();
+        seals_alike.restore(&any().carried());
+        assert_eq!(seals_alike.carried().len(), 1, "a random key is that of the process before");
     }
 
     #[test]

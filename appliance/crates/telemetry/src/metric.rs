@@ -177,6 +177,8 @@ metrics! {
     ReloadIsGood = "toolrack_reload_is_good", Gauge, [];
     /// Seconds that the last attempt took; not there before the first.
     ReloadSeconds = "toolrack_reload_seconds", Gauge, [];
+    /// How often the process was asked to hand over to another program, and serves on.
+    UpgradesFailed = "toolrack_upgrades_failed_total", Counter, [];
     /// Seconds since the process started.
     UptimeSeconds = "toolrack_uptime_seconds", Gauge, [];
     /// Always 1; the label tells which build runs.

@@ -12,7 +12,10 @@ mod refusals;
 mod reload;
 mod report;
 mod selftest;
+mod service_manager;
+mod sockets;
 mod stop;
+mod upgrade;
 
 use std::num::NonZero;
 use std::process::ExitCode;
@@ -39,7 +42,10 @@ use effective::Effective;
 use front::Front;
 use memory::Sampler;
 use reload::{House, Named, Probation, Reloader};
+use service_manager::ServiceManager;
+use sockets::Passed;
 use stop::Signals;
+use upgrade::{Started, Successor, Upgrader};
 
 /// Why serving did not begin: what to print, and with which code to end.
 pub(crate) struct Failed {
@@ -54,10 +60,21 @@ impl Failed {
 }
 
 /// Serves until it is told to stop.
-pub(crate) fn run(options: &ProfileOptions) -> ExitCode {
-    match start(options) {
+/// With `takes_over`: in the place of the process on standard input.
+pub(crate) fn run(options: &ProfileOptions, takes_over: bool) -> ExitCode {
+    let mut before = match takes_over.then(Successor::meet).transpose() {
+        Ok(before) => before,
+        Err(problem) => {
+            super::complain(&problem);
+            return ExitCode::from(exit::TEMPORARY);
+        }
+    };
+    match start(options, &mut before) {
         Ok(code) => ExitCode::from(code),
         Err(failed) => {
+            if let Some(before) = before {
+                before.refuse(failed.lines.clone());
+            }
             for line in &failed.lines {
                 super::complain(line);
             }
@@ -66,7 +83,10 @@ pub(crate) fn run(options: &ProfileOptions) -> ExitCode {
     }
 }
 
-fn start(options: &ProfileOptions) -> Result<u8, Failed> {
+fn start(options: &ProfileOptions, before: &mut Option<Successor>) -> Result<u8, Failed> {
+    let mut passed =
+        before.as_mut().map_or_else(Passed::by_service_manager, Successor::take_sockets);
+    let how = Started::like_this().map_err(|error| Failed::new(exit::INTERNAL, error))?;
     // Before it is loaded: what is written meanwhile is noticed.
     let read = super::written(options);
     let loaded =
@@ -85,16 +105,19 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
     let registry = Registry::install().map_err(|error| Failed::new(exit::INTERNAL, error))?;
     let (notice_sink, notices) = tokio::sync::mpsc::channel(NOTICES_MAX);
     let named = Named::of(Arc::clone(&plan));
-    let switch = first_generation(&plan, &notice_sink)?;
+    let manager = ServiceManager::of_environment(before.is_some());
+    let switch = first_generation(&plan, &notice_sink, before.as_ref())?;
     let sampler = sampler(&plan, &switch).map_err(|error| Failed::new(exit::INTERNAL, error))?;
     let sampler = Arc::new(Mutex::new(sampler));
     let runtime = data_plane(&plan).map_err(|error| Failed::new(exit::INTERNAL, error))?;
     let endpoint = house::endpoint(Arc::clone(&switch));
-    let front = open_front(&plan, &endpoint, &runtime)?;
+    let front = open_front(&plan, &endpoint, &mut passed, &runtime)?;
+    let control = plan.control.as_ref().and_then(|control| passed.control(&control.bind));
+    passed.close_rest();
     let tests = selftest::Tests::of(&plan, &switch);
     let effective = Effective::new(loaded);
     let plugins = switch.load().stack().kit().plugins.clone();
-    let reloader = Reloader::new(House {
+    let house = House {
         options: options.clone(),
         endpoint: Arc::clone(&endpoint),
         front: Arc::clone(&front),
@@ -107,7 +130,9 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
         named: Mutex::new(named),
         probation: Mutex::new(Probation::new(effective.load(), plugins)),
         writing: Arc::default(),
-    });
+    };
+    let reloader = Reloader::new(house, Arc::clone(&manager));
+    let upgrader = Upgrader::new(how, Arc::clone(&reloader), manager);
     let shown = report::Shown {
         registry,
         endpoint: &endpoint,
@@ -115,8 +140,9 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
         tests: tests.as_ref(),
         effective: &effective,
         reloader: &reloader,
+        upgrader: &upgrader,
     };
-    let code = runtime.block_on(serve(&plan, shown, notices))?;
+    let code = runtime.block_on(serve(&plan, shown, control, notices, before))?;
     if let Some(tests) = tests {
         tests.stop();
     }
@@ -133,10 +159,11 @@ fn start(options: &ProfileOptions) -> Result<u8, Failed> {
 fn open_front(
     plan: &Plan,
     endpoint: &Arc<Endpoint>,
+    passed: &mut Passed,
     data_plane: &Runtime,
 ) -> Result<Arc<Front>, Failed> {
     let _entered = data_plane.enter();
-    Front::open(plan, endpoint).map(Arc::new).map_err(|errors| {
+    Front::open(plan, endpoint, passed).map(Arc::new).map_err(|errors| {
         let is_in_use = |error: &BindError| matches!(error, BindError::AddressInUse { .. });
         Failed {
             code: later_or_never(errors.iter().all(is_in_use)),
@@ -149,28 +176,48 @@ fn open_front(
 async fn serve(
     plan: &Plan,
     shown: report::Shown<'_>,
+    passed: Option<control::Passed>,
     notices: Receiver<(Arc<str>, Notice)>,
+    before: &mut Option<Successor>,
 ) -> Result<u8, Failed> {
-    let report::Shown { endpoint, front, reloader, .. } = shown;
-    let signals = Signals::new();
+    let report::Shown { endpoint, front, reloader, upgrader, .. } = shown;
+    let manager = &upgrader.manager;
+    let signals = Signals::new(Arc::clone(manager));
     reloader.follow_signals();
-    let control = shown.start(plan).map_err(|error| {
+    if let Some(before) = before.as_mut() {
+        // Nobody is served here yet who could be kept waiting.
+        before.take_over(endpoint).map_err(|error| Failed::new(exit::TEMPORARY, error))?;
+        endpoint.vitals.beat();
+    }
+    let control = shown.start(plan, passed).map_err(|error| {
         let code = later_or_never(matches!(error, StartError::InUse(_)));
         Failed::new(code, error)
     })?;
     let (switch, vitals) = (&endpoint.switch, &endpoint.vitals);
-    report::say_what_is_served(plan, switch, front, control.as_ref());
     let changes = endpoint.changes.clone();
     tokio::spawn(follow_notices(notices, Arc::clone(switch), changes, Arc::clone(vitals)));
     tokio::spawn(house::beat(Arc::clone(vitals)));
     tokio::spawn(house::sweep(Arc::clone(endpoint)));
     reloader.start().map_err(|error| Failed::new(exit::INTERNAL, error))?;
+    if let (Some(control), Some(plan)) = (&control, &plan.control) {
+        upgrader.equip(control, &plan.bind);
+    }
     vitals.enter(Phase::Ready);
-    let code = front.serve(signals).await;
+    report::say_what_is_served(plan, switch, front, control.as_ref());
+    manager.ready(&report::status(endpoint, front));
+    tokio::spawn(Arc::clone(manager).keep_alive(Arc::clone(vitals)));
+    if let Some(before) = before.take() {
+        let served = before.serve(endpoint, manager, &upgrader.before);
+        served.map_err(|error| Failed::new(exit::TEMPORARY, error))?;
+    }
+    let handed_over = upgrader.handed_over.subscribe();
+    let code = front.serve(signals, handed_over.clone()).await;
     reloader.stop();
     endpoint.tasks.end_all();
-    if let Some(control) = control {
-        control.stop();
+    match control {
+        Some(control) if *handed_over.borrow() => control.hand_over(),
+        Some(control) => control.stop(),
+        None => {}
     }
     Ok(code)
 }
@@ -225,8 +272,12 @@ const fn later_or_never(is_in_use: bool) -> u8 {
 fn first_generation(
     plan: &Arc<Plan>,
     notices: &plugin_host::NoticeSink,
+    before: Option<&Successor>,
 ) -> Result<Arc<Switch>, Failed> {
     let seal = key::seal(plan).map_err(|error| Failed::new(exit::CONFIG, error))?;
+    if let Some(before) = before {
+        seal.restore(&before.seal_keys());
+    }
     let started =
         stack::start_plugins(plan, notices, &stack::Known::default()).map_err(|errors| Failed {
             code: exit::CONFIG,

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use control::{Control, PluginReport, Profiles, Reloads, SelfTests, Serving, Sources, StartError};
+use control::{
+    Control, Passed, PluginReport, Profiles, Reloads, SelfTests, Serving, Sources, StartError,
+    Upgrades,
+};
 use middleware::bulkhead::PlaceReport;
 use middleware::circuit_breaker::{CircuitReport, Phase};
 use middleware::memory::State;
@@ -14,11 +17,12 @@ use telemetry::{Metric, Registry, Samples};
 use transport::Endpoint;
 
 use super::effective::Effective;
-use super::front::Front;
+use super::front::{Front, Open};
 use super::generations;
 use super::refusals::Explainer;
 use super::reload::Reloader;
 use super::selftest::Tests;
+use super::upgrade::Upgrader;
 
 /// What the control listener shows.
 pub(super) struct Shown<'a> {
@@ -28,15 +32,20 @@ pub(super) struct Shown<'a> {
     pub(super) tests: Option<&'a Arc<Tests>>,
     pub(super) effective: &'a Arc<Effective>,
     pub(super) reloader: &'a Arc<Reloader>,
+    pub(super) upgrader: &'a Arc<Upgrader>,
 }
 
 impl Shown<'_> {
-    /// Starts the control listener, if the plan has one.
-    pub(super) fn start(self, plan: &Plan) -> Result<Option<Control>, StartError> {
+    /// Starts the control listener, if the plan has one, on a socket that was passed if there is one.
+    pub(super) fn start(
+        self,
+        plan: &Plan,
+        passed: Option<Passed>,
+    ) -> Result<Option<Control>, StartError> {
         let Some(plan) = &plan.control else {
             return Ok(None);
         };
-        let Self { registry, endpoint, front, tests, effective, reloader } = self;
+        let Self { registry, endpoint, front, tests, effective, reloader, upgrader } = self;
         let explainer = Explainer::new(effective, endpoint);
         let effective = Arc::clone(effective);
         let (shown, prober) = (Arc::clone(endpoint), Arc::clone(reloader));
@@ -44,6 +53,8 @@ impl Shown<'_> {
         let reloads = plan.is_local.then(|| Arc::clone(reloader) as Arc<dyn Reloads>);
         let profiles = plan.takes_profiles.then(|| Arc::clone(reloader) as Arc<dyn Profiles>);
         let serving = Arc::clone(&effective);
+        let upgrades = plan.is_local.then(|| Arc::clone(upgrader) as Arc<dyn Upgrades>);
+        let upgrader = Arc::clone(upgrader);
         let switch = Arc::clone(&endpoint.switch);
         let front = Arc::clone(front);
         let metered = Arc::clone(endpoint);
@@ -52,7 +63,9 @@ impl Shown<'_> {
             memory: Arc::clone(endpoint.switch.load().stack().kit().memory.gauge()),
             plugins: Arc::new(move || plugins(&switch)),
             metrics: Arc::new(move || {
-                metrics(registry.render(), &front.bounds(), &metered) + &counted.metrics()
+                metrics(registry.render(), &front.bounds(), &metered)
+                    + &counted.metrics()
+                    + &upgrader.metrics()
             }),
             plan: Arc::new(move || effective.load().json.clone()),
             attempts: Arc::new(move || attempts.to_json()),
@@ -63,10 +76,11 @@ impl Shown<'_> {
                 Serving { toml: shown.toml.clone(), identity: shown.loaded.plan.identity }
             }),
             profiles,
+            upgrades,
             refusal: Arc::new(move |id| explainer.explain(id)),
             selftest: tests.map(|tests| Arc::clone(tests) as Arc<dyn SelfTests>),
         };
-        control::start(plan, sources).map(Some)
+        control::start(plan, sources, passed).map(Some)
     }
 }
 
@@ -175,6 +189,18 @@ fn circuit_metrics(samples: &mut Samples, report: &CircuitReport) {
         if entered > 0 {
             samples.set(Metric::CircuitTransitions, &[plugin, tool, phase.as_str()], entered);
         }
+    }
+}
+
+/// What serves, in a sentence for a service manager.
+pub(super) fn status(endpoint: &Endpoint, front: &Front) -> String {
+    let url = |http: Open| format!("http://{}{}", http.address, http.path);
+    let urls: Vec<_> = front.http().into_iter().map(url).collect();
+    let generation = endpoint.vitals.generation();
+    if urls.is_empty() {
+        format!("Generation {generation} serves.")
+    } else {
+        format!("Generation {generation} serves at {}.", urls.join(", "))
     }
 }
 

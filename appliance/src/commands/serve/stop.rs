@@ -1,17 +1,24 @@
 //! The signals that end the process.
 
+use std::sync::Arc;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::service_manager::ServiceManager;
 
 /// What an operator sends to end the process.
 pub(super) struct Signals {
     terminate: Option<Signal>,
     interrupt: Option<Signal>,
+    /// Hears of the first.
+    manager: Arc<ServiceManager>,
 }
 
 impl Signals {
     /// Listens to SIGTERM and SIGINT from now on.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(manager: Arc<ServiceManager>) -> Self {
         Self {
+            manager,
             terminate: signal(SignalKind::terminate()).ok(),
             interrupt: signal(SignalKind::interrupt()).ok(),
         }
@@ -19,6 +26,11 @@ impl Signals {
 
     /// Waits for one.
     pub(super) async fn next(&mut self) {
+        self.wait().await;
+        self.manager.stopping("Stopping.");
+    }
+
+    async fn wait(&mut self) {
         match (&mut self.terminate, &mut self.interrupt) {
             (Some(terminate), Some(interrupt)) => {
                 tokio::select! {

@@ -57,6 +57,7 @@ fn sources() -> Sources {
             identity: "0a".repeat(32).parse().expect("an identity"),
         }),
         profiles: None,
+        upgrades: None,
         selftest: None,
         refusal: Arc::new(|id| {
             (id.to_string() == KNOWN_ID)
@@ -82,7 +83,7 @@ fn loopback() -> ControlPlan {
 
 /// A control listener on a free port.
 fn started(sources: Sources, limits: Limits) -> (Control, SocketAddr) {
-    let control = start_within(&loopback(), sources, limits).expect("starts");
+    let control = start_within(&loopback(), sources, None, limits).expect("starts");
     let ControlAddress::Tcp(address) = *control.address() else {
         panic!("asked for TCP");
     };

@@ -5,7 +5,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use super::*;
-use crate::start;
+use crate::{OpenSocket, Passed, start};
 
 fn at(path: &Path) -> ControlPlan {
     ControlPlan {
@@ -18,7 +18,7 @@ fn at(path: &Path) -> ControlPlan {
 }
 
 fn refused(plan: &ControlPlan) -> String {
-    start(plan, sources()).expect_err("refused").to_string()
+    start(plan, sources(), None).expect_err("refused").to_string()
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn an_address_is_free_again_after_the_stop() {
         selftest: true,
         takes_profiles: true,
     };
-    let control = start(&plan, sources()).expect("starts");
+    let control = start(&plan, sources(), None).expect("starts");
     assert_eq!(get(address, "/livez").status, 200);
     control.stop();
 }
@@ -71,7 +71,7 @@ fn an_address_is_free_again_after_the_stop() {
 fn serves_on_a_unix_socket_that_only_its_user_reaches() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("control.sock");
-    let control = start(&at(&path), sources()).expect("starts");
+    let control = start(&at(&path), sources(), None).expect("starts");
     assert_eq!(control.address().to_string(), format!("unix:{}", path.display()));
     let mode = std::fs::metadata(&path).expect("is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -88,7 +88,7 @@ fn replaces_the_socket_of_a_process_that_died() {
     let path = folder.path().join("control.sock");
     // Dropping a listener leaves its file, as a killed process does.
     drop(UnixListener::bind(&path).expect("binds"));
-    let control = start(&at(&path), sources()).expect("starts");
+    let control = start(&at(&path), sources(), None).expect("starts");
     let stream = UnixStream::connect(&path).expect("connects");
     assert_eq!(ask_on(stream, "GET /livez", "localhost").status, 200);
     control.stop();
@@ -106,6 +106,42 @@ fn leaves_the_socket_of_a_process_that_lives() {
 }
 
 #[test]
+fn whoever_takes_over_has_the_socket_its_file_and_everybody_who_waits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("control.sock");
+    let before = start(&at(&path), sources(), None).expect("starts");
+    let socket = match &**before.socket() {
+        OpenSocket::Unix(socket) => OpenSocket::Unix(socket.try_clone().expect("a handle")),
+        OpenSocket::Tcp(_) => panic!("asked for a file"),
+    };
+    let mut inside = UnixStream::connect(&path).expect("connects");
+    let mut ask = || {
+        inside.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").expect("sends");
+        let mut answer = String::new();
+        while !answer.ends_with("ok\n") {
+            let mut bytes = [0; 512];
+            let count = inside.read(&mut bytes).expect("answers");
+            assert_ne!(count, 0, "{answer}");
+            answer.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+    };
+    ask();
+    before.gate().send_replace(true);
+    // Who is inside is served on.
+    ask();
+    let waiting = UnixStream::connect(&path).expect("the kernel lets it in");
+    let passed = Passed { socket, is_ours: true };
+    let after = start(&at(&path), sources(), Some(passed)).expect("starts");
+    assert_eq!(ask_on(waiting, "GET /livez", "anything").status, 200);
+    drop(inside);
+    before.hand_over();
+    let stream = UnixStream::connect(&path).expect("the file is there");
+    assert_eq!(ask_on(stream, "GET /livez", "anything").status, 200);
+    after.stop();
+    assert!(!path.exists(), "the file is the last one's");
+}
+
+#[test]
 fn leaves_a_file_that_is_no_socket() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("notes.txt");
@@ -119,7 +155,7 @@ fn leaves_a_file_that_is_no_socket() {
 fn leaves_a_socket_that_took_its_place() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("control.sock");
-    let control = start(&at(&path), sources()).expect("starts");
+    let control = start(&at(&path), sources(), None).expect("starts");
     std::fs::rename(&path, folder.path().join("moved.sock")).expect("moves");
     let other = UnixListener::bind(&path).expect("binds");
     control.stop();

@@ -301,12 +301,18 @@ impl<D: Future<Output = ()>> Keeper<D> {
             if let Poll::Ready(output) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));
             }
-            // Who leaves waits for what its client is about to say.
             if self.begun_state != Begun::Noted
-                && let Poll::Ready(Order::Stop) = self.as_mut().poll_drain(cx)
+                && let Poll::Ready(order) = self.as_mut().poll_drain(cx)
             {
-                *self.as_mut().project().begun_state = Begun::Noted;
-                self.progress.parting();
+                let this = self.as_mut().project();
+                *this.begun_state = match order {
+                    // There is no connection yet to tell; it waits for what its client is about to say.
+                    Order::Leave => Begun::Asked,
+                    Order::Stop => {
+                        this.progress.parting();
+                        Begun::Noted
+                    }
+                };
             }
             self.as_mut().poll_overdue(cx).map(Err)
         })

@@ -107,8 +107,8 @@ impl Drain {
         *self.is_held.borrow()
     }
 
-    /// Waits until that is another than `is_held`.
-    pub(super) async fn is_no_longer(mut self, is_held: bool) {
+    /// Waits until whether it is held is another than `is_held`.
+    pub(super) async fn gate_moved(mut self, is_held: bool) {
         if self.is_held.wait_for(|now| *now != is_held).await.is_err() {
             // The handle is gone, which `left` tells.
             std::future::pending::<()>().await;

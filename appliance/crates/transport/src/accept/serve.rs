@@ -64,7 +64,7 @@ impl Listener {
                 // First, so that nobody is let in here who could be where the socket goes.
                 biased;
                 () = &mut left => break,
-                () = drain.clone().is_no_longer(is_held) => is_held = !is_held,
+                () = drain.clone().gate_moved(is_held) => is_held = !is_held,
                 Some(ended) = door.tasks.join_next_with_id() => { door.count(ended); }
                 Some(_) = door.farewells.join_next() => {}
                 accepted = socket.inner.accept(), if !door.is_paused && !is_held => match accepted {

@@ -13,9 +13,14 @@ use crate::exit;
 
 impl Front {
     /// Notice first, then drain, then let go. One more signal skips what is left.
-    pub(super) async fn wind_down(&self, mut client: JoinSet<()>, mut signals: Signals) -> u8 {
+    pub(super) async fn wind_down(&self, client: JoinSet<()>, mut signals: Signals) -> u8 {
+        give_notice(&self.endpoint, &mut signals).await;
+        self.stop(client, signals).await
+    }
+
+    /// The same without notice.
+    pub(super) async fn stop(&self, mut client: JoinSet<()>, mut signals: Signals) -> u8 {
         let endpoint = &self.endpoint;
-        give_notice(endpoint, &mut signals).await;
         endpoint.vitals.enter(Phase::Draining);
         let drain = endpoint.switch.load().plan().shutdown.drain;
         tracing::info!(

@@ -1,6 +1,7 @@
 //! The listeners: opened, served, changed, drained.
 
 mod end;
+mod leave;
 mod set;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use tokio::task::JoinSet;
 use transport::Endpoint;
 use transport::accept::{BindError, Guards};
 
+use super::sockets::Passed;
 use super::stop::Signals;
 use crate::exit;
 use set::Set;
@@ -45,11 +47,16 @@ impl Open {
 }
 
 impl Front {
-    /// Opens every listener of the plan; nobody is let in yet. To be called on the data plane.
+    /// Opens every listener of the plan, on sockets that were passed if there are such; nobody is let in yet. To be called
+    /// on the data plane.
     ///
     /// # Errors
     /// Every address that cannot be bound.
-    pub(crate) fn open(plan: &Plan, endpoint: &Arc<Endpoint>) -> Result<Self, Vec<BindError>> {
+    pub(crate) fn open(
+        plan: &Plan,
+        endpoint: &Arc<Endpoint>,
+        passed: &mut Passed,
+    ) -> Result<Self, Vec<BindError>> {
         let generation = endpoint.switch.load();
         let kit = generation.stack().kit();
         let guards = Guards {
@@ -69,7 +76,7 @@ impl Front {
             stdio,
             set: Mutex::default(),
         };
-        let staged = front.stage(plan)?;
+        let staged = front.set().stage(&http(plan), passed, endpoint, &front.guards)?;
         front.set().follow(staged);
         Ok(front)
     }
@@ -96,7 +103,7 @@ impl Front {
     /// Every address that cannot be bound.
     pub(super) fn stage(&self, plan: &Plan) -> Result<Staged, Vec<BindError>> {
         let _entered = self.data_plane.enter();
-        self.set().stage(&http(plan), &self.endpoint, &self.guards)
+        self.set().stage(&http(plan), &mut Passed::default(), &self.endpoint, &self.guards)
     }
 
     /// Has the listeners be those that were staged: new ones let clients in, those that are gone end when their calls
@@ -122,8 +129,13 @@ impl Front {
         self.set().let_in(&self.data_plane);
     }
 
-    /// Serves until a signal, or until the one client on stdio leaves. Returns the exit code.
-    pub(super) async fn serve(&self, mut signals: Signals) -> u8 {
+    /// Serves until a signal, until the one client on stdio leaves, or until another process has taken over. Returns the
+    /// exit code.
+    pub(super) async fn serve(
+        &self,
+        mut signals: Signals,
+        mut handed_over: tokio::sync::watch::Receiver<bool>,
+    ) -> u8 {
         self.let_in();
         let mut client = JoinSet::new();
         if let Some(stdio) = &self.stdio {
@@ -138,6 +150,9 @@ impl Front {
         tokio::select! {
             () = signals.next() => {}
             () = has_left => return exit::OK,
+            Ok(_) = handed_over.wait_for(|is_over| *is_over) => {
+                return self.leave(client, signals).await;
+            }
         }
         self.wind_down(client, signals).await
     }

@@ -17,6 +17,7 @@ use transport::Endpoint;
 use transport::accept::{BindError, Drain, DrainHandle, Guards, Listener, Socket, State, drain};
 use transport::http::HttpEndpoint;
 
+use super::super::sockets::Passed;
 use super::Open;
 
 /// The listeners of the process.
@@ -128,13 +129,14 @@ impl Set {
         self.is_over
     }
 
-    /// Opens what `wanted` has and this set has not.
+    /// Opens what `wanted` has and this set has not, on sockets that were passed if there are such.
     ///
     /// # Errors
     /// Every address that cannot be bound.
     pub(super) fn stage(
         &self,
         wanted: &[(&Arc<str>, &HttpPlan)],
+        passed: &mut Passed,
         endpoint: &Arc<Endpoint>,
         guards: &Guards,
     ) -> Result<Staged, Vec<BindError>> {
@@ -154,7 +156,7 @@ impl Set {
                 staged.push(Next::Kept(Arc::clone(name), Box::new(plan.clone())));
                 continue;
             }
-            match taken.map_or_else(|| Socket::open_beside(name, plan.bind, &free), Ok) {
+            match taken.map_or_else(|| passed.open(name, plan.bind, &free), Ok) {
                 Ok(socket) => {
                     // Of a listener that moves, those who are inside still count.
                     let known = self.present.iter().find(|http| http.name == *name);
@@ -216,6 +218,32 @@ impl Set {
         if let Some(serving) = serving {
             self.leaving.push(Leaving { serving, drain: handle });
         }
+    }
+
+    /// The sockets, each with what `named` makes of its listener's name and of where its plan wants it.
+    pub(super) fn sockets<N>(
+        &self,
+        named: impl Fn(&Arc<str>, SocketAddr) -> N,
+    ) -> Vec<(N, Socket)> {
+        let socket = |http: &Http| (named(&http.name, http.plan.bind), http.socket.clone());
+        self.present.iter().map(socket).collect()
+    }
+
+    /// Lets nobody in while `is_held`.
+    pub(super) fn hold(&self, is_held: bool) {
+        self.present.iter().for_each(|http| http.drain.hold(is_held));
+    }
+
+    /// Has everybody leave where they expect it, and takes no other listeners any more. Returns those who serve.
+    pub(super) fn leave(&mut self) -> JoinSet<usize> {
+        self.is_over = true;
+        self.handles().for_each(DrainHandle::leave);
+        std::mem::take(&mut self.serving)
+    }
+
+    /// Takes those back who have not left.
+    pub(super) fn go_on(&mut self, serving: JoinSet<usize>) {
+        self.serving = serving;
     }
 
     /// Has all of them end, and takes no others any more. Returns those who serve; each ends with the number of

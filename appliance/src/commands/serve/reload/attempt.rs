@@ -19,7 +19,7 @@ use transport::Endpoint;
 use super::super::effective::Effective;
 use super::super::front::Front;
 use super::super::memory::Sampler;
-use super::super::{compared_with_host, descriptors};
+use super::super::{compared_with_host, descriptors, report};
 use super::beside::Beside;
 use super::named::{Named, Stamps};
 use super::probation::Probation;
@@ -193,6 +193,11 @@ impl House {
     /// The least time between two changes, as the profile that serves has it.
     pub(super) fn interval(&self) -> Duration {
         self.endpoint.switch.load().plan().reload.interval
+    }
+
+    /// What a service manager shows of it.
+    pub(super) fn status(&self) -> String {
+        report::status(&self.endpoint, &self.front)
     }
 
     /// Whether the profile that serves wants its files watched.

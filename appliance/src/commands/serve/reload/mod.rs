@@ -18,7 +18,7 @@ mod tools;
 mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use control::{Reloads, Telling, Told};
@@ -28,6 +28,7 @@ use runtime::{Attempt, Attempts, Trigger, Verdict};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::service_manager::ServiceManager;
 pub(super) use attempt::House;
 pub(super) use named::Named;
 pub(super) use probation::Probation;
@@ -36,14 +37,23 @@ use queue::{Next, Queue, Wish};
 /// The queue, and the thread that works on it.
 pub(super) struct Reloader {
     house: House,
+    manager: Arc<ServiceManager>,
     attempts: Arc<Attempts>,
     queue: Queue,
+    /// Whose turn it is: an attempt's, or an upgrade's.
+    turn: Mutex<()>,
 }
 
 impl Reloader {
     /// Nobody has asked yet.
-    pub(super) fn new(house: House) -> Arc<Self> {
-        Arc::new(Self { house, attempts: Attempts::new(), queue: Queue::default() })
+    pub(super) fn new(house: House, manager: Arc<ServiceManager>) -> Arc<Self> {
+        Arc::new(Self {
+            house,
+            manager,
+            attempts: Attempts::new(),
+            queue: Queue::default(),
+            turn: Mutex::default(),
+        })
     }
 
     /// Begins to take orders, and to look after the files of the profile. On threads of their own, so that a data plane
@@ -80,6 +90,23 @@ impl Reloader {
         self.queue.end();
     }
 
+    /// What attempts change.
+    pub(super) const fn house(&self) -> &House {
+        &self.house
+    }
+
+    /// Has attempts wait until what this returns is dropped.
+    pub(super) fn pause(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the service manager, at the end of an attempt.
+    fn say_what_serves(&self, attempt: &Attempt) {
+        let serves = self.house.status();
+        let refused = if attempt.verdict.is_good() { "" } else { " The last change is not." };
+        self.manager.ready(&format!("{serves}{refused}"));
+    }
+
     fn work(&self) {
         let mut looked_at = Instant::now();
         let mut changed_at = None;
@@ -91,6 +118,8 @@ impl Reloader {
                 Next::End => return,
                 Next::Order(order) => {
                     let (wish, trigger, waiters) = order.open();
+                    let _turn = self.pause();
+                    self.manager.reloading();
                     // A fault of ours in one attempt must not take the next one away.
                     let attempt =
                         catch_unwind(AssertUnwindSafe(|| self.house.attempt(wish, trigger)));
@@ -98,15 +127,19 @@ impl Reloader {
                     if attempt.verdict == Verdict::Applied {
                         changed_at = Some(Instant::now());
                     }
-                    waiters.tell(&self.note(attempt));
+                    let attempt = self.note(attempt);
+                    self.say_what_serves(&attempt);
+                    waiters.tell(&attempt);
                 }
                 Next::Look => {
                     looked_at = Instant::now();
+                    let _turn = self.pause();
                     let attempt = catch_unwind(AssertUnwindSafe(|| self.house.look()));
                     let failed = |_| Some(self.house.failed(Trigger::Probation));
                     if let Some(attempt) = attempt.unwrap_or_else(failed) {
                         changed_at = Some(Instant::now());
-                        self.note(attempt);
+                        let attempt = self.note(attempt);
+                        self.say_what_serves(&attempt);
                     }
                 }
             }

@@ -14,6 +14,7 @@ use transport::Endpoint;
 
 use super::wishes::LanePlan;
 use crate::commands::serve::front::Front;
+use crate::commands::serve::sockets::Passed;
 use crate::commands::serve::{house, report};
 
 /// Listeners, states and streams that no client of the live listeners meets. Everything ends when it is dropped with
@@ -47,7 +48,7 @@ impl Lane {
         let switch =
             house::first_generation(&plan, plugins, seal).map_err(|error| error.0.join(" "))?;
         let endpoint = house::endpoint(switch);
-        let front = Front::open(&plan, &endpoint).map_err(|errors| {
+        let front = Front::open(&plan, &endpoint, &mut Passed::default()).map_err(|errors| {
             errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
         })?;
         let listeners: Vec<_> = front
