@@ -103,7 +103,7 @@ impl Reloader {
     /// Tells the service manager, at the end of an attempt.
     fn say_what_serves(&self, attempt: &Attempt) {
         let serves = self.house.status();
-        let refused = if attempt.verdict.is_good() { "" } else { " The last change is not." };
+        let refused = if attempt.verdict.is_good() { "" } else { " The last change does not." };
         self.manager.ready(&format!("{serves}{refused}"));
     }
 
