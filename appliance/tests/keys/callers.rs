@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -21,13 +22,24 @@ pub(crate) struct Callers {
 impl Callers {
     /// So many of them; a connection that ends or an answer that does not come is a panic, which the drop tells of.
     pub(crate) fn start(program: &Program, count: usize, tool: &str, arguments: &Value) -> Self {
+        Self::thinking(program, count, tool, arguments, Duration::ZERO)
+    }
+
+    /// The same of clients that think so long between two calls, and so make about the same load whatever they hear.
+    pub(crate) fn thinking(
+        program: &Program,
+        count: usize,
+        tool: &str,
+        arguments: &Value,
+        think: Duration,
+    ) -> Self {
         let call = modern_call(tool, arguments);
         let request = posted(program, &modern_headers("tools/call", Some(tool)), &call);
         let (is_over, answered) = (Arc::new(AtomicBool::new(false)), Arc::default());
         let threads = (0..count).map(|_| {
             let (address, request) = (program.address.clone(), request.clone());
             let (is_over, answered) = (Arc::clone(&is_over), Arc::clone(&answered));
-            std::thread::spawn(move || call_until(&address, &request, &is_over, &answered))
+            std::thread::spawn(move || call_until(&address, &request, think, &is_over, &answered))
         });
         Self { threads: threads.collect(), is_over, answered }
     }
@@ -52,7 +64,13 @@ impl Drop for Callers {
     }
 }
 
-fn call_until(address: &str, request: &str, is_over: &AtomicBool, answered: &AtomicU64) {
+fn call_until(
+    address: &str,
+    request: &str,
+    think: Duration,
+    is_over: &AtomicBool,
+    answered: &AtomicU64,
+) {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
     let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
@@ -60,6 +78,10 @@ fn call_until(address: &str, request: &str, is_over: &AtomicBool, answered: &Ato
         stream.write_all(request.as_bytes()).expect("it reads");
         read_answer(&mut reader);
         answered.fetch_add(1, Relaxed);
+        let done = Instant::now();
+        while let Some(left) = think.checked_sub(done.elapsed()).filter(|left| !left.is_zero()) {
+            std::thread::park_timeout(left);
+        }
     }
 }
 

@@ -34,6 +34,7 @@ fn start(settings: &[&str]) -> Changing {
 /// What is called, and the change below it.
 struct Trial {
     callers: usize,
+    think_ms: u64,
     tool: &'static str,
     arguments: Value,
     from: &'static str,
@@ -44,6 +45,7 @@ struct Trial {
 fn failing() -> Trial {
     Trial {
         callers: 2,
+        think_ms: 0,
         tool: "large",
         arguments: json!({ "bytes": 3_000 }),
         from: "response_bytes_max = \"1MiB\"",
@@ -55,8 +57,10 @@ fn failing() -> Trial {
 fn timing_out() -> Trial {
     Trial {
         callers: 4,
+        // Whoever is refused at once must not make twice the load: that excuses refusals.
+        think_ms: 40,
         tool: "wait",
-        arguments: json!({ "ms": 20 }),
+        arguments: json!({ "ms": 10 }),
         from: "deadline_ms = 20000",
         to: "deadline_ms = 1",
     }
@@ -66,6 +70,7 @@ fn timing_out() -> Trial {
 fn slow() -> Trial {
     Trial {
         callers: 8,
+        think_ms: 0,
         tool: "wait",
         arguments: json!({ "ms": 30 }),
         from: "[layer.concurrency]\n",
@@ -76,8 +81,9 @@ fn slow() -> Trial {
 /// Why the change is taken back under these settings; `None` when it stays.
 fn taken_back(trial: &Trial, settings: &[&str]) -> Option<String> {
     let changing = start(settings);
-    let Trial { callers, tool, ref arguments, from, to } = *trial;
-    let callers = Callers::start(&changing.program, callers, tool, arguments);
+    let Trial { callers, think_ms, tool, ref arguments, from, to } = *trial;
+    let think = Duration::from_millis(think_ms);
+    let callers = Callers::thinking(&changing.program, callers, tool, arguments, think);
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_millis(1_700) {
         callers.go_on(1);

@@ -94,9 +94,9 @@ pub(crate) fn a_generation_drains_for_so_long() {
 pub(crate) fn so_many_libraries_are_in_memory_at_once() {
     for (images_max, result) in [("2", "restart_required"), ("3", "applied")] {
         let images = format!("reload.images_max={images_max}");
-        let changing = Changing::start("[tasks]\n", &[&images]);
-        let more = "[plugin.time]\nlibrary = \"libtime.so\"\n[tasks]\n";
-        let attempt = changing.change("[tasks]\n", more);
+        let changing = Changing::start("[plugin.echo.limits]\nqueue_calls = 16\n", &[&images]);
+        // The one that serves needs its image until the next one does.
+        let attempt = changing.change("queue_calls = 16", "queue_calls = 17");
         assert_eq!(attempt["result"], result, "{attempt}");
     }
     // Those of the profile itself must have room.

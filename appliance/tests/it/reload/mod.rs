@@ -29,6 +29,7 @@ use crate::program::{Answer, PATIENCE, Program, plugins};
 /// A profile that is read again when somebody asks, as often as they do, and stays.
 const ON_REQUEST: &str =
     "[reload]\nwatch = false\ninterval_ms = 0\n[reload.probation]\nmode = \"off\"\n";
+
 /// Whether promises are tried at their full length: `LONG=1 cargo test`.
 fn is_long() -> bool {
     std::env::var_os("LONG").is_some()
