@@ -22,6 +22,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::answers::Answers;
+use crate::caller::Caller;
 
 /// Most bytes of a request's head; probes need some hundred.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -41,7 +42,7 @@ impl Deadlines {
 }
 
 /// Serves a connection until its end. How it ends is the client's affair.
-pub(crate) async fn serve<S>(stream: S, answers: Rc<Answers>, deadlines: Deadlines)
+pub(crate) async fn serve<S>(stream: S, caller: Caller, answers: Rc<Answers>, deadlines: Deadlines)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -61,7 +62,8 @@ where
             at_head.request_ended();
             let (answers, pace) = (Rc::clone(&answers), Rc::clone(&at_head));
             async move {
-                let (head, body) = request.into_parts();
+                let (mut head, body) = request.into_parts();
+                head.extensions.insert(caller);
                 let head = http::Request::from_parts(head, ());
                 let answer = match answers.profile(&head, body, &pace).await {
                     Some(answer) => answer,

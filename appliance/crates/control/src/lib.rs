@@ -4,6 +4,7 @@
 //! made a moment ago.
 
 mod answers;
+mod caller;
 mod connection;
 mod listener;
 mod profile;

@@ -24,6 +24,7 @@ use profile::{Identity, TEXT_BYTES_MAX};
 use serde_json::json;
 
 use crate::answers::Answers;
+use crate::caller::check_caller;
 use crate::connection::Pace;
 use crate::selftest::{Telling, Told, response};
 
@@ -125,6 +126,7 @@ impl Answers {
             let sentence = "Only GET, which shows the profile, and POST, which changes it.";
             return Err(refused(StatusCode::METHOD_NOT_ALLOWED, sentence));
         }
+        check_caller(head)?;
         let Some(profiles) = self.profiles() else {
             let sentence = "No profile is taken here: other hosts reach this listener, or control.allow_profile is \
                             false; change the profile's file instead.";

@@ -17,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::LocalSet;
 
 use crate::answers::{Answers, Sources};
+use crate::caller::Caller;
 use crate::connection::{Deadlines, serve};
 use crate::listener::{ControlAddress, Listener, OpenSocket, Passed, SocketFile, StartError};
 use crate::reserve::Reserve;
@@ -202,8 +203,12 @@ impl Accepting {
     /// Waits for the next connection and hands it to the crew.
     async fn next(&self, crew: &Rc<Crew>) -> io::Result<()> {
         match self {
-            Self::Tcp(socket) => crew.take(socket.accept().await?.0),
-            Self::Unix(socket) => crew.take(socket.accept().await?.0),
+            Self::Tcp(socket) => {
+                let (stream, remote) = socket.accept().await?;
+                let local = stream.local_addr()?;
+                crew.take(stream, Caller::OfAddress { remote, local });
+            }
+            Self::Unix(socket) => crew.take(socket.accept().await?.0, Caller::OfFile),
         }
         Ok(())
     }
@@ -260,11 +265,15 @@ struct Crew {
 
 impl Crew {
     /// Serves a connection beside the others; above the bound it is closed at once.
-    fn take(self: &Rc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin + 'static) {
+    fn take(
+        self: &Rc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        caller: Caller,
+    ) {
         let Some(permit) = self.bound.try_take() else {
             return;
         };
-        let serving = serve(stream, Rc::clone(&self.answers), self.deadlines);
+        let serving = serve(stream, caller, Rc::clone(&self.answers), self.deadlines);
         let crew = Rc::clone(self);
         tokio::task::spawn_local(async move {
             serving.await;

@@ -7,6 +7,7 @@ use tokio::task::LocalSet;
 
 use super::*;
 use crate::answers::Answers;
+use crate::caller::Caller;
 use crate::connection::serve;
 
 const REQUEST: &[u8] = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -97,7 +98,7 @@ async fn with_one(test: impl AsyncFnOnce(DuplexStream)) {
     let (near, far) = tokio::io::duplex(64 << 10);
     let answers = Rc::new(Answers::new(sources(), NEVER, true));
     let tasks = LocalSet::new();
-    tasks.spawn_local(serve(far, answers, Deadlines::DEFAULT));
+    tasks.spawn_local(serve(far, Caller::OfFile, answers, Deadlines::DEFAULT));
     tasks.run_until(test(near)).await;
 }
 

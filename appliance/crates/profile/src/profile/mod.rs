@@ -124,8 +124,8 @@ pub(crate) struct Control {
     pub(crate) selftest: Option<bool>,
     /// Whether `POST /admin/profile` and `toolrack diff` may hand over profiles, to be tried or to take the place of this
     /// one while the process lives. On a loopback address or a Unix socket only. Whoever may post a profile says what the
-    /// process does, as whoever may write its file: where other users of the machine should not, say false, or bind a
-    /// Unix socket, whose folder says who comes in. Default: true there; false elsewhere.
+    /// process does, as whoever may write its file: on a loopback address that is the user who runs it and root, on a Unix
+    /// socket whom its file lets in. Default: true there; false elsewhere.
     #[serde(default)]
     pub(crate) allow_profile: Option<bool>,
     /// Refusals of each kind that `/admin/explain` remembers, the last ones; a flood of one kind leaves those of others

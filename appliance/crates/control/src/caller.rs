@@ -1,0 +1,106 @@
+//! Who is at the other end of a control connection, as far as the kernel knows.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{Request, StatusCode};
+
+use crate::selftest::Told;
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Caller {
+    /// Whom the mode of a socket's file let in.
+    OfFile,
+    /// Anybody on this machine, or whom `control.allow_remote` lets in.
+    OfAddress {
+        /// Its own end.
+        remote: SocketAddr,
+        /// Ours.
+        local: SocketAddr,
+    },
+}
+
+impl Caller {
+    /// Whether it may say what the process does: who runs it and `root` may, and who reaches the file of a socket.
+    fn is_trusted(self) -> bool {
+        match self {
+            Self::OfFile => true,
+            Self::OfAddress { remote, local } => {
+                let own = rustix::process::geteuid().as_raw();
+                let tables = [procfs::net::tcp(), procfs::net::tcp6()];
+                let sockets = tables.into_iter().filter_map(Result::ok).flatten();
+                let sockets =
+                    sockets.map(|socket| (socket.local_address, socket.remote_address, socket.uid));
+                owner(sockets, remote, local).is_some_and(|owner| owner == own || owner == 0)
+            }
+        }
+    }
+}
+
+/// The user whose socket goes from `remote` to `local`. Of each socket: its own address, that of the other end, its user.
+fn owner(
+    mut sockets: impl Iterator<Item = (SocketAddr, SocketAddr, u32)>,
+    remote: SocketAddr,
+    local: SocketAddr,
+) -> Option<u32> {
+    let ends = (canonical(remote), canonical(local));
+    sockets
+        .find(|(own, other, _)| (canonical(*own), canonical(*other)) == ends)
+        .map(|found| found.2)
+}
+
+/// The address itself where a socket of the newer family names one of the older.
+fn canonical(address: SocketAddr) -> (IpAddr, u16) {
+    (address.ip().to_canonical(), address.port())
+}
+
+/// Refuses an order of somebody who may not say what the process does.
+///
+/// # Errors
+/// The answer to it.
+pub(crate) fn check_caller<B>(request: &Request<B>) -> Result<(), Told> {
+    if request.extensions().get().is_some_and(|caller: &Caller| caller.is_trusted()) {
+        return Ok(());
+    }
+    let sentence = "On an address that every user of this machine reaches, only the user who runs the appliance and root \
+                    may order this; be one of them, or bind control to a Unix socket.";
+    Err(Told::refused(StatusCode::FORBIDDEN, sentence))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_socket_of_this_process_belongs_to_whoever_runs_it() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = TcpListener::bind(address).expect("a port");
+            let client = TcpStream::connect(listener.local_addr().expect("open")).expect("open");
+            let (server, remote) = listener.accept().expect("a client");
+            let local = server.local_addr().expect("open");
+            assert!(Caller::OfAddress { remote, local }.is_trusted(), "{address}");
+            // The other way round it is ours as well; what does not exist is nobody's.
+            let nowhere = SocketAddr::new(remote.ip(), 1);
+            assert!(!Caller::OfAddress { remote: nowhere, local }.is_trusted(), "{address}");
+            drop(client);
+        }
+    }
+
+    #[test]
+    fn a_client_of_the_newer_family_is_found_by_the_address_of_the_older() {
+        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        let sockets = [
+            ("127.0.0.1:9", "127.0.0.1:7", 1),
+            ("[::ffff:127.0.0.1]:8", "[::ffff:127.0.0.1]:7", 2),
+            ("127.0.0.1:7", "127.0.0.1:8", 3),
+        ];
+        let sockets = sockets.map(|(own, other, user)| (address(own), address(other), user));
+        let of = |remote| owner(sockets.into_iter(), address(remote), address("127.0.0.1:7"));
+        assert_eq!(
+            [of("127.0.0.1:8"), of("127.0.0.1:9"), of("127.0.0.1:10")],
+            [Some(2), Some(1), None]
+        );
+    }
+}
