@@ -188,7 +188,7 @@ impl HttpEndpoint {
 /// What a request hears that came through a listener which the profile no longer has.
 fn gone(peer: Peer) -> Refusal {
     let message = "This address is no longer served; connect to another one.";
-    Refusal::new(RefusalKind::Draining, "lifecycle", "listener", message)
+    Refusal::new(RefusalKind::Draining, "lifecycle", "process", message)
         .with_retry_after(Duration::from_secs(1))
         .for_principal(Principal::at(peer.remote.ip()))
 }
