@@ -1,8 +1,12 @@
 //! Upgrades that fail leave everything as it was.
 
 use std::fs::{self, Permissions};
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use serde_json::json;
 
@@ -25,6 +29,10 @@ fn whatever_the_other_program_does_this_one_serves_on_and_says_why() {
     let hangs = script(&folder, "hangs", "exec sleep 600");
     let fails = script(&folder, "fails", "exit 3");
     let babbles = script(&folder, "babbles", "printf '\\0\\0\\0\\2{}' >&0; exec cat >/dev/null");
+    // Says that it is ready, and ends when everything is handed over.
+    let quits =
+        "printf '\\0\\0\\0\\023{\"kind\":\"prepared\"}' >&0; head -c 400 <&0 >/dev/null; exit 5";
+    let quits = script(&folder, "quits", quits);
     let empty = folder.path().join("empty");
     fs::write(&empty, "").expect("written");
     fs::set_permissions(&empty, Permissions::from_mode(0o755)).expect("changed");
@@ -34,6 +42,7 @@ fn whatever_the_other_program_does_this_one_serves_on_and_says_why() {
         (&hangs, "&wait_ms=200", "not ready within 200 ms"),
         (&fails, "", "ended with exit code 3"),
         (&babbles, "", "did not take over"),
+        (&quits, "", "ended with exit code 5"),
         (&empty, "", "cannot be started"),
         (&open, "", "can be written by others"),
         (&folder.path().join("none"), "", "No such file"),
@@ -106,4 +115,38 @@ fn a_profile_that_only_the_process_has_is_not_lost_unasked() {
     assert_eq!(posted.status, 200, "{posted:?}");
     let problems = upgraded.refused("");
     assert!(problems.contains("not the one of its file"), "{problems}");
+}
+
+#[test]
+fn a_client_on_standard_input_is_not_cut_off() {
+    let profile = profile(&format!("{QUICK}[listen.desktop]\nstdio = {{}}\n"));
+    let mut program = Program::start_with_stdio(&profile, &[]);
+    let head = format!("POST /admin/upgrade HTTP/1.1\r\nHost: {}\r\n", program.control);
+    let told = program.request_control(&head);
+    assert_eq!(told.status, 409, "{told:?}");
+    assert!(told.body.contains("cannot be handed over"), "{told:?}");
+    let params = crate::program::modern_params(json!({}), &json!({}));
+    let answer = program.ask_stdio(&request("server/discover", &params));
+    assert!(answer["result"].is_object(), "{answer}");
+}
+
+#[test]
+fn another_version_of_the_handover_is_refused_by_its_number() {
+    let (mut before, after) = UnixStream::pair().expect("a pair");
+    before.set_read_timeout(Some(crate::program::PATIENCE)).expect("a limit");
+    let hello = br#"{"kind":"hello","version":2}"#;
+    let frame = [&(hello.len() as u32).to_be_bytes()[..], hello].concat();
+    before.write_all(&frame).expect("written");
+    let output = toolrack()
+        .args(["serve", "--take-over"])
+        .stdin(Stdio::from(OwnedFd::from(after)))
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(75));
+    let mut answer = Vec::new();
+    before.read_to_end(&mut answer).expect("it has ended");
+    let answer: Value = serde_json::from_slice(&answer[4..]).expect("a message");
+    assert_eq!(answer["kind"], "refused");
+    let problem = answer["problems"][0].as_str().expect("a reason");
+    assert!(problem.contains("hands over in version 2"), "{problem}");
 }
