@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Child;
 use std::sync::atomic::{
     AtomicBool, AtomicU64, Ordering::AcqRel, Ordering::Relaxed, Ordering::Release,
@@ -75,7 +76,13 @@ impl Upgrades for Upgrader {
         let (reply, answer) = oneshot::channel();
         let thread = std::thread::Builder::new().name("upgrade".to_owned());
         let started = thread.spawn(move || {
-            let outcome = self.upgrade(&wish);
+            // A fault of ours must not leave the doors closed.
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.upgrade(&wish)));
+            let outcome = outcome.unwrap_or_else(|_| {
+                self.give_up();
+                self.is_busy.store(false, Release);
+                Err(vec!["the upgrade failed unexpectedly; please report this".to_owned()])
+            });
             let told = match &outcome {
                 Ok(over) => {
                     Told { status: StatusCode::OK, body: json!({ "process": over.process }) }
@@ -191,11 +198,8 @@ impl Upgrader {
 
     /// Why this process cannot be upgraded at all, or not now.
     fn objection(&self, wish: &UpgradeWish) -> Option<String> {
-        let phase = self.endpoint().vitals.phase();
-        let objection = if phase == Phase::Starting {
-            "the process is starting; ask again when it serves"
-        } else if phase != Phase::Ready {
-            "the process is stopping"
+        let objection = if let Some(passing) = self.passing_objection(wish) {
+            passing
         } else if std::process::id() == 1 {
             "this is process 1: when it ends, its container does; start another container instead, or run toolrack \
              below an init (docker run --init)"
@@ -206,9 +210,6 @@ impl Upgrader {
         } else if self.reloader.house().effective.load().source != Source::File {
             "the profile that serves is not the one of its file, which the next program would read: write it there \
              (`GET /admin/profile` shows it), have it read by `toolrack reload --wait`, and ask again"
-        } else if !wish.forgets_tasks && !self.endpoint().tasks.is_empty() {
-            "the process keeps tasks, which do not go along: wait until their clients have asked for them and they have \
-             expired, or lose them with --forget-tasks"
         } else if !self.before.is_gone_within(wish.wait) {
             "the process that the last upgrade left still has clients; ask again when it has ended, at the latest after \
              twice shutdown.drain_ms"
@@ -216,6 +217,25 @@ impl Upgrader {
             return None;
         };
         Some(objection.to_owned())
+    }
+
+    /// The same of what comes and goes.
+    fn passing_objection(&self, wish: &UpgradeWish) -> Option<&'static str> {
+        match self.endpoint().vitals.phase() {
+            Phase::Starting => Some("the process is starting; ask again when it serves"),
+            Phase::Leaving | Phase::Draining => Some("the process is stopping"),
+            Phase::Ready if wish.forgets_tasks || self.endpoint().tasks.is_empty() => None,
+            Phase::Ready => Some(
+                "the process keeps tasks, which do not go along: wait until their clients have asked for them and \
+                 they have expired, or lose them with --forget-tasks",
+            ),
+        }
+    }
+
+    /// Lets clients in again, and tells nobody of sessions.
+    fn give_up(&self) {
+        self.hold(false);
+        self.endpoint().sessions.set_journal(None);
     }
 
     fn hand_over(&self, wish: &UpgradeWish) -> Result<HandedOver, Vec<String>> {
@@ -226,11 +246,8 @@ impl Upgrader {
         let (telling, told) = Telling::new();
         let journal = Arc::clone(&telling) as Arc<dyn Journal>;
         self.endpoint().sessions.set_journal(Some(journal));
-        let served = self.commit(&mut channel, &telling, &told, &mut starting);
-        let count = served.inspect_err(|_| {
-            self.hold(false);
-            self.endpoint().sessions.set_journal(None);
-        })?;
+        let committed = self.commit(&mut channel, &telling, &told, &mut starting, wish);
+        let count = committed.inspect_err(|_| self.give_up())?;
         let process = starting.serves();
         self.manager.followed_by(process);
         if let Err(error) = channel.send(&Message::Released) {
@@ -292,6 +309,7 @@ impl Upgrader {
         telling: &Arc<Telling>,
         told: &Receiver<News>,
         starting: &mut Starting,
+        wish: &UpgradeWish,
     ) -> Result<u64, Vec<String>> {
         let mut count = 0;
         let said = message::sessions(&self.endpoint().sessions)
@@ -303,8 +321,9 @@ impl Upgrader {
                 let generation = self.endpoint().switch.load();
                 let limits = message::limits(generation.stack().kit());
                 limits.iter().try_for_each(|message| channel.send(message))?;
-                if self.endpoint().vitals.phase() != Phase::Ready {
-                    return Err(std::io::Error::other("this process is stopping"));
+                // What was not so when it began may be so by now.
+                if let Some(objection) = self.passing_objection(wish) {
+                    return Err(std::io::Error::other(objection));
                 }
                 channel.send(&Message::Commit)
             });
