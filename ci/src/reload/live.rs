@@ -16,8 +16,9 @@ use crate::stress::rules::Rules;
 use crate::stress::scenario::Stage;
 use crate::stress::wait;
 
-/// A profile that is read again when somebody asks.
-pub(super) const ON_REQUEST: &str = "[reload]\nwatch = false\n";
+/// A profile that is read again when somebody asks, at once and as often as that; what came in stays.
+pub(super) const ON_REQUEST: &str =
+    "[reload]\nwatch = false\ninterval_ms = 0\nimages_max = 1000\nprobation = { mode = \"off\" }\n";
 /// Longer than anything takes: a scenario that waits for ever must fail.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -31,6 +31,10 @@ const REFUSED: &str = "appliance/tests/it/reload/refused.rs";
 const BROKEN: &str = "appliance/tests/it/reload/broken.rs";
 const CLIENTS: &str = "appliance/tests/it/reload/clients.rs";
 const PLUGINS: &str = "appliance/tests/it/reload/plugins.rs";
+const DRAINING: &str = "appliance/tests/it/reload/draining.rs";
+const LISTENERS: &str = "appliance/tests/it/reload/listeners.rs";
+const PROBATION: &str = "appliance/tests/it/reload/probation.rs";
+const STORMS: &str = "appliance/tests/it/reload/storms.rs";
 const NAMED: &str = "appliance/tests/it/reload/named.rs";
 const POSTED: &str = "appliance/tests/it/reload/posted.rs";
 const LOAD: &str = "appliance/tests/it/reload/load.rs";
@@ -64,8 +68,12 @@ const PROMISES: [Promise; 30] = [
     Promise {
         name: "H3",
         says: "storms are coalesced, and the last content wins",
-        held_by: &[Scenario("storm")],
-        left: "a least time between two activations",
+        held_by: &[
+            Scenario("storm"),
+            Test(STORMS, "a_storm_of_writings_makes_one_change_a_second_and_ends_with_the_last"),
+            Test(STORMS, "an_order_waits_for_its_time_and_is_answered"),
+        ],
+        left: "",
     },
     Promise {
         name: "H4",
@@ -158,7 +166,10 @@ const PROMISES: [Promise; 30] = [
         says: "streams whose tool or plugin is gone are ended properly",
         held_by: &[
             Test(PLUGINS, "a_call_that_asks_is_answered_by_the_plugin_that_asked"),
-            Test(PLUGINS, "a_call_that_does_not_end_is_waited_for_until_the_deadline_of_the_drain"),
+            Test(DRAINING, "calls_of_a_generation_that_drains_for_too_long_are_ended"),
+            Test(DRAINING, "a_task_that_waits_for_its_client_ends_with_its_generation"),
+            Test(DRAINING, "a_call_that_asks_its_client_ends_with_its_generation"),
+            Test(LISTENERS, "a_call_ends_on_a_listener_that_has_gone"),
         ],
         left: "how a subscription ends whose resource nobody has any more",
     },
@@ -186,8 +197,13 @@ const PROMISES: [Promise; 30] = [
     Promise {
         name: "H16",
         says: "listeners come, go and change without the others noticing",
-        held_by: &[],
-        left: "all of it: they take a restart",
+        held_by: &[
+            Test(LISTENERS, "listeners_come_change_and_go_and_the_others_notice_nothing"),
+            Test(LISTENERS, "two_listeners_swap_their_addresses_and_no_connection_is_refused"),
+            Test(LISTENERS, "an_address_in_use_is_refused_and_nothing_changes"),
+            Test(LISTENERS, "a_lower_bound_on_connections_cuts_nobody_and_lets_nobody_in"),
+        ],
+        left: "certificates, once there are any",
     },
     Promise {
         name: "H17",
@@ -231,9 +247,11 @@ const PROMISES: [Promise; 30] = [
         says: "few generations drain at once, and what is over is given back",
         held_by: &[
             Test(PLUGINS, "a_generation_drains_until_its_last_call_has_ended"),
+            Test(DRAINING, "no_more_than_so_many_generations_drain_and_the_oldest_makes_way"),
+            Test(DRAINING, "streams_that_only_listen_keep_no_generation"),
             Scenario("endless"),
         ],
-        left: "a cap on the generations that drain",
+        left: "",
     },
     Promise {
         name: "H22",
@@ -259,8 +277,17 @@ const PROMISES: [Promise; 30] = [
     Promise {
         name: "H25",
         says: "a change that does harm is taken back by itself",
-        held_by: &[],
-        left: "all of it: there is no probation",
+        held_by: &[
+            Test(
+                PROBATION,
+                "a_change_that_makes_calls_fail_is_taken_back_with_the_plugins_of_before",
+            ),
+            Test(PROBATION, "a_limit_that_refuses_most_calls_is_taken_back"),
+            Test(PROBATION, "a_change_that_makes_calls_slow_is_taken_back"),
+            Test(PROBATION, "good_changes_under_load_all_stay"),
+            Scenario("steady"),
+        ],
+        left: "",
     },
     Promise {
         name: "H26",
@@ -269,9 +296,13 @@ const PROMISES: [Promise; 30] = [
             Test(PLUGINS, "another_library_of_the_same_name_takes_over"),
             Test(NAMED, "a_broken_library_is_refused_once_and_the_next_good_one_comes_in"),
             Test(PLUGINS, "a_plugin_with_other_settings_is_started_anew_and_one_without_stays"),
+            Test(
+                PLUGINS,
+                "one_more_image_than_there_may_be_takes_a_restart_and_the_same_bytes_take_none",
+            ),
             Scenario("plugins"),
         ],
-        left: "a cap on images",
+        left: "",
     },
     Promise {
         name: "H27",

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use load::Tally;
 use serde_json::json;
 
-use crate::reload::live::{Live, ON_REQUEST, ask, mark, play};
+use crate::reload::live::{Live, ask, mark, play};
 use crate::reload::streams::{List, Streams};
 use crate::stress::clients::{Clients, accepted_ms};
 use crate::stress::findings::Findings;
@@ -30,7 +30,11 @@ pub(super) const STEADY: Scenario = Scenario {
 
 fn tables(reload: u32) -> String {
     let calls = 9_000 + reload % LIMITS;
-    format!("{ON_REQUEST}{}[layer.concurrency]\ncalls_max = {calls}\n", mark(60_000 + reload))
+    // On probation, each of them: none does harm.
+    format!(
+        "[reload]\nwatch = false\ninterval_ms = 0\n{}[layer.concurrency]\ncalls_max = {calls}\n",
+        mark(60_000 + reload)
+    )
 }
 
 fn steady(stage: &mut Stage<'_>) -> Result<(), String> {
@@ -52,6 +56,9 @@ fn steady(stage: &mut Stage<'_>) -> Result<(), String> {
         findings.exactly("streams that ended", streams.ended(), 0);
         findings.exactly("events missed or repeated", streams.misheard(List::Prompts, events), 0);
         findings.exactly("told of tools that nobody changed", streams.misheard(List::Tools, 0), 0);
+        let gone_back =
+            live.attempts()?.iter().filter(|one| one["result"] == "rolled_back").count();
+        findings.exactly("good ones that were taken back", gone_back as u64, 0);
         findings.show("reloads", f64::from(reloads), "");
         findings.show("events on each stream", events as f64, "");
         findings.show("slowest reload", slowest.as_secs_f64() * 1e3, "ms");

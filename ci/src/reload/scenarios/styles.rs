@@ -61,7 +61,9 @@ impl Key {
             Self::Profile => "map/base.toml",
             Self::Mapped => "../inner/base.toml",
             Self::Inner => "../bound.toml",
-            Self::Bound => return text(&format!("[{table}]\n{key} = {number}\n")),
+            Self::Bound => {
+                return text(&format!("[reload]\ninterval_ms = 0\n[{table}]\n{key} = {number}\n"));
+            }
         };
         format!("format = 1\nextends = \"{base}\"\n[{table}]\n{key} = {number}\n")
     }
