@@ -42,7 +42,11 @@ Examples:
   toolrack serve
   toolrack serve --profile my.toml
   toolrack serve --set listen.public.http.bind=127.0.0.1:0
-  toolrack serve --profile desktop --set plugin.filesystem.config.root=/srv/docs";
+  toolrack serve --profile desktop --set plugin.filesystem.config.root=/srv/docs
+  toolrack serve --profile my.toml --allow-last-good
+
+The last good one is looked for in `history.folder`: of --set, else of TOOLRACK_HISTORY__FOLDER, else of
+the profile, as far as that key itself can be read.";
 
 const ABOUT_CHECK: &str = "\
 Examples:
@@ -119,6 +123,21 @@ The program that serves starts the one that is now where it was started from, wi
 sockets, sessions and limits, answers what it has and ends. Exit code 0 when the new one serves; 78 when it could not
 take over, with the reasons (the old one serves on); 75 when the appliance could not be asked.";
 
+const ABOUT_GENERATIONS: &str = "\
+Examples:
+  toolrack generations
+  toolrack generations --json --control unix:/run/toolrack/control";
+
+const ABOUT_ROLLBACK: &str = "\
+Examples:
+  toolrack rollback              to the last good generation of other content
+  toolrack rollback 41
+  toolrack rollback --control unix:/run/toolrack/control
+
+The values of then serve as a new generation, with the libraries of then. The files of the profile stay
+as they are and come in again when they change, by `toolrack reload`, or by a restart. Exit code 0 when
+the generation serves, 78 when it was refused with reasons, 75 when the appliance could not be asked.";
+
 const ABOUT_SHOW: &str = "\
 Example:
   toolrack profiles show dev > my.toml";
@@ -161,6 +180,10 @@ pub(crate) enum Command {
     Serve {
         #[command(flatten)]
         options: ProfileOptions,
+        /// When the profile, or something that it names, is wrong: serve the newest generation of `history.folder` that
+        /// works, and say so.
+        #[arg(long)]
+        allow_last_good: bool,
         /// End when the parent, the process of this number, ends; `toolrack bench` asks for it.
         #[arg(long, value_name = "PID", hide = true)]
         end_with: Option<i32>,
@@ -197,6 +220,12 @@ pub(crate) enum Command {
     /// Have an appliance that serves hand over to another version of the program, without a lost connection.
     #[command(after_help = ABOUT_UPGRADE)]
     Upgrade(UpgradeOptions),
+    /// Show the generations that an appliance has served and can be rolled back to.
+    #[command(after_help = ABOUT_GENERATIONS)]
+    Generations(GenerationsOptions),
+    /// Have an appliance that serves go back to a generation that served before.
+    #[command(after_help = ABOUT_ROLLBACK)]
+    Rollback(RollbackOptions),
     /// The profiles that are part of the program.
     #[command(subcommand)]
     Profiles(Profiles),
@@ -357,6 +386,32 @@ pub(crate) struct UpgradeOptions {
     /// Upgrade even though the appliance keeps tasks, which end with it.
     #[arg(long)]
     pub(crate) forget_tasks: bool,
+}
+
+/// Whose generations to show.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct GenerationsOptions {
+    /// The control listener of the appliance: a URL, or the path of its Unix socket.
+    #[arg(long, value_name = "URL|PATH", default_value = "http://127.0.0.1:9090")]
+    pub(crate) control: String,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which appliance is to go back, and to what.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RollbackOptions {
+    /// The number of a generation that `toolrack generations` shows. Without it: the last one of other content that
+    /// nobody rolled back from.
+    #[arg(value_name = "NUMBER")]
+    pub(crate) to: Option<u64>,
+    /// The control listener of the appliance: a URL, or the path of its Unix socket.
+    #[arg(long, value_name = "URL|PATH", default_value = "http://127.0.0.1:9090")]
+    pub(crate) control: String,
+    /// How long to wait at most.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) timeout_secs: u64,
 }
 
 /// How clients of the load speak.

@@ -9,6 +9,7 @@ use crate::run;
 
 /// Each crate and the crates of ours that it may name. Floors from the bottom up.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("history", &[]),
     ("json-schema", &[]),
     ("load", &[]),
     ("plugin-abi", &[]),
@@ -26,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "toolrack",
         &[
             "control",
+            "history",
             "load",
             "middleware",
             "plugin-host",

@@ -5,18 +5,22 @@ mod check;
 mod control;
 mod diff;
 mod explain;
+mod generations;
 mod parent;
 mod plugin;
 mod profiles;
 mod reload;
+mod rollback;
 mod selftest;
 mod serve;
 mod upgrade;
 
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
-use profile::{Loaded, Plan, Posted, Sources, WorstCase, Written};
+use ::history::Record;
+use profile::{Kept, Loaded, Plan, Posted, Problems, Sources, WorstCase, Written};
 use protocol::Revision;
 
 use crate::cli::{self, Cli, Command, ProfileOptions};
@@ -27,9 +31,9 @@ use crate::hardware::Hardware;
 /// Runs what was asked.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     match cli.command {
-        Command::Serve { options, end_with, take_over } => {
+        Command::Serve { options, allow_last_good, end_with, take_over } => {
             match end_with.map_or(Ok(()), parent::end_with) {
-                Ok(()) => serve::run(&options, take_over),
+                Ok(()) => serve::run(&options, allow_last_good, take_over),
                 Err(code) => code,
             }
         }
@@ -38,6 +42,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Reload(options) => reload::run(&options),
         Command::Diff(options) => diff::run(&options),
         Command::Upgrade(options) => upgrade::run(&options),
+        Command::Generations(options) => generations::run(&options),
+        Command::Rollback(options) => rollback::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Selftest(options) => selftest::run(&options),
         Command::Profiles(command) => profiles::run(&command),
@@ -59,15 +65,46 @@ fn load(options: &ProfileOptions) -> Result<Loaded, Vec<String>> {
 
 /// The same with a text in the place of that profile.
 fn load_posted(options: &ProfileOptions, posted: Option<Posted>) -> Result<Loaded, Vec<String>> {
+    let sources = Sources { posted, ..sources(options)? };
+    profile::load(&sources).map_err(|problems| lines(&problems))
+}
+
+/// One line for each problem.
+fn lines(problems: &Problems) -> Vec<String> {
+    problems.0.iter().map(ToString::to_string).collect()
+}
+
+/// What the profile is made of that the options name.
+fn sources(options: &ProfileOptions) -> Result<Sources, Vec<String>> {
     let profile = name_of(&options.profile)?;
-    let sources = Sources {
+    Ok(Sources {
         profile,
-        posted,
+        posted: None,
         environment: cli::profile_environment(),
         set: options.set.clone(),
         library_search: cli::library_search(),
+    })
+}
+
+/// Where relative paths of the profile begin; `None` for one that is part of the program.
+fn profile_folder(options: &ProfileOptions) -> Option<&Path> {
+    let is_built_in = options.profile == AUTO || profile::built_in(&options.profile).is_some();
+    if is_built_in { None } else { Path::new(&options.profile).parent() }
+}
+
+/// Loads a profile that served before. `Err`: one line for each problem.
+fn load_kept(record: &Record, options: &ProfileOptions) -> Result<Loaded, Vec<String>> {
+    let here = profile_folder(options);
+    let is_here = here.and_then(|here| std::path::absolute(here).ok()) == record.folder;
+    let kept = Kept {
+        generation: record.number,
+        name: &record.name,
+        // As it was named now, so that a plugin whose library has the same path is the same.
+        folder: if is_here { here.map(Path::to_owned) } else { record.folder.clone() },
+        library_search: cli::library_search(),
+        values: &record.profile,
     };
-    profile::load(&sources).map_err(|problems| problems.0.iter().map(ToString::to_string).collect())
+    profile::load_kept(kept).map_err(|problems| lines(&problems))
 }
 
 /// The profile that is meant by what was asked for: `auto` means the one that fits this machine.
@@ -117,6 +154,11 @@ fn complain(line: &str) {
 /// Prints one line to standard error that is no failure.
 fn warn(line: &str) {
     writeln!(std::io::stderr(), "warning: {line}").ok();
+}
+
+/// Prints one line that helps to standard error.
+fn hint(line: &str) {
+    writeln!(std::io::stderr(), "hint: {line}").ok();
 }
 
 /// Prints problems; the exit code says that the profile is wrong.

@@ -34,27 +34,26 @@ pub(crate) fn run(options: &ReloadOptions) -> ExitCode {
             super::say(&told(&attempt));
             ExitCode::from(exit::CONFIG)
         }
-        Ok((status, body)) => {
-            let why = body["error"].as_str().map_or_else(
-                || {
-                    format!(
-                        "{control} is an appliance that cannot reload, or none (status {status})"
-                    )
-                },
-                ToOwned::to_owned,
-            );
-            failed(exit::TEMPORARY, &why)
-        }
+        Ok((status, body)) => failed(exit::TEMPORARY, &why_not(&control, status, &body)),
     }
 }
 
-fn failed(code: u8, why: &str) -> ExitCode {
+/// Why an answer is none that was expected.
+pub(super) fn why_not(control: &Control, status: u16, body: &Value) -> String {
+    body["error"].as_str().map_or_else(
+        || format!("{control} is an appliance that cannot do that, or none (status {status})"),
+        ToOwned::to_owned,
+    )
+}
+
+/// Complains and ends so.
+pub(super) fn failed(code: u8, why: &str) -> ExitCode {
     super::complain(why);
     ExitCode::from(code)
 }
 
 /// An attempt, for people.
-fn told(attempt: &Value) -> String {
+pub(super) fn told(attempt: &Value) -> String {
     let text = |key: &str| attempt[key].as_str().unwrap_or_default().replace('_', " ");
     let number = |key: &str| attempt[key].as_u64().unwrap_or_default();
     let mut out = format!(

@@ -12,6 +12,7 @@ mod fairness;
 mod file;
 mod frames;
 mod hardware;
+mod history;
 mod http;
 mod http2;
 mod layers;
@@ -62,6 +63,8 @@ exercised! {
         hardware::what_is_admitted_must_fit_into_the_memory_and_the_host,
     "hardware.mismatch" => hardware::a_mismatch_is_warned_of_or_keeps_it_from_starting,
     "hardware.sessions" => hardware::sessions_that_are_expected_must_be_let_in,
+    "history.folder" => history::what_served_is_kept_in_a_folder_or_ends_with_the_process,
+    "history.generations_max" => history::so_many_generations_are_kept,
     "layer.bulkhead.concurrent_calls" =>
         bulkhead::so_many_calls_are_at_work_at_once_where_a_plugin_says_nothing,
     "layer.bulkhead.mode" => bulkhead::bulkhead_refuses_counts_or_is_off,

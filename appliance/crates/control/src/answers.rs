@@ -11,7 +11,7 @@ use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use protocol::{MemoryGauge, MemoryLevel, RefusalId};
-use runtime::{Phase, Vitals};
+use runtime::{Phase, Source, Vitals};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -37,6 +37,15 @@ pub struct PluginReport {
     pub is_ready: bool,
 }
 
+/// Where the profile that serves came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProfileReport {
+    /// Its files, or a generation that was kept.
+    pub source: Source,
+    /// How many things were wrong with the files when the process started without them.
+    pub problems: usize,
+}
+
 /// Where answers come from. Each is called on the control thread and must not wait.
 #[derive(Clone)]
 pub struct Sources {
@@ -54,6 +63,10 @@ pub struct Sources {
     pub attempts: Arc<dyn Fn() -> Bytes + Send + Sync>,
     /// The generation that serves and those that drain, as JSON.
     pub generations: Arc<dyn Fn() -> Bytes + Send + Sync>,
+    /// The generations that are kept, as JSON.
+    pub history: Arc<dyn Fn() -> Bytes + Send + Sync>,
+    /// Where the profile that serves came from.
+    pub profile: Arc<dyn Fn() -> ProfileReport + Send + Sync>,
     /// Who reads the profile again; `None`: nobody may ask here.
     pub reloads: Option<Arc<dyn Reloads>>,
     /// The profile that serves.
@@ -91,6 +104,7 @@ const INDEX: &str = "\
 /admin/explain?request=ID  why a recent request was refused
 /admin/reloads             the last attempts to change the profile
 /admin/generations         what serves, and what was replaced and still has calls
+/admin/history             the generations that can be rolled back to
 ";
 
 const NO_ID: &str = "\
@@ -125,6 +139,7 @@ impl Answers {
             "/admin/plan" => with_type(StatusCode::OK, JSON, (self.sources.plan)()),
             "/admin/reloads" => with_type(StatusCode::OK, JSON, (self.sources.attempts)()),
             "/admin/generations" => with_type(StatusCode::OK, JSON, (self.sources.generations)()),
+            "/admin/history" => with_type(StatusCode::OK, JSON, (self.sources.history)()),
             "/admin/explain" => self.explain(request.uri().query().unwrap_or_default()),
             "/" => text(StatusCode::OK, INDEX),
             _ => text(StatusCode::NOT_FOUND, INDEX),
@@ -188,6 +203,7 @@ impl Answers {
         let plugins = (self.sources.plugins)();
         let are_ready = plugins.iter().all(|plugin| plugin.is_ready);
         let memory = self.sources.memory.level();
+        let profile = (self.sources.profile)();
         // New connections are turned away then: load balancers had better look elsewhere.
         let has_memory = memory != MemoryLevel::Critical;
         let is_ready = phase == Phase::Ready && self.is_beating() && are_ready && has_memory;
@@ -201,6 +217,8 @@ impl Answers {
             "generation": vitals.generation(),
             "heartbeat_age_ms": vitals.heartbeat_age().as_millis() as u64,
             "uptime_ms": vitals.uptime().as_millis() as u64,
+            "profile": profile.source.as_str(),
+            "profile_problems": profile.problems,
             "memory": memory.as_str(),
             "plugins": plugins,
         });

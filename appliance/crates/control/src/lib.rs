@@ -16,7 +16,7 @@ mod tests;
 mod thread;
 mod upgrade;
 
-pub use answers::{PluginReport, Sources};
+pub use answers::{PluginReport, ProfileReport, Sources};
 pub use listener::{ControlAddress, OpenSocket, Passed, StartError};
 pub use profile::{Posting, Profiles, Serving};
 pub use reload::Reloads;

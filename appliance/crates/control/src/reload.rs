@@ -1,9 +1,11 @@
-//! The path by which an operator has the profile read again.
+//! The paths by which an operator has the profile read again, or one back that served before.
 //!
 //! | request | meaning | status |
 //! |---|---|---|
 //! | `POST /admin/reload` | read the profile again, soon | 202 |
 //! | `POST /admin/reload?wait=true` | the same, and say what became of it | 200 when the profile is what serves, else 409 |
+//! | `POST /admin/rollback` | have the generation back that served before | 200 when it serves, 404 when there is none, else 409 |
+//! | `POST /admin/rollback?to=N` | the same of generation N | the same |
 //!
 //! A request with `Origin` is refused, as for self-tests; and so is every request where other hosts reach the listener.
 
@@ -17,33 +19,41 @@ use http_body_util::Full;
 use crate::answers::Answers;
 use crate::selftest::{Telling, Told, response};
 
-/// Where it is asked for.
-const PATH: &str = "/admin/reload";
+const RELOAD: &str = "/admin/reload";
+const ROLLBACK: &str = "/admin/rollback";
 
 /// Whoever reads the profile again. Asked on the control thread, which must not wait: what takes time goes into the
 /// answer.
 pub trait Reloads: Send + Sync {
     /// Reads it again, soon; the answer tells what became of it when `waits`, and otherwise that it will.
     fn ask(self: Arc<Self>, waits: bool) -> Telling;
+
+    /// Has a generation back that served before: the one of this number, or the last good one of other content. The
+    /// answer tells what became of it.
+    fn roll_back(self: Arc<Self>, to: Option<u64>) -> Telling;
 }
 
 impl Answers {
-    /// The answer to a request of this path; `None` for one of another.
+    /// The answer to a request of these paths; `None` for one of another.
     pub(crate) async fn reload<B>(&self, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
-        if request.uri().path() != PATH {
-            return None;
-        }
+        let read = match request.uri().path() {
+            RELOAD => Self::read_reload,
+            ROLLBACK => Self::read_rollback,
+            _ => return None,
+        };
         if let Some(refused) = self.refused_host(request) {
             return Some(refused);
         }
-        Some(match self.read_reload(request) {
+        let asked =
+            self.takes_orders(request).and_then(|reloads| read(reloads, request.uri().query()));
+        Some(match asked {
             Ok(telling) => response(&telling.await),
             Err(refused) => response(&refused),
         })
     }
 
-    fn read_reload<B>(&self, request: &Request<B>) -> Result<Telling, Told> {
-        let refused = |status, sentence: &str| Err(Told::refused(status, sentence));
+    /// Who takes the order; or why nobody does.
+    fn takes_orders<B>(&self, request: &Request<B>) -> Result<&Arc<dyn Reloads>, Told> {
         if request.headers().contains_key(ORIGIN) {
             return refused(
                 StatusCode::FORBIDDEN,
@@ -56,17 +66,42 @@ impl Answers {
                 "Only POST; /admin/reloads shows what became of it.",
             );
         }
-        let waits = match request.uri().query() {
+        self.reloads().map_or_else(
+            || {
+                refused(
+                    StatusCode::FORBIDDEN,
+                    "Other hosts reach this listener, so it takes no orders; send SIGHUP, or let the profile be watched.",
+                )
+            },
+            Ok,
+        )
+    }
+
+    fn read_reload(reloads: &Arc<dyn Reloads>, query: Option<&str>) -> Result<Telling, Told> {
+        let waits = match query {
             None => false,
             Some("wait=true") => true,
             Some(_) => return refused(StatusCode::BAD_REQUEST, "Write ?wait=true, or nothing."),
         };
-        match self.reloads() {
-            Some(reloads) => Ok(Arc::clone(reloads).ask(waits)),
-            None => refused(
-                StatusCode::FORBIDDEN,
-                "Other hosts reach this listener, so it takes no orders; send SIGHUP, or let the profile be watched.",
-            ),
-        }
+        Ok(Arc::clone(reloads).ask(waits))
     }
+
+    fn read_rollback(reloads: &Arc<dyn Reloads>, query: Option<&str>) -> Result<Telling, Told> {
+        let to = query.map(|query| query.strip_prefix("to=").and_then(|to| to.parse().ok()));
+        let to = match to {
+            None => None,
+            Some(Some(to)) => Some(to),
+            Some(None) => {
+                return refused(
+                    StatusCode::BAD_REQUEST,
+                    "Write ?to=N with the number of a generation, or nothing.",
+                );
+            }
+        };
+        Ok(Arc::clone(reloads).roll_back(to))
+    }
+}
+
+fn refused<T>(status: StatusCode, sentence: &str) -> Result<T, Told> {
+    Err(Told::refused(status, sentence))
 }

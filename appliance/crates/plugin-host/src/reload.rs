@@ -16,8 +16,13 @@ impl Plugin {
     /// When the library would not be loaded.
     pub fn is_as(&self, settings: &Settings) -> Result<bool, LoadError> {
         let bytes = load::read_checked(&settings.library)?;
-        let own = Settings { generation: settings.generation, ..self.settings().clone() };
-        Ok(own == *settings && self.core().image.holds(&bytes))
+        Ok(self.is_told(settings) && self.core().image.holds(&bytes))
+    }
+
+    /// Whether it was told the same as `settings` say, whatever its library is by now.
+    #[must_use]
+    pub fn is_told(&self, settings: &Settings) -> bool {
+        Settings { generation: settings.generation, ..self.settings().clone() } == *settings
     }
 
     /// The digest of its library: SHA-256 in hexadecimal. Reads the image when it is asked for the first time.

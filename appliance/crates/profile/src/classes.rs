@@ -59,6 +59,7 @@ const RULES: &[Rule] = &[
     live("extends", "nothing by itself"),
     live("format", "nothing by itself"),
     live("hardware", "the host is compared with it again"),
+    restart("history", "its folder is opened at the start"),
     live("layer.bulkhead", PLACES),
     drains("layer.bulkhead.concurrent_calls", OF_PLUGINS),
     drains("layer.bulkhead.queue_calls", OF_PLUGINS),

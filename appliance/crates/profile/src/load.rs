@@ -71,9 +71,33 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     if !failed.is_empty() {
         return Err(Problems(failed));
     }
+    let found =
+        Found { label: file.label(), name: file.name(), folder: file.folder().map(PathBuf::from) };
+    assemble(&all, found, sources.library_search.clone())
+}
+
+/// What was found of a profile besides its values.
+pub(crate) struct Found {
+    /// For problems that are nowhere in it.
+    pub(crate) label: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// Where its relative paths begin.
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// Merges sources, the first being the base, and makes a plan of them.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub(crate) fn assemble(
+    all: &[Source],
+    found: Found,
+    library_search: Vec<PathBuf>,
+) -> Result<Loaded, Problems> {
     let figment = all.iter().fold(Figment::new(), |figment, source| figment.merge(source));
     let mut origins = BTreeMap::new();
-    for source in &all {
+    for source in all {
         origins.extend(source.origins.clone());
     }
     let profile: Profile = figment.extract().map_err(|error| {
@@ -81,17 +105,17 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
         // What nobody wrote is missing in the profile that was asked for.
         for problem in &mut problems {
             if problem.place == Place::Value(Origin::Default) {
-                problem.place = Place::Source(file.label());
+                problem.place = Place::Source(found.label.clone());
             }
         }
         Problems(problems)
     })?;
     let values = serde_json::to_value(&profile).unwrap_or_default();
     let context = Context {
-        name: file.name(),
+        name: found.name,
         identity: Identity::of(&values),
-        folder: file.folder().map(PathBuf::from),
-        library_search: sources.library_search.clone(),
+        folder: found.folder,
+        library_search,
         origins: &origins,
     };
     let (plan, mut problems, warnings) = resolve(profile, &context);

@@ -39,6 +39,11 @@ pub enum Origin {
         /// Its name.
         name: String,
     },
+    /// The values of a generation that was kept.
+    Generation {
+        /// Its number.
+        number: u64,
+    },
     /// An argument of `--set`.
     Set {
         /// As it was written.
@@ -54,6 +59,7 @@ impl fmt::Display for Origin {
             Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
             Self::Posted { line, column } => write!(f, "{POSTED}:{line}:{column}"),
             Self::Environment { name } => write!(f, "environment {name}"),
+            Self::Generation { number } => write!(f, "generation {number}"),
             Self::Set { argument } => write!(f, "--set {argument}"),
         }
     }

@@ -40,6 +40,8 @@ pub struct Plan {
     pub plugins: Vec<PluginPlan>,
     /// How a changed profile comes into the process.
     pub reload: ReloadPlan,
+    /// What is kept of the generations that served.
+    pub history: HistoryPlan,
     /// How the process ends.
     pub shutdown: ShutdownPlan,
     /// Threads of the data plane.
@@ -384,6 +386,15 @@ pub enum ProbationMode {
     On,
     /// It stays, whatever it does.
     Off,
+}
+
+/// What is kept of the generations that served.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HistoryPlan {
+    /// Where; `None`: in memory.
+    pub folder: Option<PathBuf>,
+    /// How many.
+    pub generations_max: usize,
 }
 
 /// How the process ends.

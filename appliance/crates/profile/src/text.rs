@@ -17,7 +17,7 @@ impl Loaded {
 }
 
 /// The same value; `None` for what nobody set.
-fn toml_of(value: &Value) -> Option<toml::Value> {
+pub(crate) fn toml_of(value: &Value) -> Option<toml::Value> {
     Some(match value {
         Value::Null => return None,
         Value::Bool(value) => toml::Value::Boolean(*value),

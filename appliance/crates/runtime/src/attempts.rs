@@ -23,6 +23,8 @@ pub enum Trigger {
     Posted,
     /// What came in did worse than what served before.
     Probation,
+    /// Somebody who wants a generation back that served before.
+    Rollback,
 }
 
 impl Trigger {
@@ -35,6 +37,7 @@ impl Trigger {
             Self::Admin => "admin",
             Self::Posted => "posted",
             Self::Probation => "probation",
+            Self::Rollback => "rollback",
         }
     }
 }
@@ -46,6 +49,10 @@ pub enum Source {
     File,
     /// The control listener, with the same settings and environment: a start knows nothing of it.
     Posted,
+    /// A generation that was kept, since the files were no good when the process started.
+    LastGood,
+    /// A generation that was kept, since somebody wanted it back.
+    Rollback,
 }
 
 impl Source {
@@ -55,7 +62,15 @@ impl Source {
         match self {
             Self::File => "file",
             Self::Posted => "posted",
+            Self::LastGood => "last_good",
+            Self::Rollback => "rollback",
         }
+    }
+
+    /// Whether a start would read something else, or may.
+    #[must_use]
+    pub const fn is_stale(self) -> bool {
+        !matches!(self, Self::File)
     }
 }
 
@@ -211,6 +226,7 @@ mod tests {
             took: Duration::ZERO,
             verdict,
             generation: 1,
+            source: Source::File,
             identity: "0".repeat(64).parse().expect("an identity"),
             changed: Vec::new(),
             plugins: Vec::new(),

@@ -1,5 +1,6 @@
 //! Starts the plugins of a plan.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +32,16 @@ pub enum StartError {
         plugin: Arc<str>,
         /// Why.
         source: LoadError,
+    },
+    /// The library is another one than is wanted.
+    #[error("plugin.{plugin}.library: `{}` has other bytes than then; put the file back whose SHA-256 is {digest}", .library.display())]
+    OtherLibrary {
+        /// Name in the profile.
+        plugin: Arc<str>,
+        /// Where it is.
+        library: PathBuf,
+        /// SHA-256 of the one that is wanted, in hexadecimal.
+        digest: String,
     },
     /// Starting it panicked, which is a fault of ours.
     #[error("plugin.{plugin}: the loader failed unexpectedly; please report this")]
@@ -73,6 +84,8 @@ pub struct Known {
     pub running: Vec<Arc<Plugin>>,
     /// Those that are taken by their names, whatever their libraries are by now.
     pub given: Vec<Arc<Plugin>>,
+    /// SHA-256 in hexadecimal of the libraries that are wanted, by the names of plugins. One that is not here may be any.
+    pub digests: BTreeMap<String, String>,
 }
 
 impl Known {
@@ -155,12 +168,48 @@ fn start(
     let starts = before().map(|plugin| plugin.start_number()).max().unwrap_or(0);
     let settings = settings(plan, starts.saturating_add(1))?;
     let failed = |source| StartError::Load { plugin: Arc::clone(&plan.name), source };
+    if let Some(digest) = known.digests.get(&*plan.name) {
+        return start_wanted(settings, notices, before().filter(serves), images_max, digest);
+    }
     for running in before().filter(serves) {
         if running.is_as(&settings).map_err(failed)? {
             return Ok(Arc::clone(running));
         }
     }
     Plugin::start(settings, notices, images_max).map_err(failed)
+}
+
+/// Starts a plugin whose library must be the one with this digest, or takes the one of those `before` that has it. A
+/// library that is in memory is taken from there, whatever its file is by now.
+fn start_wanted<'p>(
+    settings: Settings,
+    notices: NoticeSink,
+    mut before: impl Iterator<Item = &'p Arc<Plugin>>,
+    images_max: usize,
+    digest: &str,
+) -> Result<Arc<Plugin>, StartError> {
+    if let Some(before) =
+        before.find(|before| before.is_told(&settings) && before.digest() == digest)
+    {
+        return Ok(Arc::clone(before));
+    }
+    let plugin = Arc::clone(&settings.name);
+    let failed = |source| StartError::Load { plugin: Arc::clone(&plugin), source };
+    if plugin_host::images::has(digest) {
+        return Plugin::start_from(settings, notices, images_max, digest).map_err(failed);
+    }
+    let library = settings.library.clone();
+    // Before it is loaded: what is loaded stays for good.
+    if plugin_host::inspect(&library).map_err(failed)?.sha256 == digest {
+        let started = Plugin::start(settings, notices, images_max).map_err(failed)?;
+        // The file may have been replaced between the two.
+        if started.digest() == digest {
+            return Ok(started);
+        }
+        stop_plugins(&[started], PLUGIN_GRACE);
+    }
+    let digest = digest.to_owned();
+    Err(StartError::OtherLibrary { plugin: Arc::clone(&plugin), library, digest })
 }
 
 /// What the plugin is started with.

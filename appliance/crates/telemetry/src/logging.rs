@@ -44,6 +44,7 @@ impl LogLines {
 }
 
 /// The log of the process.
+#[derive(Clone)]
 pub struct Log(Handle<Lines, Registry>);
 
 impl Log {

@@ -179,6 +179,13 @@ metrics! {
     ReloadSeconds = "toolrack_reload_seconds", Gauge, [];
     /// How often the process was asked to hand over to another program, and serves on.
     UpgradesFailed = "toolrack_upgrades_failed_total", Counter, [];
+    /// Whether what serves did not come from the profile on disk: the process started on the last good one, was rolled
+    /// back, or had a profile posted. 1 or 0.
+    ProfileIsStale = "toolrack_profile_is_stale", Gauge, [];
+    /// Generations that can be rolled back to, the one that serves included.
+    HistoryGenerations = "toolrack_history_generations", Gauge, [];
+    /// Writings of a generation into `history.folder`. `result` is `written` or `failed`; one that failed is tried again.
+    HistoryWrites = "toolrack_history_writes_total", Counter, ["result"];
     /// Seconds since the process started.
     UptimeSeconds = "toolrack_uptime_seconds", Gauge, [];
     /// Always 1; the label tells which build runs.

@@ -8,6 +8,7 @@ use metrics_exporter_prometheus::{
 use crate::metric::{Kind, Metric};
 
 /// The process's metrics. Made once, before anything counts.
+#[derive(Clone)]
 pub struct Registry(PrometheusHandle);
 
 impl Registry {

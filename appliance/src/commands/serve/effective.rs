@@ -13,15 +13,17 @@ pub(super) struct Shown {
     pub(super) json: Bytes,
     pub(super) toml: Bytes,
     pub(super) source: Source,
+    /// How many things were wrong with the files when the process started without them.
+    pub(super) problems: usize,
 }
 
 /// The profile that serves.
 pub(super) struct Effective(ArcSwap<Shown>);
 
 impl Effective {
-    /// Of a profile that a start has read.
-    pub(super) fn new(loaded: Loaded) -> Arc<Self> {
-        Arc::new(Self(ArcSwap::from_pointee(Shown::of(loaded, Source::File))))
+    /// The first one, instead of files with which so many things are wrong.
+    pub(super) fn new(loaded: Loaded, source: Source, problems: usize) -> Arc<Self> {
+        Arc::new(Self(ArcSwap::from_pointee(Shown { problems, ..Shown::of(loaded, source) })))
     }
 
     /// The one at this moment.
@@ -38,6 +40,6 @@ impl Effective {
 impl Shown {
     fn of(loaded: Loaded, source: Source) -> Self {
         let (json, toml) = (loaded.to_json().into(), loaded.to_toml().into());
-        Self { loaded, json, toml, source }
+        Self { loaded, json, toml, source, problems: 0 }
     }
 }

@@ -15,15 +15,16 @@ use telemetry::CallMeter;
 use transport::Endpoint;
 use transport::session::Sessions;
 
-/// The first generation of `plan`, around plugins that have started: a fresh kit, and the stack that is built from it.
+/// The first generation of `plan`, with its number, around plugins that have started: a fresh kit, and the stack that is built from it.
 pub(crate) fn first_generation(
     plan: &Arc<Plan>,
     plugins: Vec<Arc<Plugin>>,
     seal: Seal,
+    number: u64,
 ) -> Result<Arc<Switch>, BuildError> {
     let kit = Kit::new(plan, plugins, seal, Arc::new(CallMeter::new()));
     let stack = stack::build(plan, &kit)?;
-    Ok(Arc::new(Switch::new(Generation::new(1, Arc::clone(plan), stack))))
+    Ok(Arc::new(Switch::new(Generation::new(number, Arc::clone(plan), stack))))
 }
 
 /// What transports serve: the current generation, with nobody inside.

@@ -4,6 +4,7 @@ mod descriptors;
 mod effective;
 mod front;
 mod generations;
+mod history;
 pub(crate) mod house;
 mod key;
 mod log;
@@ -17,6 +18,7 @@ mod sockets;
 mod stop;
 mod upgrade;
 
+use std::cell::OnceCell;
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,9 +26,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use control::StartError;
 use middleware::Mode;
 use plugin_host::{Notice, Plugin};
-use profile::Plan;
 use profile::plan::Mismatch;
-use runtime::{NOTICES_MAX, Phase, Switch, follow_notices};
+use profile::{Loaded, Plan, Written};
+use runtime::{NOTICES_MAX, Phase, Source, Switch, follow_notices};
 use stack::PLUGIN_GRACE;
 use telemetry::{Log, Registry};
 use tokio::runtime::Runtime;
@@ -40,6 +42,7 @@ use crate::exit;
 use crate::hardware::Hardware;
 use effective::Effective;
 use front::Front;
+use history::{History, last_good};
 use memory::Sampler;
 use reload::{House, Named, Probation, Reloader};
 use service_manager::ServiceManager;
@@ -51,17 +54,32 @@ use upgrade::{Started, Successor, Upgrader};
 pub(crate) struct Failed {
     code: u8,
     lines: Vec<String>,
+    /// What would help besides.
+    hint: Option<String>,
 }
 
 impl Failed {
     fn new(code: u8, error: impl std::fmt::Display) -> Self {
-        Self { code, lines: vec![error.to_string()] }
+        Self { code, lines: vec![error.to_string()], hint: None }
+    }
+
+    fn config(lines: Vec<String>) -> Self {
+        Self { code: exit::CONFIG, lines, hint: None }
     }
 }
 
-/// Serves until it is told to stop.
-/// With `takes_over`: in the place of the process on standard input.
-pub(crate) fn run(options: &ProfileOptions, takes_over: bool) -> ExitCode {
+/// A profile to begin with.
+struct Beginning {
+    loaded: Loaded,
+    source: Source,
+    /// How many things are wrong with the one on disk.
+    problems: usize,
+    /// What is to be said of that.
+    warnings: Vec<String>,
+}
+
+/// Serves until it is told to stop. With `takes_over`: in the place of the process on standard input.
+pub(crate) fn run(options: &ProfileOptions, allows_last_good: bool, takes_over: bool) -> ExitCode {
     let mut before = match takes_over.then(Successor::meet).transpose() {
         Ok(before) => before,
         Err(problem) => {
@@ -69,7 +87,7 @@ pub(crate) fn run(options: &ProfileOptions, takes_over: bool) -> ExitCode {
             return ExitCode::from(exit::TEMPORARY);
         }
     };
-    match start(options, &mut before) {
+    match start(options, allows_last_good, &mut before) {
         Ok(code) => ExitCode::from(code),
         Err(failed) => {
             if let Some(before) = before {
@@ -78,81 +96,162 @@ pub(crate) fn run(options: &ProfileOptions, takes_over: bool) -> ExitCode {
             for line in &failed.lines {
                 super::complain(line);
             }
+            if let Some(hint) = &failed.hint {
+                super::hint(hint);
+            }
             ExitCode::from(failed.code)
         }
     }
 }
 
-fn start(options: &ProfileOptions, before: &mut Option<Successor>) -> Result<u8, Failed> {
-    let mut passed =
-        before.as_mut().map_or_else(Passed::by_service_manager, Successor::take_sockets);
-    let how = Started::like_this().map_err(|error| Failed::new(exit::INTERNAL, error))?;
-    // Before it is loaded: what is written meanwhile is noticed.
-    let read = super::written(options);
-    let loaded =
-        super::load(options).map_err(|problems| Failed { code: exit::CONFIG, lines: problems })?;
-    let plan = Arc::new(loaded.plan.clone());
-    let lines = log::lines(&plan.log).map_err(|error| Failed::new(exit::CONFIG, error))?;
-    let log = Log::start(lines);
-    let mismatches =
-        compared_with_host(&plan, options).map_err(|lines| Failed { code: exit::CONFIG, lines })?;
-    let shortage =
-        descriptors::raise_limit(&plan).map_err(|error| Failed::new(exit::CONFIG, error))?;
-    let warnings = loaded.warnings.iter().map(ToString::to_string);
-    for warning in warnings.chain(mismatches).chain(shortage) {
-        tracing::warn!("{warning}");
-    }
-    let registry = Registry::install().map_err(|error| Failed::new(exit::INTERNAL, error))?;
-    let (notice_sink, notices) = tokio::sync::mpsc::channel(NOTICES_MAX);
-    let named = Named::of(Arc::clone(&plan));
-    let manager = ServiceManager::of_environment(before.is_some());
-    let switch = first_generation(&plan, &notice_sink, before.as_ref())?;
-    let sampler = sampler(&plan, &switch).map_err(|error| Failed::new(exit::INTERNAL, error))?;
-    let sampler = Arc::new(Mutex::new(sampler));
-    let runtime = data_plane(&plan).map_err(|error| Failed::new(exit::INTERNAL, error))?;
-    let endpoint = house::endpoint(Arc::clone(&switch));
-    let front = open_front(&plan, &endpoint, &mut passed, &runtime)?;
-    let control = plan.control.as_ref().and_then(|control| passed.control(&control.bind));
-    passed.close_rest();
-    let tests = selftest::Tests::of(&plan, &switch);
-    let effective = Effective::new(loaded);
-    let plugins = switch.load().stack().kit().plugins.clone();
-    let house = House {
-        options: options.clone(),
-        endpoint: Arc::clone(&endpoint),
-        front: Arc::clone(&front),
-        log,
-        effective: Arc::clone(&effective),
-        notices: notice_sink,
-        sampler: Arc::clone(&sampler),
-        data_plane: runtime.handle().clone(),
-        read: Mutex::new(read),
-        named: Mutex::new(named),
-        probation: Mutex::new(Probation::new(effective.load(), plugins)),
-        writing: Arc::default(),
+fn start(
+    options: &ProfileOptions,
+    allows_last_good: bool,
+    before: &mut Option<Successor>,
+) -> Result<u8, Failed> {
+    let takes_over = before.is_some();
+    let passed = before.as_mut().map_or_else(Passed::by_service_manager, Successor::take_sockets);
+    let mut process = Process {
+        options,
+        // Before it is loaded: what is written meanwhile is noticed.
+        read: super::written(options),
+        passed,
+        before,
+        manager: OnceCell::new(),
+        registry: OnceCell::new(),
+        log: OnceCell::new(),
     };
-    let reloader = Reloader::new(house, Arc::clone(&manager));
-    let upgrader = Upgrader::new(how, Arc::clone(&reloader), manager);
-    let shown = report::Shown {
-        registry,
-        endpoint: &endpoint,
-        front: &front,
-        tests: tests.as_ref(),
-        effective: &effective,
-        reloader: &reloader,
-        upgrader: &upgrader,
+    let failed = match super::load(options) {
+        Ok(loaded) => {
+            let (source, warnings) = (Source::File, Vec::new());
+            match process.serve(Beginning { loaded, source, problems: 0, warnings }) {
+                Err(failed) if failed.code == exit::CONFIG => failed,
+                ended => return ended,
+            }
+        }
+        Err(problems) => Failed::config(problems),
     };
-    let code = runtime.block_on(serve(&plan, shown, control, notices, before))?;
-    if let Some(tests) = tests {
-        tests.stop();
+    // In an upgrade the process before serves on, which is better than any last good one.
+    if takes_over {
+        Err(failed)
+    } else if allows_last_good {
+        last_good::start(options, failed, |beginning| process.serve(beginning))
+    } else {
+        Err(Failed { hint: last_good::hint(options), ..failed })
     }
-    switch.close();
-    stop_all_plugins(&switch, reloader.kept_plugins());
-    runtime.shutdown_background();
-    if let Some(sampler) = sampler.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        sampler.stop();
+}
+
+/// What a process has once, with whatever profile it begins.
+struct Process<'a> {
+    options: &'a ProfileOptions,
+    /// The files of the profile before they were loaded.
+    read: Vec<Written>,
+    /// Sockets that somebody else has opened.
+    passed: Passed,
+    /// The process whose place it takes.
+    before: &'a mut Option<Successor>,
+    manager: OnceCell<Arc<ServiceManager>>,
+    registry: OnceCell<Registry>,
+    log: OnceCell<Log>,
+}
+
+impl Process<'_> {
+    fn registry(&self) -> Result<Registry, Failed> {
+        if let Some(registry) = self.registry.get() {
+            return Ok(registry.clone());
+        }
+        let registry = Registry::install().map_err(|error| Failed::new(exit::INTERNAL, error))?;
+        Ok(self.registry.get_or_init(|| registry).clone())
     }
-    Ok(code)
+
+    /// The log, which writes what `plan` wants from now on.
+    fn log(&self, plan: &Plan) -> Result<Log, Failed> {
+        let lines = log::lines(&plan.log).map_err(|error| Failed::new(exit::CONFIG, error))?;
+        if let Some(log) = self.log.get() {
+            log.follow(lines);
+            return Ok(log.clone());
+        }
+        Ok(self.log.get_or_init(|| Log::start(lines)).clone())
+    }
+
+    /// Checks what a profile asks of this machine, and says what there is to say before it serves.
+    fn prepare(&self, plan: &Plan, loaded: &Loaded, warnings: Vec<String>) -> Result<(), Failed> {
+        let mismatches = compared_with_host(plan, self.options).map_err(Failed::config)?;
+        let shortage =
+            descriptors::raise_limit(plan).map_err(|error| Failed::new(exit::CONFIG, error))?;
+        let of_profile = loaded.warnings.iter().map(ToString::to_string);
+        let all = warnings.into_iter().chain(of_profile).chain(mismatches).chain(shortage);
+        all.for_each(|warning| tracing::warn!("{warning}"));
+        Ok(())
+    }
+
+    /// Serves one profile from its first generation to the end of the process. After a failure nothing of it is left.
+    fn serve(&mut self, beginning: Beginning) -> Result<u8, Failed> {
+        let Beginning { loaded, source, problems, warnings } = beginning;
+        let how = Started::like_this().map_err(|error| Failed::new(exit::INTERNAL, error))?;
+        let plan = Arc::new(loaded.plan.clone());
+        let log = self.log(&plan)?;
+        self.prepare(&plan, &loaded, warnings)?;
+        let takes_over = self.before.is_some();
+        let manager = self.manager.get_or_init(|| ServiceManager::of_environment(takes_over));
+        let manager = Arc::clone(manager);
+        let registry = self.registry()?;
+        let history =
+            History::open(&plan.history).map_err(|error| Failed::new(exit::CONFIG, error))?;
+        let internal = |error: std::io::Error| Failed::new(exit::INTERNAL, error);
+        let runtime = data_plane(&plan).map_err(internal)?;
+        let (notice_sink, notices) = tokio::sync::mpsc::channel(NOTICES_MAX);
+        let named = Named::of(Arc::clone(&plan));
+        let switch = first_generation(&plan, &notice_sink, &history, self.before.as_ref())?;
+        let endpoint = house::endpoint(Arc::clone(&switch));
+        let front = open_front(&plan, &endpoint, &mut self.passed, &runtime)
+            .inspect_err(|_| stop_all_plugins(&switch, Vec::new()))?;
+        let control = plan.control.as_ref().and_then(|plan| self.passed.control(&plan.bind));
+        self.passed.close_rest();
+        let sampler = Arc::new(Mutex::new(sampler(&plan, &switch).map_err(internal)?));
+        let tests = selftest::Tests::of(&plan, &switch);
+        let effective = Effective::new(loaded, source, problems);
+        let plugins = switch.load().stack().kit().plugins.clone();
+        let house = House {
+            options: self.options.clone(),
+            endpoint: Arc::clone(&endpoint),
+            front: Arc::clone(&front),
+            log,
+            effective: Arc::clone(&effective),
+            notices: notice_sink,
+            sampler: Arc::clone(&sampler),
+            data_plane: runtime.handle().clone(),
+            history: Arc::clone(&history),
+            read: Mutex::new(self.read.clone()),
+            named: Mutex::new(named),
+            probation: Mutex::new(Probation::new(effective.load(), plugins)),
+            writing: Arc::default(),
+        };
+        let reloader = Reloader::new(house, Arc::clone(&manager));
+        let upgrader = Upgrader::new(how, Arc::clone(&reloader), manager);
+        let shown = report::Shown {
+            registry,
+            endpoint: &endpoint,
+            front: &front,
+            tests: tests.as_ref(),
+            effective: &effective,
+            reloader: &reloader,
+            upgrader: &upgrader,
+            history: &history,
+        };
+        let ended = runtime.block_on(serve(&plan, shown, control, notices, self.before));
+        if let Some(tests) = tests {
+            tests.stop();
+        }
+        switch.close();
+        stop_all_plugins(&switch, reloader.kept_plugins());
+        runtime.shutdown_background();
+        if let Some(sampler) = sampler.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            sampler.stop();
+        }
+        history.stop();
+        ended
+    }
 }
 
 /// Opens every listener; nobody is let in yet.
@@ -168,6 +267,7 @@ fn open_front(
         Failed {
             code: later_or_never(errors.iter().all(is_in_use)),
             lines: errors.iter().map(ToString::to_string).collect(),
+            hint: None,
         }
     })
 }
@@ -180,7 +280,8 @@ async fn serve(
     notices: Receiver<(Arc<str>, Notice)>,
     before: &mut Option<Successor>,
 ) -> Result<u8, Failed> {
-    let report::Shown { endpoint, front, reloader, upgrader, .. } = shown;
+    let report::Shown { endpoint, front, reloader, upgrader, history, .. } = shown;
+    let source = shown.effective.load().source;
     let manager = &upgrader.manager;
     let signals = Signals::new(Arc::clone(manager));
     reloader.follow_signals();
@@ -198,12 +299,20 @@ async fn serve(
     tokio::spawn(follow_notices(notices, Arc::clone(switch), changes, Arc::clone(vitals)));
     tokio::spawn(house::beat(Arc::clone(vitals)));
     tokio::spawn(house::sweep(Arc::clone(endpoint)));
+    history.start().map_err(|error| Failed::new(exit::INTERNAL, error))?;
     reloader.start().map_err(|error| Failed::new(exit::INTERNAL, error))?;
     if let (Some(control), Some(plan)) = (&control, &plan.control) {
         upgrader.equip(control, &plan.bind);
     }
     vitals.enter(Phase::Ready);
     report::say_what_is_served(plan, switch, front, control.as_ref());
+    if source == Source::LastGood {
+        let generation = switch.load().number();
+        tracing::warn!(
+            generation,
+            "The last good profile serves, not the one on disk, until that is mended."
+        );
+    }
     manager.ready(&report::status(endpoint, front));
     tokio::spawn(Arc::clone(manager).keep_alive(Arc::clone(vitals)));
     if let Some(before) = before.take() {
@@ -272,19 +381,21 @@ const fn later_or_never(is_in_use: bool) -> u8 {
 fn first_generation(
     plan: &Arc<Plan>,
     notices: &plugin_host::NoticeSink,
+    history: &History,
     before: Option<&Successor>,
 ) -> Result<Arc<Switch>, Failed> {
     let seal = key::seal(plan).map_err(|error| Failed::new(exit::CONFIG, error))?;
     if let Some(before) = before {
         seal.restore(&before.seal_keys());
     }
-    let started =
-        stack::start_plugins(plan, notices, &stack::Known::default()).map_err(|errors| Failed {
-            code: exit::CONFIG,
-            lines: errors.iter().map(ToString::to_string).collect(),
-        })?;
-    house::first_generation(plan, started.plugins, seal)
-        .map_err(|error| Failed { code: exit::CONFIG, lines: error.0 })
+    let started = stack::start_plugins(plan, notices, &stack::Known::default())
+        .map_err(|errors| Failed::config(errors.iter().map(ToString::to_string).collect()))?;
+    let plugins = started.plugins;
+    let number = history.first_number(plan.identity, || history::libraries(&plugins));
+    house::first_generation(plan, plugins.clone(), seal, number).map_err(|error| {
+        stack::stop_plugins(&plugins, PLUGIN_GRACE);
+        Failed::config(error.0)
+    })
 }
 
 /// The threads that serve. A single one needs no scheduler that could share work with others.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use control::{
-    Control, Passed, PluginReport, Profiles, Reloads, SelfTests, Serving, Sources, StartError,
-    Upgrades,
+    Control, Passed, PluginReport, ProfileReport, Profiles, Reloads, SelfTests, Serving, Sources,
+    StartError, Upgrades,
 };
 use middleware::bulkhead::PlaceReport;
 use middleware::circuit_breaker::{CircuitReport, Phase};
@@ -19,6 +19,7 @@ use transport::Endpoint;
 use super::effective::Effective;
 use super::front::{Front, Open};
 use super::generations;
+use super::history::History;
 use super::refusals::Explainer;
 use super::reload::Reloader;
 use super::selftest::Tests;
@@ -33,6 +34,7 @@ pub(super) struct Shown<'a> {
     pub(super) effective: &'a Arc<Effective>,
     pub(super) reloader: &'a Arc<Reloader>,
     pub(super) upgrader: &'a Arc<Upgrader>,
+    pub(super) history: &'a Arc<History>,
 }
 
 impl Shown<'_> {
@@ -45,11 +47,14 @@ impl Shown<'_> {
         let Some(plan) = &plan.control else {
             return Ok(None);
         };
-        let Self { registry, endpoint, front, tests, effective, reloader, upgrader } = self;
+        let Self { registry, endpoint, front, tests, effective, reloader, upgrader, history } =
+            self;
         let explainer = Explainer::new(effective, endpoint);
         let effective = Arc::clone(effective);
         let (shown, prober) = (Arc::clone(endpoint), Arc::clone(reloader));
         let (counted, attempts) = (Arc::clone(reloader), Arc::clone(reloader));
+        let (kept, history) = (Arc::clone(history), Arc::clone(history));
+        let (stale, profile) = (Arc::clone(&effective), Arc::clone(&effective));
         let reloads = plan.is_local.then(|| Arc::clone(reloader) as Arc<dyn Reloads>);
         let profiles = plan.takes_profiles.then(|| Arc::clone(reloader) as Arc<dyn Profiles>);
         let serving = Arc::clone(&effective);
@@ -66,10 +71,16 @@ impl Shown<'_> {
                 metrics(registry.render(), &front.bounds(), &metered)
                     + &counted.metrics()
                     + &upgrader.metrics()
+                    + &kept.metrics(stale.load().source)
             }),
             plan: Arc::new(move || effective.load().json.clone()),
             attempts: Arc::new(move || attempts.to_json()),
             generations: Arc::new(move || generations::to_json(&shown, &prober.probation())),
+            history: Arc::new(move || history.to_json()),
+            profile: Arc::new(move || {
+                let shown = profile.load();
+                ProfileReport { source: shown.source, problems: shown.problems }
+            }),
             reloads,
             serving: Arc::new(move || {
                 let shown = serving.load();

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use ::profile::plan::{ControlBind, ControlPlan};
 use bytes::Bytes;
-use runtime::{Phase, Vitals};
+use runtime::{Phase, Source, Vitals};
 
-use crate::answers::{PluginReport, Sources};
+use crate::answers::{PluginReport, ProfileReport, Sources};
 use crate::connection::Deadlines;
 use crate::listener::ControlAddress;
 use crate::profile::Serving;
@@ -51,6 +51,8 @@ fn sources() -> Sources {
         plan: Arc::new(|| Bytes::from_static(b"{\"profile\":\"dev\"}")),
         attempts: Arc::new(|| Bytes::from_static(b"{\"attempts\":[]}")),
         generations: Arc::new(|| Bytes::from_static(b"{\"current\":{}}")),
+        history: Arc::new(|| Bytes::from_static(b"{\"generations\":[]}")),
+        profile: Arc::new(|| ProfileReport { source: Source::File, problems: 0 }),
         reloads: None,
         serving: Arc::new(|| Serving {
             toml: Bytes::from_static(b"format = 1\n"),

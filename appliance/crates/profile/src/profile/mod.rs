@@ -1,6 +1,7 @@
 //! The TOML as an operator writes it. Every comment in here is the documentation of its key.
 
 mod hardware;
+mod history;
 mod listen;
 mod plugin;
 mod reload;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::plan::LogFormat;
 
 pub(crate) use hardware::Hardware;
+pub(crate) use history::History;
 pub(crate) use listen::{Http, Listen};
 pub(crate) use plugin::{Plugin, PluginLimits, ToolLimits};
 pub(crate) use reload::{Probation, Reload};
@@ -62,6 +64,9 @@ pub(crate) struct Profile {
     /// How a change of this profile comes into a process that runs.
     #[serde(default)]
     pub(crate) reload: Reload,
+    /// What is kept of the generations that served, to go back to.
+    #[serde(default)]
+    pub(crate) history: History,
     /// How the process ends.
     #[serde(default)]
     pub(crate) shutdown: Shutdown,

@@ -15,11 +15,11 @@ use crate::check::place;
 use crate::identity::Identity;
 use crate::origin::Origin;
 use crate::plan::{
-    LayersPlan, LogPlan, Plan, ProcessPlan, RequestStatePlan, SecretSource, ServerPlan,
-    SessionPlan, ShutdownPlan, TasksPlan,
+    HistoryPlan, LayersPlan, LogPlan, Plan, ProcessPlan, RequestStatePlan, SecretSource,
+    ServerPlan, SessionPlan, ShutdownPlan, TasksPlan,
 };
 use crate::problem::Problem;
-use crate::profile::{FORMAT, Layers, Profile, RequestState, Secret};
+use crate::profile::{FORMAT, History, Layers, Profile, RequestState, Secret};
 
 /// What a profile is resolved with.
 pub(crate) struct Context<'a> {
@@ -98,6 +98,7 @@ pub(crate) fn resolve(
         plugins: plugins::plugins(profile.plugin, &layers.bulkhead, &mut findings),
         layers,
         reload: reload::reload(&profile.reload, &mut findings),
+        history: history(profile.history, &mut findings),
         shutdown: ShutdownPlan {
             notice: findings.time("shutdown.notice_ms", profile.shutdown.notice_ms, 0..=DAY_MS),
             drain: findings.time("shutdown.drain_ms", profile.shutdown.drain_ms, 0..=DAY_MS),
@@ -262,6 +263,22 @@ fn ledger_holds_a_request(plan: &LayersPlan, findings: &mut Findings<'_>) {
              {ledger}; raise this or lower that"
         );
         findings.warning("layer.memory.ledger_bytes_max", message);
+    }
+}
+
+/// The folder is where everything of a profile begins, so that a start without a good profile finds it, too.
+fn history(history: History, findings: &mut Findings<'_>) -> HistoryPlan {
+    let folder = findings.context.folder.clone().unwrap_or_default();
+    if history.folder.as_deref() == Some("") {
+        findings.problem("history.folder", "name a folder, or leave the key out");
+    }
+    HistoryPlan {
+        folder: history.folder.map(|path| folder.join(path)),
+        generations_max: findings.number(
+            "history.generations_max",
+            history.generations_max,
+            2..=100,
+        ),
     }
 }
 

@@ -198,6 +198,26 @@ pub fn written(name: &str) -> Vec<Written> {
     all
 }
 
+/// The values of the profile `name` and of what it extends as far as they can be read, the profile first; and where
+/// relative paths begin. For whoever looks for one value in a profile that is wrong otherwise.
+pub(super) fn leniently(name: &str) -> (Option<PathBuf>, Vec<Dict>) {
+    let mut next = Some(File::named(name, None));
+    let folder = next.as_ref().and_then(File::folder).map(PathBuf::from);
+    let mut all = Vec::new();
+    while let Some(file) = next.take() {
+        if all.len() == DEPTH_MAX {
+            break;
+        }
+        let Ok(text) = file.read() else { break };
+        let (table, _) = DeTable::parse_recoverable(&text);
+        let values = dict(table.get_ref(), "", &mut |_, _| {});
+        let base = values.get("extends").and_then(Value::as_str);
+        next = base.map(|base| File::named(base, file.folder()));
+        all.push(values);
+    }
+    (folder, all)
+}
+
 fn parse(file: &File, text: &str) -> Result<Source, Failed> {
     let lines = Lines::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);

@@ -2,6 +2,7 @@
 
 mod environment;
 mod file;
+mod history;
 mod set;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,9 @@ use crate::problem::Problem;
 
 pub(crate) use environment::environment;
 pub(crate) use file::files;
+use file::leniently;
 pub use file::{Posted, TEXT_BYTES_MAX, Written, written};
+pub use history::history_folder;
 pub(crate) use set::set;
 
 /// One source: its values, and the origin of each of them by key path.

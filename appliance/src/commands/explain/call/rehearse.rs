@@ -83,7 +83,7 @@ pub(super) fn play(asked: &Asked<'_>, plan: &Plan, from: IpAddr) -> Result<Heard
 /// What `serve` serves, without plugins.
 fn endpoint(plan: &Plan) -> Result<Arc<Endpoint>, String> {
     let seal = Seal::random(plan.request_state.ttl).map_err(|error| error.to_string())?;
-    let switch = house::first_generation(&Arc::new(plan.clone()), Vec::new(), seal);
+    let switch = house::first_generation(&Arc::new(plan.clone()), Vec::new(), seal, 1);
     let endpoint = house::endpoint(switch.map_err(|error| error.to_string())?);
     endpoint.vitals.enter(Phase::Ready);
     Ok(endpoint)

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ::history::Record;
 use jiff::Timestamp;
 use middleware::Mode;
 use plugin_host::{NoticeSink, Plugin};
@@ -18,6 +19,7 @@ use transport::Endpoint;
 
 use super::super::effective::Effective;
 use super::super::front::Front;
+use super::super::history::{Cause, History, record};
 use super::super::memory::Sampler;
 use super::super::{compared_with_host, descriptors, report};
 use super::beside::Beside;
@@ -45,6 +47,8 @@ pub(in super::super) struct House {
     pub(in super::super) sampler: Arc<Mutex<Option<Sampler>>>,
     /// The data plane, for what is waited for there.
     pub(in super::super) data_plane: Handle,
+    /// The generations that served.
+    pub(in super::super) history: Arc<History>,
     /// The files of the profile as they were read last.
     pub(in super::super) read: Mutex<Vec<Written>>,
     /// The files that the profile names that was tried last.
@@ -106,6 +110,9 @@ impl House {
         let Noted { source, changed, plugins, tools_changed } = noted;
         let (blank, took) = (self.blank(trigger), begun.elapsed());
         let source = source.unwrap_or(blank.source);
+        if verdict == Verdict::Applied {
+            self.keep(trigger, &changed);
+        }
         Attempt { source, at, took, verdict, changed, plugins, tools_changed, problems, ..blank }
     }
 
@@ -121,7 +128,11 @@ impl House {
         Attempt {
             number: 0,
             trigger,
-            source: if trigger == Trigger::Posted { Source::Posted } else { Source::File },
+            source: match trigger {
+                Trigger::File | Trigger::Signal | Trigger::Admin => Source::File,
+                Trigger::Posted => Source::Posted,
+                Trigger::Rollback | Trigger::Probation => Source::Rollback,
+            },
             at: Timestamp::now(),
             took: Duration::ZERO,
             verdict: Verdict::Refused,
@@ -131,6 +142,37 @@ impl House {
             plugins: Vec::new(),
             tools_changed: Vec::new(),
             problems: Vec::new(),
+        }
+    }
+
+    /// The profile of a generation that served before, with the libraries of then.
+    pub(super) fn served_before(&self, record: &Record) -> Result<Given, Not> {
+        tracing::info!(
+            generation = record.number,
+            "Going back to a generation that served before."
+        );
+        let loaded = commands::load_kept(record, &self.options).map_err(Not::Good)?;
+        let given = Given::of(loaded, Source::Rollback);
+        Ok(Given { digests: record.libraries.clone(), ..given })
+    }
+
+    /// Puts down the generation that serves.
+    fn keep(&self, trigger: Trigger, changed: &[profile::Change]) {
+        let changed: Vec<_> = changed.iter().map(|change| change.key.clone()).collect();
+        let takes_back = matches!(trigger, Trigger::Rollback | Trigger::Probation);
+        let cause = Cause { trigger: trigger.as_str(), takes_back, changed: &changed };
+        let (generation, shown) = (self.endpoint.switch.load(), self.effective.load());
+        self.history.keep(record(&generation, &shown.loaded, &self.options, &cause));
+    }
+
+    /// Puts down the generation that the process started with, unless it is the one that was put down last.
+    pub(super) fn keep_first(&self) {
+        let (generation, shown) = (self.endpoint.switch.load(), self.effective.load());
+        let cause = Cause { trigger: "start", takes_back: false, changed: &[] };
+        let record = record(&generation, &shown.loaded, &self.options, &cause);
+        let records = self.history.records();
+        if !records.newest().is_some_and(|newest| newest.is_same_content(&record)) {
+            self.history.keep(record);
         }
     }
 
@@ -174,12 +216,13 @@ impl House {
     pub(super) fn once_more(&self) -> Wish {
         match self.effective.load().source {
             Source::File => Wish::Files,
-            Source::Posted => Wish::Given(Box::new(|house| {
-                house.look_again();
-                let shown = house.effective.load();
-                let (loaded, source) = (shown.loaded.clone(), shown.source);
-                Ok(Given { loaded, plugins: Vec::new(), source })
-            })),
+            Source::Posted | Source::LastGood | Source::Rollback => {
+                Wish::Given(Box::new(|house| {
+                    house.look_again();
+                    let shown = house.effective.load();
+                    Ok(Given::of(shown.loaded.clone(), shown.source))
+                }))
+            }
         }
     }
 
@@ -210,12 +253,12 @@ impl House {
             let problem = "the process is stopping; it takes no other profile any more";
             return Err(Not::Good(vec![problem.to_owned()]));
         }
-        let Given { loaded, plugins, source } = match wish {
+        let Given { loaded, plugins, source, digests } = match wish {
             Wish::Files => {
                 self.look_again();
                 let loaded = self.read().map_err(Not::Good)?;
                 self.follow_named(Named::of(Arc::new(loaded.plan.clone())));
-                Given { loaded, plugins: Vec::new(), source: Source::File }
+                Given::of(loaded, Source::File)
             }
             Wish::Given(give) => give(self)?,
         };
@@ -236,12 +279,14 @@ impl House {
         };
         let mut still_there = running.clone();
         still_there.extend(self.kept());
-        let known = Known { running: still_there, given: plugins };
+        let known = Known { running: still_there, given: plugins, digests };
         let started = stage::start_plugins(&plan, &self.notices, known)?;
         let runs = |plugin: &Arc<Plugin>| running.iter().any(|known| Arc::ptr_eq(known, plugin));
         if noted.changed.is_empty() && started.plugins.iter().all(runs) {
-            // Comments and lines may have moved, which `/admin/plan` shows.
-            self.effective.follow(loaded, source);
+            // Comments and lines may have moved, which `/admin/plan` shows. What serves anyway was not taken back.
+            if source != Source::Rollback {
+                self.effective.follow(loaded, source);
+            }
             self.follow_named(named);
             return Ok(Verdict::Unchanged);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use profile::Change;
 use runtime::probation::Reason;
-use runtime::{Attempt, Attempts, Verdict};
+use runtime::{Attempt, Attempts, Trigger, Verdict};
 use serde_json::{Value, json};
 use telemetry::{Metric, Samples};
 
@@ -67,6 +67,12 @@ pub(super) fn log(attempt: &Attempt) {
         };
     }
     match attempt.verdict {
+        Verdict::Applied if attempt.trigger == Trigger::Rollback => {
+            line!(
+                warn,
+                "A generation serves again that served before. The files of the profile come in again when they change, by `toolrack reload` or by a restart."
+            );
+        }
         Verdict::Applied | Verdict::Unchanged => line!(info, "Profile read again."),
         Verdict::Refused | Verdict::RestartRequired | Verdict::Superseded => {
             line!(warn, "Changed profile not applied; what was there before serves on.");

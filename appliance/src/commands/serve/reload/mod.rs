@@ -27,6 +27,7 @@ use plugin_host::Plugin;
 use runtime::{Attempt, Attempts, Trigger, Verdict};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot::error::RecvError;
 
 use super::service_manager::ServiceManager;
 pub(super) use attempt::House;
@@ -108,6 +109,8 @@ impl Reloader {
     }
 
     fn work(&self) {
+        // Here, since the digests of libraries take longer than a start should.
+        self.house.keep_first();
         let mut looked_at = Instant::now();
         let mut changed_at = None;
         loop {
@@ -179,21 +182,42 @@ impl Reloader {
 impl Reloads for Reloader {
     fn ask(self: Arc<Self>, waits: bool) -> Telling {
         let asked = self.queue.order(Wish::Files, Trigger::Admin);
+        if waits {
+            return Box::pin(async { told(asked.await) });
+        }
+        let body = json!({ "asked": true });
+        Box::pin(async { Told { status: StatusCode::ACCEPTED, body } })
+    }
+
+    fn roll_back(self: Arc<Self>, to: Option<u64>) -> Telling {
+        let record = match self.house.history.wanted(to) {
+            Ok(record) => record,
+            Err(why) => {
+                return Box::pin(async move { Told::refused(StatusCode::NOT_FOUND, &why) });
+            }
+        };
+        let back_to = record.number;
+        let give = Box::new(move |house: &House| house.served_before(&record));
+        let asked = self.queue.order(Wish::Given(give), Trigger::Rollback);
         Box::pin(async move {
-            if !waits {
-                return Told { status: StatusCode::ACCEPTED, body: json!({ "asked": true }) };
-            }
-            match asked.await {
-                Ok(attempt) => {
-                    let is_good = attempt.verdict.is_good();
-                    let status = if is_good { StatusCode::OK } else { StatusCode::CONFLICT };
-                    Told { status, body: ledger::json(&attempt) }
-                }
-                Err(_) => Told::refused(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "The process is stopping; it takes no other profile any more.",
-                ),
-            }
+            let mut told = told(asked.await);
+            told.body["back_to"] = json!(back_to);
+            told
         })
+    }
+}
+
+/// What became of an attempt, for whoever waited for it.
+fn told(attempt: Result<Arc<Attempt>, RecvError>) -> Told {
+    match attempt {
+        Ok(attempt) => {
+            let is_good = attempt.verdict.is_good();
+            let status = if is_good { StatusCode::OK } else { StatusCode::CONFLICT };
+            Told { status, body: ledger::json(&attempt) }
+        }
+        Err(_) => Told::refused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The process is stopping; it takes no other profile any more.",
+        ),
     }
 }

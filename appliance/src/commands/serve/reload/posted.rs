@@ -69,7 +69,7 @@ impl House {
         }
         let posted = Posted { text, folder: None };
         let loaded = commands::load_posted(&self.options, Some(posted)).map_err(Not::Good)?;
-        Ok(Given { loaded, plugins: Vec::new(), source: Source::Posted })
+        Ok(Given::of(loaded, Source::Posted))
     }
 
     /// What a text would change. Plugins are not started, and nothing is opened or written.

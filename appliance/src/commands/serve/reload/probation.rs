@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use plugin_host::{Plugin, PluginState};
 use profile::plan::{ProbationMode, ProbationPlan};
 use runtime::probation::{Breach, Counts, Intended, Reason, Window, judge};
-use runtime::{Attempt, Trigger, Verdict};
+use runtime::{Attempt, Source, Trigger, Verdict};
 use serde_json::{Value, json};
 use stack::Kit;
 
@@ -230,7 +230,7 @@ impl House {
 
     fn roll_back(&self, breach: &Breach, number: u64) -> Attempt {
         let Confirmed { shown, plugins } = self.probation().confirmed.clone();
-        let given = Given { loaded: shown.loaded.clone(), plugins, source: shown.source };
+        let given = Given { plugins, ..Given::of(shown.loaded.clone(), Source::Rollback) };
         let wish = Wish::Given(Box::new(move |_| Ok(given)));
         let mut attempt = self.attempt(wish, Trigger::Probation);
         // Once is enough: what is in the way stays in the way.

@@ -3,7 +3,7 @@
 //! Of those that want the files read, at most one waits: whoever asks meanwhile shares it, since it reads when it begins
 //! and so brings in the newest content. Those that bring a profile of their own wait each for itself.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -35,6 +35,15 @@ pub(super) struct Given {
     pub(super) plugins: Vec<Arc<Plugin>>,
     /// Where it came from in the first place.
     pub(super) source: Source,
+    /// SHA-256 in hexadecimal of the libraries that it is to have, by the names of plugins; others may be any.
+    pub(super) digests: BTreeMap<String, String>,
+}
+
+impl Given {
+    /// With plugins as a start would lead to.
+    pub(super) const fn of(loaded: Loaded, source: Source) -> Self {
+        Self { loaded, plugins: Vec::new(), source, digests: BTreeMap::new() }
+    }
 }
 
 /// What the thread of the attempts does next.

@@ -38,7 +38,7 @@ pub(super) fn rehearse(
     let _entered = timers.enter();
     LaneRegistry::new().within(|| {
         let seal = Seal::random(plan.request_state.ttl).map_err(|error| error.to_string())?;
-        let switch = house::first_generation(plan, plugins.to_vec(), seal)
+        let switch = house::first_generation(plan, plugins.to_vec(), seal, 1)
             .map_err(|BuildError(problems)| problems.join("; "))?;
         let generation = switch.load();
         for text in ASKED {

@@ -46,7 +46,7 @@ impl Lane {
         let plan = Arc::new(plan);
         let plugins = plugin.into_iter().collect();
         let switch =
-            house::first_generation(&plan, plugins, seal).map_err(|error| error.0.join(" "))?;
+            house::first_generation(&plan, plugins, seal, 1).map_err(|error| error.0.join(" "))?;
         let endpoint = house::endpoint(switch);
         let front = Front::open(&plan, &endpoint, &mut Passed::default()).map_err(|errors| {
             errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
