@@ -3,6 +3,7 @@
 mod bench;
 mod boxes;
 #[path = "../keys/callers.rs"]
+#[allow(dead_code, reason = "shared with `keys`: either uses what it needs")]
 mod callers;
 mod cli;
 mod control;

@@ -4,6 +4,7 @@
 //! the difference from outside. A key without a test, and a test of what is no key, fail.
 
 mod bulkhead;
+#[allow(dead_code, reason = "shared with `it`: either uses what it needs")]
 mod callers;
 mod circuit_breaker;
 mod connections;

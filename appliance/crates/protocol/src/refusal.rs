@@ -1,5 +1,6 @@
 //! Answers that no plugin produced, because a protection said no.
 
+mod cause;
 mod causes;
 mod id;
 mod reference;
@@ -10,7 +11,8 @@ use std::time::Duration;
 use crate::principal::Principal;
 use crate::quota::Quota;
 
-pub use causes::{CAUSES, Cause};
+pub use cause::Cause;
+pub use causes::CAUSES;
 pub use id::{NotAnId, RefusalId};
 pub use reference::reference;
 
