@@ -17,6 +17,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
 use crate::answers::Answers;
+use crate::caller::check_caller;
 use crate::selftest::{Telling, Told, response};
 
 const RELOAD: &str = "/admin/reload";
@@ -65,6 +66,9 @@ impl Answers {
                 StatusCode::METHOD_NOT_ALLOWED,
                 "Only POST; /admin/reloads shows what became of it.",
             );
+        }
+        if request.uri().path() == ROLLBACK {
+            check_caller(request)?;
         }
         self.reloads().map_or_else(
             || {

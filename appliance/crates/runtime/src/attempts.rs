@@ -221,7 +221,6 @@ mod tests {
         Attempt {
             number: 0,
             trigger: Trigger::Signal,
-            source: Source::File,
             at: Timestamp::from_second(second).expect("a time"),
             took: Duration::ZERO,
             verdict,
@@ -258,6 +257,6 @@ mod tests {
         assert_eq!(attempts.good_at().map(Timestamp::as_second), Some(8));
         attempts.note(attempt(Verdict::RolledBack, 9));
         assert_eq!(attempts.good_at().map(Timestamp::as_second), Some(8));
-        assert_eq!(attempts.counts().map(|(_, count)| count), [1; 5]);
+        assert_eq!(attempts.counts().map(|(_, count)| count), [1; Verdict::ALL.len()]);
     }
 }
