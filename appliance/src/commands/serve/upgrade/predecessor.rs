@@ -175,7 +175,10 @@ impl Upgrader {
             None => {
                 let _turn = self.reloader.pause();
                 // What changes from here on is the other process's to follow.
-                self.hand_over(wish).inspect(|_| self.reloader.stop())
+                self.hand_over(wish).inspect(|_| {
+                    self.reloader.stop();
+                    self.reloader.house().history.stop();
+                })
             }
         };
         match &outcome {
