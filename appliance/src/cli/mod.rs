@@ -1,162 +1,17 @@
-//! What can be asked on the command line. The environment is read here and nowhere else.
+//! What can be asked on the command line.
 
-use std::ffi::OsString;
-use std::io::IsTerminal;
+mod about;
+mod environment;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use listenfd::ListenFd;
 use middleware::ByteSize;
 
 use crate::exit;
 
-/// What the variables of profile keys begin with.
-const PREFIX: &str = "TOOLRACK_";
-
-/// Variables that begin with the prefix and mean something else.
-const RESERVED: [&str; 1] = ["TOOLRACK_PROFILE"];
-
-const ABOUT_ALL: &str = "\
-Begin with:
-  toolrack serve                     serve the built-in profile `dev` on this machine
-  toolrack profiles recommend        see which profile fits this machine
-  toolrack profiles show dev         see what it is made of
-  toolrack explain                   see every value, and where it came from
-
-Every key of a profile can also be set by an environment variable, with two underscores between
-tables: TOOLRACK_LAYER__TIMEOUT__DEADLINE_MS=5000.
-
-Exit codes:
-   0  as asked
-   1  a self-test saw a protection fail
- 3-5  diff: what changes is live, drains, or takes a restart
-  64  the command line is wrong
-  70  a fault of ours
-  75  not now, for example a port in use
-  78  the profile, or something that it names, is wrong";
-
-const ABOUT_SERVE: &str = "\
-Examples:
-  toolrack serve
-  toolrack serve --profile my.toml
-  toolrack serve --set listen.public.http.bind=127.0.0.1:0
-  toolrack serve --profile desktop --set plugin.filesystem.config.root=/srv/docs
-  toolrack serve --profile my.toml --allow-last-good
-
-The last good one is looked for in `history.folder`: of --set, else of TOOLRACK_HISTORY__FOLDER, else of
-the profile, as far as that key itself can be read.";
-
-const ABOUT_CHECK: &str = "\
-Examples:
-  toolrack check --profile my.toml
-  toolrack check --profile my.toml --set layer.timeout.deadline_ms=5000
-
-It reads the profile and those that it extends, and nothing else: that libraries are there, ports
-are free and plugins like their configuration shows when `toolrack serve` starts.";
-
-const ABOUT_EXPLAIN: &str = "\
-Examples:
-  toolrack explain
-  toolrack explain layer.timeout
-  toolrack explain --profile my.toml plugin.files
-  toolrack explain --profile my.toml --call request.json --from 203.0.113.9
-  toolrack explain --call request.http --header 'Origin: https://chat.example.com'";
-
-const ABOUT_BENCH: &str = "\
-Examples:
-  toolrack bench                                     an appliance of its own, with the profile `dev`
-  toolrack bench --profile my.toml --quick
-  toolrack bench --url http://127.0.0.1:8080/mcp --control http://127.0.0.1:9090
-  toolrack bench --tool now --arguments '{\"zone\":\"Europe/Berlin\"}' --out figures
-
-Without --calls-per-sec it first finds the highest rate at which 99 % of the calls are accepted.
-Ctrl-C ends it with the figures so far. Load only servers that are yours to load.";
-
-const ABOUT_SELFTEST: &str = "\
-Examples:
-  toolrack selftest
-  toolrack selftest --control unix:/run/toolrack/control --json
-  toolrack selftest --layer rate_limit --layer concurrency
-
-Run it on the machine of the appliance, after every deployment. Clients do not notice: the lane has
-listeners, states and a plugin of its own, and ends within a minute. Exit code 1 says that a
-protection did not do what the profile says, 75 that there was no test, or not to its end.";
-
-const ABOUT_RELOAD: &str = "\
-Examples:
-  toolrack reload
-  toolrack reload --wait
-  toolrack reload --wait --control unix:/run/toolrack/control
-
-The appliance reads the profile that it was started with, with the same --set and environment. With
---wait: exit code 0 when the profile is what serves, 78 when it was refused with reasons (what was
-there before serves on), 75 when the appliance could not be asked.";
-
-const ABOUT_DIFF: &str = "\
-Examples:
-  toolrack diff my.toml
-  toolrack diff my.toml --json --control unix:/run/toolrack/control
-  toolrack diff dev
-
-The profile is checked here, then compared by the appliance with what it serves, under its own --set
-and environment, as if it took the place of the file that it was started with. Plugins are not
-started. What needs nothing to be replaced is live; what drains lets calls under way end on what was
-there before; one change that takes a restart has all of them refused while the process lives.
-
-Exit codes:
-   0  nothing would change
-   3  every change is live
-   4  something is replaced, and drains
-   5  something takes a restart
-  75  the appliance could not be asked
-  78  the profile is wrong, here or there";
-
-const ABOUT_UPGRADE: &str = "\
-Examples:
-  install -m 755 toolrack /usr/local/bin/toolrack.new && mv /usr/local/bin/toolrack.new /usr/local/bin/toolrack
-  toolrack upgrade
-  toolrack upgrade --program /opt/toolrack-2/toolrack --control unix:/run/toolrack/control
-
-The program that serves starts the one that is now where it was started from, with the same arguments, hands over its
-sockets, sessions and limits, answers what it has and ends. Exit code 0 when the new one serves; 78 when it could not
-take over, with the reasons (the old one serves on); 75 when the appliance could not be asked.";
-
-const ABOUT_GENERATIONS: &str = "\
-Examples:
-  toolrack generations
-  toolrack generations --json --control unix:/run/toolrack/control";
-
-const ABOUT_ROLLBACK: &str = "\
-Examples:
-  toolrack rollback              to the last good generation of other content
-  toolrack rollback 41
-  toolrack rollback --control unix:/run/toolrack/control
-
-The values of then serve as a new generation, with the libraries of then. The files of the profile stay
-as they are and come in again when they change, by `toolrack reload`, or by a restart. Exit code 0 when
-the generation serves, 78 when it was refused with reasons, 75 when the appliance could not be asked.";
-
-const ABOUT_SHOW: &str = "\
-Example:
-  toolrack profiles show dev > my.toml";
-
-const ABOUT_RECOMMEND: &str = "\
-Examples:
-  toolrack profiles recommend
-  toolrack profiles recommend --cores 4 --memory 8GiB";
-
-const ABOUT_SCHEMA: &str = "\
-Examples:
-  toolrack schema > profile.schema.json
-  toolrack schema --non-reloadable
-and as the first line of a profile:
-  #:schema ./profile.schema.json";
-
-const ABOUT_INSPECT: &str = "\
-Example:
-  toolrack plugin inspect ./libweather.so";
+pub(crate) use environment::*;
 
 /// The MCP appliance that people configure instead of code.
 #[derive(Parser)]
@@ -165,7 +20,7 @@ Example:
     version,
     arg_required_else_help = true,
     max_term_width = 100,
-    after_help = ABOUT_ALL
+    after_help = about::ALL
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -176,7 +31,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Serve a profile until SIGTERM or Ctrl-C.
-    #[command(after_help = ABOUT_SERVE)]
+    #[command(after_help = about::SERVE)]
     Serve {
         #[command(flatten)]
         options: ProfileOptions,
@@ -192,10 +47,10 @@ pub(crate) enum Command {
         take_over: bool,
     },
     /// Say everything that is wrong with a profile, without starting anything.
-    #[command(after_help = ABOUT_CHECK)]
+    #[command(after_help = about::CHECK)]
     Check(ProfileOptions),
     /// Show the layers in their order, and every value with where it came from.
-    #[command(after_help = ABOUT_EXPLAIN)]
+    #[command(after_help = about::EXPLAIN)]
     Explain {
         #[command(flatten)]
         options: ProfileOptions,
@@ -206,31 +61,31 @@ pub(crate) enum Command {
         asked: CallOptions,
     },
     /// Load an appliance with 1, 2, 5 and 10 times what it carries, and write a receipt.
-    #[command(after_help = ABOUT_BENCH)]
+    #[command(after_help = about::BENCH)]
     Bench(BenchOptions),
     /// Attack the protections of an appliance that serves, in a lane beside its clients, and report key by key.
-    #[command(after_help = ABOUT_SELFTEST)]
+    #[command(after_help = about::SELFTEST)]
     Selftest(SelftestOptions),
     /// Have an appliance that serves read its profile again, and swap it in without a client noticing.
-    #[command(after_help = ABOUT_RELOAD)]
+    #[command(after_help = about::RELOAD)]
     Reload(ReloadOptions),
     /// Say what a profile would change in an appliance that serves, key by key, and change nothing.
-    #[command(after_help = ABOUT_DIFF)]
+    #[command(after_help = about::DIFF)]
     Diff(DiffOptions),
     /// Have an appliance that serves hand over to another version of the program, without a lost connection.
-    #[command(after_help = ABOUT_UPGRADE)]
+    #[command(after_help = about::UPGRADE)]
     Upgrade(UpgradeOptions),
     /// Show the generations that an appliance has served and can be rolled back to.
-    #[command(after_help = ABOUT_GENERATIONS)]
+    #[command(after_help = about::GENERATIONS)]
     Generations(GenerationsOptions),
     /// Have an appliance that serves go back to a generation that served before.
-    #[command(after_help = ABOUT_ROLLBACK)]
+    #[command(after_help = about::ROLLBACK)]
     Rollback(RollbackOptions),
     /// The profiles that are part of the program.
     #[command(subcommand)]
     Profiles(Profiles),
     /// Print the JSON Schema of a profile, for editors.
-    #[command(after_help = ABOUT_SCHEMA)]
+    #[command(after_help = about::SCHEMA)]
     Schema {
         /// Print the keys that only a restart takes over instead, each with the reason.
         #[arg(long)]
@@ -429,13 +284,13 @@ pub(crate) enum Profiles {
     /// Name them all.
     List,
     /// Print one.
-    #[command(after_help = ABOUT_SHOW)]
+    #[command(after_help = about::SHOW)]
     Show {
         /// Its name.
         name: String,
     },
     /// Look at this machine and say what to begin with.
-    #[command(after_help = ABOUT_RECOMMEND)]
+    #[command(after_help = about::RECOMMEND)]
     Recommend {
         /// Cores of another machine than this one.
         #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1_024))]
@@ -450,7 +305,7 @@ pub(crate) enum Profiles {
 #[derive(Subcommand)]
 pub(crate) enum PluginCommand {
     /// Print what a library says of itself, without running any of it.
-    #[command(after_help = ABOUT_INSPECT)]
+    #[command(after_help = about::INSPECT)]
     Inspect {
         /// The library.
         file: PathBuf,
@@ -470,79 +325,6 @@ pub(crate) fn parse() -> Cli {
         let code = if error.use_stderr() { exit::USAGE } else { exit::OK };
         std::process::exit(code.into())
     })
-}
-
-/// Environment variables that are keys of a profile. What is not UTF-8 in a value is replaced, so
-/// that the value is complained of where it is used.
-pub(crate) fn profile_environment() -> Vec<(String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-        .filter(|(name, _)| name.starts_with(PREFIX) && !RESERVED.contains(&name.as_str()))
-        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
-        .collect()
-}
-
-/// A secret that a profile asks for by name.
-pub(crate) fn secret_from_environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-/// Whether log lines may be coloured (no-color.org: an empty variable says nothing).
-pub(crate) fn wants_colours() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        && std::io::stderr().is_terminal()
-}
-
-/// The file of this program, to start it once more.
-pub(crate) fn program() -> std::io::Result<PathBuf> {
-    std::env::current_exe()
-}
-
-/// The file that this process was started from, as it was named, and its arguments. What a name or a link leads to may
-/// be another file by now: to start it again is how another version comes in.
-pub(crate) fn started() -> std::io::Result<(PathBuf, Vec<OsString>)> {
-    let mut words = std::env::args_os();
-    let named = words.next().map(PathBuf::from).filter(|named| named.components().count() > 1);
-    let program = match named {
-        Some(named) => std::path::absolute(named)?,
-        // Found by a search that another process would not make in the same way.
-        None => std::env::current_exe()?,
-    };
-    Ok((program, words.collect()))
-}
-
-/// Where the service manager wants to hear of this process (sd_notify(3)).
-pub(crate) fn notify_socket() -> Option<OsString> {
-    std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty())
-}
-
-/// How often it wants to hear that this process lives (sd_watchdog_enabled(3)).
-pub(crate) fn watchdog_period() -> Option<Duration> {
-    let is_of_another =
-        std::env::var("WATCHDOG_PID").is_ok_and(|pid| pid.parse() != Ok(std::process::id()));
-    let period_us = std::env::var("WATCHDOG_USEC").ok()?.parse().ok()?;
-    (period_us > 0 && !is_of_another).then(|| Duration::from_micros(period_us))
-}
-
-/// The sockets that it passed to this process, and their names (sd_listen_fds(3)). To be called before there is another
-/// thread: what is taken is taken out of the environment, so that no other process takes it for its own.
-pub(crate) fn passed_sockets() -> (ListenFd, Vec<String>) {
-    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-    (ListenFd::from_env(), names.split(':').map(ToOwned::to_owned).collect())
-}
-
-/// The command line as it was given.
-pub(crate) fn words() -> Vec<String> {
-    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
-}
-
-/// Where bare library names are looked for: around the program.
-pub(crate) fn library_search() -> Vec<PathBuf> {
-    let Some(folder) = std::env::current_exe().ok().and_then(|exe| exe.parent().map(PathBuf::from))
-    else {
-        return Vec::new();
-    };
-    vec![folder.clone(), folder.join("../lib/toolrack/plugins"), folder.join("plugins")]
 }
 
 #[cfg(test)]
