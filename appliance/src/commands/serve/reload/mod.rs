@@ -19,6 +19,7 @@ mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use control::{Reloads, Telling, Told};
@@ -63,9 +64,13 @@ impl Reloader {
     /// # Errors
     /// When there is no thread.
     pub(super) fn start(self: &Arc<Self>) -> std::io::Result<()> {
+        // Beside the rest: the digests of libraries take their time, and orders and looks must not wait for them.
+        let keeper = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("reload-first".to_owned());
+        let first = thread.spawn(move || keeper.house.keep_first())?;
         let worker = Arc::clone(self);
         let thread = std::thread::Builder::new().name("reload".to_owned());
-        thread.spawn(move || worker.work())?;
+        thread.spawn(move || worker.work(first))?;
         watch::start(self)
     }
 
@@ -108,9 +113,9 @@ impl Reloader {
         self.manager.ready(&format!("{serves}{refused}"));
     }
 
-    fn work(&self) {
-        // Here, since the digests of libraries take longer than a start should.
-        self.house.keep_first();
+    /// `first` puts down what the process started with, which comes before what any attempt brings.
+    fn work(&self, first: JoinHandle<()>) {
+        let mut first = Some(first);
         let mut looked_at = Instant::now();
         let mut changed_at = None;
         loop {
@@ -121,6 +126,11 @@ impl Reloader {
                 Next::End => return,
                 Next::Order(order) => {
                     let (wish, trigger, waiters) = order.open();
+                    if let Some(Err(_)) = first.take().map(JoinHandle::join) {
+                        tracing::error!(
+                            "What the process started with is not kept: its thread panicked."
+                        );
+                    }
                     let _turn = self.pause();
                     self.manager.reloading();
                     // A fault of ours in one attempt must not take the next one away.
