@@ -49,11 +49,11 @@ const SETTINGS: [&str; 14] = [
     "layer.concurrency.calls_max=8",
     "layer.payload.request_bytes_max=48MiB",
     "layer.payload.response_bytes_max=64KiB",
-    "layer.memory.limit_bytes=160MiB",
+    "layer.memory.limit_bytes=256MiB",
     "layer.memory.ledger_bytes_max=112MiB",
-    "layer.memory.soft_percent=70",
-    "layer.memory.high_percent=71",
-    "layer.memory.hard_percent=72",
+    "layer.memory.soft_percent=40",
+    "layer.memory.high_percent=41",
+    "layer.memory.hard_percent=42",
     "layer.memory.critical_percent=100",
 ];
 
