@@ -24,7 +24,7 @@ use profile::{Identity, TEXT_BYTES_MAX};
 use serde_json::json;
 
 use crate::answers::Answers;
-use crate::caller::check_caller;
+use crate::caller::{caller, check_caller};
 use crate::connection::Pace;
 use crate::selftest::{Telling, Told, response};
 
@@ -85,7 +85,11 @@ impl Answers {
         if head.method() == Method::GET {
             return Some(self.show_profile());
         }
-        let told = match self.read_posting(head) {
+        let posting = match self.read_posting(head) {
+            Ok(posting) => check_caller(caller(head)).await.map(|()| posting),
+            Err(refused) => Err(refused),
+        };
+        let told = match posting {
             Ok((profiles, posting)) => self.post_profile(profiles, posting, &mut body, pace).await,
             Err(refused) => refused,
         };
@@ -126,7 +130,6 @@ impl Answers {
             let sentence = "Only GET, which shows the profile, and POST, which changes it.";
             return Err(refused(StatusCode::METHOD_NOT_ALLOWED, sentence));
         }
-        check_caller(head)?;
         let Some(profiles) = self.profiles() else {
             let sentence = "No profile is taken here: other hosts reach this listener, or control.allow_profile is \
                             false; change the profile's file instead.";

@@ -17,7 +17,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
 use crate::answers::Answers;
-use crate::caller::check_caller;
+use crate::caller::{caller, check_caller};
 use crate::selftest::{Telling, Told, response};
 
 const RELOAD: &str = "/admin/reload";
@@ -45,8 +45,13 @@ impl Answers {
         if let Some(refused) = self.refused_host(request) {
             return Some(refused);
         }
-        let asked =
-            self.takes_orders(request).and_then(|reloads| read(reloads, request.uri().query()));
+        let mut may_ask = Ok(());
+        if request.uri().path() == ROLLBACK {
+            may_ask = check_caller(caller(request)).await;
+        }
+        let asked = may_ask
+            .and_then(|()| self.takes_orders(request))
+            .and_then(|reloads| read(reloads, request.uri().query()));
         Some(match asked {
             Ok(telling) => response(&telling.await),
             Err(refused) => response(&refused),
@@ -66,9 +71,6 @@ impl Answers {
                 StatusCode::METHOD_NOT_ALLOWED,
                 "Only POST; /admin/reloads shows what became of it.",
             );
-        }
-        if request.uri().path() == ROLLBACK {
-            check_caller(request)?;
         }
         self.reloads().map_or_else(
             || {

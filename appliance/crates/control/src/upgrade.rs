@@ -22,7 +22,7 @@ use http_body_util::Full;
 use percent_encoding::percent_decode_str;
 
 use crate::answers::Answers;
-use crate::caller::check_caller;
+use crate::caller::{caller, check_caller};
 use crate::selftest::{Telling, Told, response};
 
 /// Where it is asked for.
@@ -57,7 +57,10 @@ impl Answers {
         if let Some(refused) = self.refused_host(request) {
             return Some(refused);
         }
-        let wish = read(request).and_then(|wish| check_caller(request).map(|()| wish));
+        let wish = match read(request) {
+            Ok(wish) => check_caller(caller(request)).await.map(|()| wish),
+            Err(refused) => Err(refused),
+        };
         let told = match (wish, self.upgrades()) {
             (Err(refused), _) => refused,
             (Ok(wish), Some(upgrades)) => Arc::clone(upgrades).ask(wish).await,
