@@ -18,6 +18,14 @@ pub(crate) enum Control {
 }
 
 impl Control {
+    /// Why an answer is none that was expected; `unable` says what an appliance that does not know the request lacks.
+    pub(super) fn why_not(&self, unable: &str, status: u16, body: &Value) -> String {
+        body["error"].as_str().map_or_else(
+            || format!("{self} is an appliance that {unable}, or none (status {status})"),
+            ToOwned::to_owned,
+        )
+    }
+
     /// Reads `http://HOST:PORT`, `unix:/path` or a path.
     ///
     /// # Errors

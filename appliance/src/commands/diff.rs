@@ -9,6 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde_json::Value;
 
 use super::control::Control;
+use super::failed;
 use crate::cli::{DiffOptions, ProfileOptions};
 use crate::exit;
 
@@ -38,22 +39,9 @@ pub(crate) fn run(options: &DiffOptions) -> ExitCode {
         Err(why) => failed(exit::TEMPORARY, &why),
         Ok((200 | 409, answer)) if answer["dry_run"] == true => say(&answer, options.json),
         Ok((status, body)) => {
-            let why = body["error"].as_str().map_or_else(
-                || {
-                    format!(
-                        "{control} is an appliance that compares nothing, or none (status {status})"
-                    )
-                },
-                ToOwned::to_owned,
-            );
-            failed(exit::TEMPORARY, &why)
+            failed(exit::TEMPORARY, &control.why_not("compares nothing", status, &body))
         }
     }
-}
-
-fn failed(code: u8, why: &str) -> ExitCode {
-    super::complain(why);
-    ExitCode::from(code)
 }
 
 /// The text of a profile that is good, and the folder that it lies in.

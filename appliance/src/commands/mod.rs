@@ -161,6 +161,12 @@ fn hint(line: &str) {
     writeln!(std::io::stderr(), "hint: {line}").ok();
 }
 
+/// Complains and ends so.
+fn failed(code: u8, why: &str) -> ExitCode {
+    complain(why);
+    ExitCode::from(code)
+}
+
 /// Prints problems; the exit code says that the profile is wrong.
 fn complain_of_all(problems: &[String]) -> ExitCode {
     for problem in problems {

@@ -7,9 +7,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::control::Control;
+use super::failed;
 use crate::cli::ReloadOptions;
 use crate::exit;
 
+/// What is said of an appliance that has never heard of it.
+pub(super) const UNABLE: &str = "cannot do that";
 /// How long the appliance may take to hear of it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -34,22 +37,8 @@ pub(crate) fn run(options: &ReloadOptions) -> ExitCode {
             super::say(&told(&attempt));
             ExitCode::from(exit::CONFIG)
         }
-        Ok((status, body)) => failed(exit::TEMPORARY, &why_not(&control, status, &body)),
+        Ok((status, body)) => failed(exit::TEMPORARY, &control.why_not(UNABLE, status, &body)),
     }
-}
-
-/// Why an answer is none that was expected.
-pub(super) fn why_not(control: &Control, status: u16, body: &Value) -> String {
-    body["error"].as_str().map_or_else(
-        || format!("{control} is an appliance that cannot do that, or none (status {status})"),
-        ToOwned::to_owned,
-    )
-}
-
-/// Complains and ends so.
-pub(super) fn failed(code: u8, why: &str) -> ExitCode {
-    super::complain(why);
-    ExitCode::from(code)
 }
 
 /// An attempt, for people.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::control::Control;
-use super::reload;
+use super::{failed, reload};
 use crate::cli::RollbackOptions;
 use crate::exit;
 
@@ -14,22 +14,22 @@ use crate::exit;
 pub(crate) fn run(options: &RollbackOptions) -> ExitCode {
     let control = match Control::parse(&options.control) {
         Ok(control) => control,
-        Err(why) => return reload::failed(exit::USAGE, &why),
+        Err(why) => return failed(exit::USAGE, &why),
     };
     let to = options.to.map_or_else(String::new, |number| format!("?to={number}"));
     let patience = Duration::from_secs(options.timeout_secs);
     match control.ask("POST", &format!("/admin/rollback{to}"), patience) {
-        Err(why) => reload::failed(exit::TEMPORARY, &why),
+        Err(why) => failed(exit::TEMPORARY, &why),
         Ok((200, attempt)) => super::say(&(reload::told(&attempt) + &rest(&attempt))),
         Ok((409, attempt)) => {
             super::say(&reload::told(&attempt));
             ExitCode::from(exit::CONFIG)
         }
         Ok((404, body)) if body["error"].is_string() => {
-            reload::failed(exit::CONFIG, body["error"].as_str().unwrap_or_default())
+            failed(exit::CONFIG, body["error"].as_str().unwrap_or_default())
         }
         Ok((status, body)) => {
-            reload::failed(exit::TEMPORARY, &reload::why_not(&control, status, &body))
+            failed(exit::TEMPORARY, &control.why_not(reload::UNABLE, status, &body))
         }
     }
 }

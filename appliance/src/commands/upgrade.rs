@@ -8,6 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde_json::Value;
 
 use super::control::Control;
+use super::failed;
 use crate::cli::UpgradeOptions;
 use crate::exit;
 
@@ -37,22 +38,9 @@ pub(crate) fn run(options: &UpgradeOptions) -> ExitCode {
             super::complain_of_all(&problems)
         }
         Ok((status, told)) => {
-            let why = told["error"].as_str().map_or_else(
-                || {
-                    format!(
-                        "{control} is an appliance that cannot be upgraded, or none (status {status})"
-                    )
-                },
-                ToOwned::to_owned,
-            );
-            failed(exit::TEMPORARY, &why)
+            failed(exit::TEMPORARY, &control.why_not("cannot be upgraded", status, &told))
         }
     }
-}
-
-fn failed(code: u8, why: &str) -> ExitCode {
-    super::complain(why);
-    ExitCode::from(code)
 }
 
 fn path(options: &UpgradeOptions) -> String {

@@ -54,18 +54,13 @@ fn canonical(address: SocketAddr) -> (IpAddr, u16) {
     (address.ip().to_canonical(), address.port())
 }
 
-/// Who sent a request.
-pub(crate) fn caller<B>(request: &Request<B>) -> Option<Caller> {
-    request.extensions().get().copied()
-}
-
 /// Refuses an order of somebody who may not say what the process does. On another thread, since the kernel lists every
 /// socket of the machine, and probes must not wait for that.
 ///
 /// # Errors
 /// The answer to it.
-pub(crate) async fn check_caller(caller: Option<Caller>) -> Result<(), Told> {
-    let is_trusted = match caller {
+pub(crate) async fn check_caller<B>(request: &Request<B>) -> Result<(), Told> {
+    let is_trusted = match request.extensions().get::<Caller>().copied() {
         Some(caller) => tokio::task::spawn_blocking(move || caller.is_trusted()).await,
         None => Ok(false),
     };

@@ -24,7 +24,7 @@ use profile::{Identity, TEXT_BYTES_MAX};
 use serde_json::json;
 
 use crate::answers::Answers;
-use crate::caller::{caller, check_caller};
+use crate::caller::check_caller;
 use crate::connection::Pace;
 use crate::selftest::{Telling, Told, response};
 
@@ -86,7 +86,7 @@ impl Answers {
             return Some(self.show_profile());
         }
         let posting = match self.read_posting(head) {
-            Ok(posting) => check_caller(caller(head)).await.map(|()| posting),
+            Ok(posting) => check_caller(head).await.map(|()| posting),
             Err(refused) => Err(refused),
         };
         let told = match posting {

@@ -17,7 +17,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
 use crate::answers::Answers;
-use crate::caller::{caller, check_caller};
+use crate::caller::check_caller;
 use crate::selftest::{Telling, Told, response};
 
 const RELOAD: &str = "/admin/reload";
@@ -45,13 +45,12 @@ impl Answers {
         if let Some(refused) = self.refused_host(request) {
             return Some(refused);
         }
-        let mut may_ask = Ok(());
-        if request.uri().path() == ROLLBACK {
-            may_ask = check_caller(caller(request)).await;
+        let mut orders = self.takes_orders(request);
+        // Last, since it asks the kernel.
+        if orders.is_ok() && request.uri().path() == ROLLBACK {
+            orders = check_caller(request).await.and(orders);
         }
-        let asked = may_ask
-            .and_then(|()| self.takes_orders(request))
-            .and_then(|reloads| read(reloads, request.uri().query()));
+        let asked = orders.and_then(|reloads| read(reloads, request.uri().query()));
         Some(match asked {
             Ok(telling) => response(&telling.await),
             Err(refused) => response(&refused),

@@ -22,7 +22,7 @@ use http_body_util::Full;
 use percent_encoding::percent_decode_str;
 
 use crate::answers::Answers;
-use crate::caller::{caller, check_caller};
+use crate::caller::check_caller;
 use crate::selftest::{Telling, Told, response};
 
 /// Where it is asked for.
@@ -58,7 +58,7 @@ impl Answers {
             return Some(refused);
         }
         let wish = match read(request) {
-            Ok(wish) => check_caller(caller(request)).await.map(|()| wish),
+            Ok(wish) => check_caller(request).await.map(|()| wish),
             Err(refused) => Err(refused),
         };
         let told = match (wish, self.upgrades()) {

@@ -14,6 +14,7 @@ mod wire;
 
 use std::process::ExitCode;
 
+use super::failed;
 use crate::cli::SelftestOptions;
 use crate::commands::control::Control;
 use crate::exit;
@@ -47,11 +48,6 @@ pub(crate) fn run(options: &SelftestOptions) -> ExitCode {
     let text = if options.json { report.to_json() } else { report.to_table() };
     super::say(&text);
     ExitCode::from(report.code())
-}
-
-fn failed(code: u8, why: &str) -> ExitCode {
-    super::complain(why);
-    ExitCode::from(code)
 }
 
 /// Runs every group that is wanted, and completes the findings.
