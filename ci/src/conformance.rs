@@ -28,7 +28,7 @@ pub(crate) fn run() -> Outcome {
     run::must("cargo", &["build", "--package", "toolrack", "--package", "conformance"])?;
     let node = install()?;
     let server = Server::start("ci/interop/conformance/profile.toml")?;
-    let results = run::root().join("target/ci/conformance");
+    let results = run::target().join("ci/conformance");
     fs::remove_dir_all(&results).ok();
     let mut total = Tally::default();
     for (label, arguments) in RUNS {

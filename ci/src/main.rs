@@ -11,6 +11,7 @@ mod reload;
 mod run;
 mod schemas;
 mod server;
+mod stage;
 mod stress;
 mod test;
 mod tidy;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 
 use load::Era;
 
@@ -35,7 +36,7 @@ pub(crate) struct Contestant {
     pub(crate) role: Role,
     /// The package whose version is reported.
     pub(crate) package: &'static str,
-    /// Its program.
+    /// The name of its program; that of a peer is also its package's in the workspace of the peers.
     program: &'static str,
     /// The eras that it speaks, and the argument that makes it do so.
     pub(crate) eras: &'static [(Era, Option<&'static str>)],
@@ -47,21 +48,21 @@ pub(crate) const ALL: &[Contestant] = &[
         name: "toolrack",
         role: Role::Ours,
         package: "toolrack",
-        program: "target/release/toolrack",
+        program: "toolrack",
         eras: &[(Era::Session, None), (Era::Modern, None)],
     },
     Contestant {
         name: "raw-hyper",
         role: Role::Ceiling,
         package: "hyper",
-        program: "ci/peers/target/release/raw-hyper",
+        program: "raw-hyper",
         eras: &[(Era::Session, None), (Era::Modern, None)],
     },
     Contestant {
         name: "rmcp",
         role: Role::Peer,
         package: "rmcp",
-        program: "ci/peers/target/release/rmcp-peer",
+        program: "rmcp-peer",
         eras: &[
             (Era::Session, Some("session")),
             (Era::Sessionless, Some("stateless")),
@@ -72,14 +73,14 @@ pub(crate) const ALL: &[Contestant] = &[
         name: "tower-mcp",
         role: Role::Peer,
         package: "tower-mcp",
-        program: "ci/peers/target/release/tower-mcp-peer",
+        program: "tower-mcp-peer",
         eras: &[(Era::Session, None), (Era::Modern, None)],
     },
     Contestant {
         name: "turbomcp",
         role: Role::Peer,
         package: "turbomcp",
-        program: "ci/peers/target/release/turbomcp-peer",
+        program: "turbomcp-peer",
         eras: &[(Era::Session, None), (Era::Modern, None)],
     },
 ];
@@ -87,7 +88,7 @@ pub(crate) const ALL: &[Contestant] = &[
 impl Contestant {
     /// How it is started for `era`. The ceiling answers with `answer_bytes`.
     pub(crate) fn argv(&self, era: Era, answer_bytes: usize) -> Vec<String> {
-        let program = run::root().join(self.program).to_string_lossy().into_owned();
+        let program = peers().join(self.program).to_string_lossy().into_owned();
         match self.role {
             Role::Ours => serve(PROFILE),
             Role::Ceiling => vec![program, answer_bytes.to_string()],
@@ -105,15 +106,20 @@ impl Contestant {
     }
 }
 
+/// Where the programs of the peers are built.
+fn peers() -> PathBuf {
+    run::root().join(PEERS).join("target/release")
+}
+
 /// How ours serves a profile.
 pub(crate) fn serve(profile: &str) -> Vec<String> {
-    let program = run::root().join("target/release/toolrack").to_string_lossy().into_owned();
+    let program = run::target().join("release/toolrack").to_string_lossy().into_owned();
     vec![program, "serve".to_owned(), "--profile".to_owned(), profile.to_owned()]
 }
 
 /// The ceiling for stdio, answering with `answer_bytes`.
 pub(crate) fn bare_line_loop(answer_bytes: usize) -> Vec<String> {
-    let program = run::root().join(PEERS).join("target/release/bare-line-loop");
+    let program = peers().join("bare-line-loop");
     vec![program.to_string_lossy().into_owned(), answer_bytes.to_string()]
 }
 
@@ -135,8 +141,8 @@ pub(crate) fn build(chosen: &[&Contestant]) -> Outcome {
     }
     run::must("cargo", &ours)?;
     let manifest = format!("{PEERS}/Cargo.toml");
-    let peers = chosen.iter().filter(|contestant| contestant.role != Role::Ours);
-    let programs = peers.filter_map(|contestant| contestant.program.rsplit('/').next());
+    let others = chosen.iter().filter(|contestant| contestant.role != Role::Ours);
+    let programs = others.map(|contestant| contestant.program);
     for package in programs.chain(["bare-line-loop"]) {
         let target = format!("{PEERS}/target");
         let arguments = [

@@ -75,7 +75,7 @@ fn count(
     turns: usize,
     settings: &Settings,
 ) -> Result<u64, String> {
-    let folder = run::root().join("target/ci/bench");
+    let folder = run::target().join("ci/bench");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let case = format!("{}-{}-{text_bytes}", contestant.name, era.name().replace(' ', "-"));
     let profile = folder.join(format!("callgrind.{case}"));

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::run;
-use crate::stress::appliance::{Appliance, PROFILE, Setup};
-use crate::stress::findings::Findings;
-use crate::stress::rules::Rules;
-use crate::stress::scenario::Stage;
-use crate::stress::wait;
+use crate::stage::appliance::{Appliance, PROFILE, Setup};
+use crate::stage::findings::Findings;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::Stage;
+use crate::stage::wait;
 
 /// A profile that is read again when somebody asks, at once and as often as that; what came in stays.
 pub(super) const ON_REQUEST: &str =

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::live::{Live, PATIENCE};
 use crate::Outcome;
-use crate::stress::wait;
+use crate::stage::wait;
 
 /// A list whose changes are told.
 #[derive(Clone, Copy)]

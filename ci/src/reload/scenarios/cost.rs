@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::Outcome;
 use crate::reload::live::{ON_REQUEST, folder, mark, play, play_in, write};
-use crate::stress::clients::{Clients, refused_ms};
-use crate::stress::figure::Side;
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
-use crate::stress::wait;
+use crate::stage::clients::{Clients, refused_ms};
+use crate::stage::figure::Side;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
+use crate::stage::wait;
 
 /// A large profile.
 pub(super) const COST: Scenario = Scenario {

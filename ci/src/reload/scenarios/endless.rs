@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::Outcome;
 use crate::reload::live::{ON_REQUEST, mark, play};
 use crate::reload::streams::Streams;
-use crate::stress::clients::Clients;
-use crate::stress::figure::Side;
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
+use crate::stage::clients::Clients;
+use crate::stage::figure::Side;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
 
 /// Reloads beside streams that never end.
 pub(super) const ENDLESS: Scenario = Scenario {

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::Outcome;
 use crate::reload::live::{Live, mark, play, text};
-use crate::stress::findings::Findings;
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
-use crate::stress::wait;
+use crate::stage::findings::Findings;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
+use crate::stage::wait;
 
 /// The key that tells one writing from another.
 const MARK: &str = "server.list_ttl_ms";

@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::Outcome;
 use crate::reload::live::{ON_REQUEST, ask, mark, play};
 use crate::reload::streams::{List, Streams};
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
 
 /// Lists that change and lists that do not.
 pub(super) const LISTS: Scenario = Scenario {

@@ -9,10 +9,10 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::reload::live::{Live, ON_REQUEST, ask, play};
-use crate::stress::clients::together;
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
-use crate::stress::wait;
+use crate::stage::clients::together;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
+use crate::stage::wait;
 
 /// From one swap to the next.
 const EVERY: Duration = Duration::from_millis(100);

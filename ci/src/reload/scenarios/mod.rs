@@ -11,7 +11,7 @@ mod refused;
 mod steady;
 mod styles;
 
-use crate::stress::scenario::Scenario;
+use crate::stage::scenario::Scenario;
 
 /// All of them.
 pub(super) const ALL: &[&Scenario] = &[

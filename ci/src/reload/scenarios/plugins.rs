@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::reload::live::{Live, ON_REQUEST, ask, folder, play_in};
-use crate::stress::clients::together;
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
-use crate::stress::wait;
+use crate::stage::clients::together;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
+use crate::stage::wait;
 
 /// Libraries that take over from each other.
 pub(super) const PLUGINS: Scenario = Scenario {

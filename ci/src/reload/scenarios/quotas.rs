@@ -8,10 +8,10 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::reload::live::{Live, ON_REQUEST, PATIENCE, ask, mark, play};
-use crate::stress::clients::{Clients, together};
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
-use crate::stress::wait;
+use crate::stage::clients::{Clients, together};
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
+use crate::stage::wait;
 
 /// A quota and a circuit through many reloads.
 pub(super) const QUOTA: Scenario = Scenario {
@@ -73,7 +73,7 @@ fn quota(stage: &mut Stage<'_>) -> Outcome {
         findings.measure(
             "calls let in",
             admitted,
-            crate::stress::figure::Side::AtLeast,
+            crate::stage::figure::Side::AtLeast,
             least * 0.99,
             "",
         );

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::Outcome;
 use crate::reload::live::{Live, ON_REQUEST, mark, play};
-use crate::stress::clients::{Clients, together};
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
+use crate::stage::clients::{Clients, together};
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
 
 /// Bad and good profiles in turn.
 pub(super) const ALTERNATE: Scenario = Scenario {

@@ -7,11 +7,11 @@ use serde_json::json;
 
 use crate::reload::live::{Live, ask, mark, play};
 use crate::reload::streams::{List, Streams};
-use crate::stress::clients::{Clients, accepted_ms};
-use crate::stress::findings::Findings;
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
-use crate::stress::wait;
+use crate::stage::clients::{Clients, accepted_ms};
+use crate::stage::findings::Findings;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
+use crate::stage::wait;
 
 /// From one reload to the next.
 const EVERY: Duration = Duration::from_millis(100);

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use crate::Outcome;
 use crate::reload::live::{folder, play_in, text, write};
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
 
 /// Every way to write a file.
 pub(super) const STYLES: Scenario = Scenario {

@@ -7,12 +7,12 @@ use load::{Client, Target};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::stress::appliance::{Appliance, Setup};
+use crate::stage::appliance::{Appliance, Setup};
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
+use crate::stage::wait;
 use crate::stress::frames::Flood;
 use crate::stress::peer::{Peer, head_of_call, sized_call};
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
-use crate::stress::wait;
 
 /// How long one fault lasts, where it lasts.
 const FAULT: Duration = Duration::from_millis(700);

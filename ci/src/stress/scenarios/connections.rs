@@ -8,14 +8,14 @@ use load::wire::{self, Era, Tool};
 use load::{Client, Target};
 use serde_json::json;
 
-use crate::stress::appliance::{Appliance, Setup};
-use crate::stress::clients::together;
-use crate::stress::figure::Side;
-use crate::stress::findings::Findings;
+use crate::stage::appliance::{Appliance, Setup};
+use crate::stage::clients::together;
+use crate::stage::figure::Side;
+use crate::stage::findings::Findings;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
+use crate::stage::wait;
 use crate::stress::peer::{Peer, head_of_call};
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
-use crate::stress::wait;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const OPEN: &str = "toolrack_bound_used{bound=\"connections\"}";

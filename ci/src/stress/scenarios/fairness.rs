@@ -4,11 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::stress::appliance::Setup;
-use crate::stress::clients::{Clients, accepted_ms, success, together};
-use crate::stress::figure::Side;
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
+use crate::stage::appliance::Setup;
+use crate::stage::clients::{Clients, accepted_ms, success, together};
+use crate::stage::figure::Side;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
 
 /// Calls of one client each second.
 const SHARE_PER_SEC: u32 = 40;

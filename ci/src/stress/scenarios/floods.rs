@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::stress::appliance::Setup;
-use crate::stress::clients::{Clients, accepted_ms, success};
+use crate::stage::appliance::Setup;
+use crate::stage::clients::{Clients, accepted_ms, success};
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
 use crate::stress::frames::{self, Flood};
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
 
 /// Calls a second of those who mean well.
 const HONEST_PER_SEC: f64 = 100.0;

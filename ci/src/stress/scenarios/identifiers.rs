@@ -5,10 +5,10 @@ use std::time::Duration;
 use load::wire::{self, Era, Tool};
 use load::{Client, Target, answer};
 
-use crate::stress::appliance::Setup;
+use crate::stage::appliance::Setup;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
 use crate::stress::peer::Peer;
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
 
 /// Ids of every kind.
 pub(super) const S04: Scenario = Scenario {

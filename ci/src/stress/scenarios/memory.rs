@@ -8,13 +8,13 @@ use load::wire;
 use load::{Client, Target};
 use serde_json::json;
 
-use crate::stress::appliance::{Appliance, Setup};
-use crate::stress::clients::together;
-use crate::stress::findings::Findings;
-use crate::stress::group::Group;
+use crate::stage::appliance::{Appliance, Setup};
+use crate::stage::clients::together;
+use crate::stage::findings::Findings;
+use crate::stage::group::Group;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
 use crate::stress::peer::{Peer, Reply, head_of_call, sized_call};
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
 
 const MIB: usize = 1 << 20;
 const LIMIT_BYTES: u64 = 512 << 20;
@@ -169,7 +169,7 @@ fn storm(
     findings.measure(
         "accepted in each 100 ms",
         per_100_ms,
-        crate::stress::figure::Side::AtLeast,
+        crate::stage::figure::Side::AtLeast,
         1.0,
         "",
     );

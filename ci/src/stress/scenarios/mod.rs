@@ -20,7 +20,7 @@ mod soak;
 mod tasks;
 mod timeouts;
 
-use super::scenario::Scenario;
+use crate::stage::scenario::Scenario;
 
 /// All of them, in the order in which they are played.
 pub(crate) const ALL: &[&Scenario] = &[

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::stress::appliance::Setup;
-use crate::stress::clients::{Clients, accepted_ms, success};
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
+use crate::stage::appliance::Setup;
+use crate::stage::clients::{Clients, accepted_ms, success};
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
 
 /// Calls a second, of each kind.
 const PER_SEC: f64 = 50.0;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use load::Tally;
 
-use crate::stress::appliance::{Appliance, Setup};
-use crate::stress::clients::{Clients, refused_ms};
-use crate::stress::figure::Side;
-use crate::stress::findings::Findings;
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
+use crate::stage::appliance::{Appliance, Setup};
+use crate::stage::clients::{Clients, refused_ms};
+use crate::stage::figure::Side;
+use crate::stage::findings::Findings;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
 
 /// Calls of the tool at work at once.
 const AT_WORK: u32 = 32;

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use load::wire::{self, Era, Tool};
 use load::{Client, Target};
 
-use crate::stress::appliance::{Appliance, Setup};
-use crate::stress::clients::{Clients, accepted_ms, success, together};
-use crate::stress::figure::Side;
-use crate::stress::findings::Findings;
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
-use crate::stress::wait;
+use crate::stage::appliance::{Appliance, Setup};
+use crate::stage::clients::{Clients, accepted_ms, success, together};
+use crate::stage::figure::Side;
+use crate::stage::findings::Findings;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
+use crate::stage::wait;
 
 const TRUST: &str = "listen.public.http.trusted_proxies=[\"127.0.0.1/32\"]";
 const MIB: f64 = 1_048_576.0;

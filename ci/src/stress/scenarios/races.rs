@@ -7,10 +7,10 @@ use load::wire::{self, Era, Tool};
 use load::{Client, Target, answer};
 use serde_json::{Value, json};
 
-use crate::stress::appliance::Setup;
-use crate::stress::clients::together;
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
+use crate::stage::appliance::Setup;
+use crate::stage::clients::together;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
 
 /// Lists change while tools are looked up and called.
 pub(super) const S12: Scenario = Scenario {
@@ -164,7 +164,7 @@ fn changing(stage: &mut Stage<'_>) -> Result<(), String> {
     })
 }
 
-fn judge(findings: &mut crate::stress::findings::Findings, all: &[Counts]) {
+fn judge(findings: &mut crate::stage::findings::Findings, all: &[Counts]) {
     let sum = |of: fn(&Counts) -> u64| all.iter().map(of).sum::<u64>();
     findings.show("operations", sum(|counts| counts.operations) as f64, "");
     findings.exactly("operations without an answer", sum(|counts| counts.lost), 0);

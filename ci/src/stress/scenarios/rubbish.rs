@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use load::Target;
 use load::wire::{self, Era, Tool};
 
-use crate::stress::appliance::Setup;
-use crate::stress::clients::together;
+use crate::stage::appliance::Setup;
+use crate::stage::clients::together;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
 use crate::stress::peer::{Peer, Reply};
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
 
 /// Longest that any answer may take: the deadlines of head and body, and a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use load::wire::{self, Era, Tool};
 use load::{Client, answer};
 
-use crate::stress::appliance::Setup;
-use crate::stress::clients::together;
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
+use crate::stage::appliance::Setup;
+use crate::stage::clients::together;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
 
 /// Sessions under many writers.
 pub(super) const S17: Scenario = Scenario {

@@ -6,10 +6,10 @@ use load::wire::{self, Era, Tool};
 use load::{Client, answer};
 use serde_json::{Value, json};
 
-use crate::stress::appliance::{Appliance, Setup};
-use crate::stress::clients::{Clients, accepted_ms, success};
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
+use crate::stage::appliance::{Appliance, Setup};
+use crate::stage::clients::{Clients, accepted_ms, success};
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
 
 /// Calls a second of the plugin that is well.
 const BESIDE_PER_SEC: f64 = 100.0;

@@ -6,11 +6,11 @@ use load::wire;
 use load::{Client, Target, answer};
 use serde_json::{Value, json};
 
-use crate::stress::appliance::Setup;
-use crate::stress::findings::Findings;
+use crate::stage::appliance::Setup;
+use crate::stage::findings::Findings;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
 use crate::stress::peer::{Peer, head_of_call, sized_call};
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const KIB: usize = 1 << 10;

@@ -10,13 +10,13 @@ use load::Target;
 use load::wire::{self, Era, Tool};
 use serde_json::json;
 
-use crate::stress::appliance::{Appliance, Setup};
-use crate::stress::clients::{Clients, success};
-use crate::stress::figure::Side;
+use crate::stage::appliance::{Appliance, Setup};
+use crate::stage::clients::{Clients, success};
+use crate::stage::figure::Side;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
+use crate::stage::wait;
 use crate::stress::peer::{Peer, head_of_call};
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
-use crate::stress::wait;
 
 /// Calls a second of those who mean well.
 const HONEST_PER_SEC: f64 = 100.0;

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use load::wire::{self, Era, Tool};
 use serde_json::json;
 
-use crate::stress::appliance::{Appliance, Setup};
-use crate::stress::clients::{Clients, success};
-use crate::stress::figure::Side;
+use crate::stage::appliance::{Appliance, Setup};
+use crate::stage::clients::{Clients, success};
+use crate::stage::figure::Side;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
+use crate::stage::wait;
 use crate::stress::peer::Peer;
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
-use crate::stress::wait;
 
 /// From one look at the memory to the next.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

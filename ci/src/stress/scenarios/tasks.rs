@@ -7,13 +7,13 @@ use load::wire::{self, Era, Tool};
 use load::{Client, Target, answer};
 use serde_json::json;
 
-use crate::stress::appliance::{Appliance, Setup};
-use crate::stress::clients::together;
-use crate::stress::figure::Side;
-use crate::stress::findings::Findings;
+use crate::stage::appliance::{Appliance, Setup};
+use crate::stage::clients::together;
+use crate::stage::figure::Side;
+use crate::stage::findings::Findings;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
 use crate::stress::peer::Peer;
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
 
 const TASKS_MAX: u64 = 500;
 

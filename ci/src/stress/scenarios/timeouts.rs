@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use load::Tally;
 use serde_json::json;
 
-use crate::stress::appliance::{Appliance, Setup};
-use crate::stress::clients::{Clients, accepted_ms, refusals, refused_ms, success};
-use crate::stress::figure::Side;
-use crate::stress::findings::Findings;
-use crate::stress::rules::Rules;
-use crate::stress::scenario::{Scenario, Stage};
+use crate::stage::appliance::{Appliance, Setup};
+use crate::stage::clients::{Clients, accepted_ms, refusals, refused_ms, success};
+use crate::stage::figure::Side;
+use crate::stage::findings::Findings;
+use crate::stage::rules::Rules;
+use crate::stage::scenario::{Scenario, Stage};
 
 /// Calls a second beside the storm.
 const BESIDE_PER_SEC: f64 = 100.0;

@@ -1,5 +1,6 @@
 //! What a scenario is, and the stage on which it plays.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -66,7 +67,7 @@ pub(crate) struct Stage<'a> {
     /// How long the soak lasts in the long run, in minutes.
     pub(crate) soak_minutes: u64,
     /// Where the program and its plugins are.
-    pub(crate) folder: &'a str,
+    pub(crate) folder: &'a Path,
     /// What was found so far.
     pub(crate) findings: Findings,
 }

@@ -1,6 +1,7 @@
 //! The report of a run: a table on the screen, JSON and Markdown in a folder of `target`.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -70,12 +71,12 @@ pub(crate) struct Report {
 
 impl Report {
     /// Nothing played yet.
-    pub(crate) fn new(task: &'static str, length: Length, seed: u64, folder: &str) -> Self {
+    pub(crate) fn new(task: &'static str, length: Length, seed: u64, folder: &Path) -> Self {
         Self {
             task,
             length,
             seed,
-            folder: folder.to_owned(),
+            folder: folder.display().to_string(),
             processor: load::machine::processor(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: load::machine::kernel(),
@@ -87,13 +88,13 @@ impl Report {
     pub(crate) fn finish(&self) -> crate::Outcome {
         run::say(&self.table());
         let task = self.task;
-        let folder = run::root().join("target").join(task);
+        let folder = run::target().join(task);
         let json = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
         std::fs::create_dir_all(&folder)
             .and_then(|()| std::fs::write(folder.join(format!("{task}.json")), json))
             .and_then(|()| std::fs::write(folder.join(format!("{task}.md")), self.page()))
             .map_err(|error| format!("{}: {error}", folder.display()))?;
-        run::say(&format!("Written: target/{task}/{task}.md and {task}.json"));
+        run::say(&format!("Written: {0}/{task}.md and {task}.json", folder.display()));
         let failed: Vec<_> =
             self.entries.iter().filter(|entry| entry.verdict == "failed").collect();
         if failed.is_empty() {
@@ -172,7 +173,7 @@ mod tests {
         }
         let scenario = Scenario { name: "s00", title: "A title", left: "Sleep", play: nothing };
         let outcome = if error.is_some() { Outcome::Failed } else { findings.outcome() };
-        let mut report = Report::new("stress", Length::Short, 7, "target/debug");
+        let mut report = Report::new("stress", Length::Short, 7, Path::new("target/debug"));
         report.entries.push(Entry::new(&scenario, findings, error, outcome, Duration::ZERO));
         report
     }

@@ -78,10 +78,10 @@ pub(crate) struct Footprint {
 
 impl Appliance {
     /// Starts the program in `folder` and waits until it serves.
-    pub(crate) fn start(folder: &str, setup: &Setup<'_>) -> Result<Self, String> {
-        let mut child = command(folder, setup)
-            .spawn()
-            .map_err(|error| format!("cannot start the program in {folder}: {error}"))?;
+    pub(crate) fn start(folder: &Path, setup: &Setup<'_>) -> Result<Self, String> {
+        let mut child = command(folder, setup).spawn().map_err(|error| {
+            format!("cannot start the program in {}: {error}", folder.display())
+        })?;
         let log = Arc::new(Log::default());
         let Some(out) = child.stderr.take() else {
             return Err("no standard error to read".to_owned());
@@ -217,7 +217,7 @@ impl Drop for Appliance {
 }
 
 /// The command line: the shell sets the limit of descriptors and enters the group, and becomes the program.
-fn command(folder: &str, setup: &Setup<'_>) -> Command {
+fn command(folder: &Path, setup: &Setup<'_>) -> Command {
     let mut script = String::new();
     if let Some(count) = setup.descriptors {
         script.push_str(&format!("ulimit -n {count} && "));
@@ -226,9 +226,9 @@ fn command(folder: &str, setup: &Setup<'_>) -> Command {
         script.push_str(&format!("echo $$ > '{}' && ", group.members().display()));
     }
     script.push_str("exec \"$0\" \"$@\"");
-    let program = format!("{folder}/toolrack");
-    let mut command = run::program("sh", &["-c", &script, &program, "serve"]);
-    command.arg("--profile").arg(setup.profile.as_deref().unwrap_or(Path::new(PROFILE)));
+    let mut command = run::program("sh", &["-c", &script]);
+    command.arg(folder.join("toolrack")).args(["serve", "--profile"]);
+    command.arg(setup.profile.as_deref().unwrap_or(Path::new(PROFILE)));
     // The addresses are told at the level of information.
     command.args(["--set", "log.filter=warn,transport=info,control=info,toolrack=info"]);
     for setting in &setup.settings {
