@@ -1,5 +1,6 @@
 //! H10, H11, H12: nothing is lost because of a reload.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use load::Tally;
@@ -13,10 +14,10 @@ use crate::stage::rules::Rules;
 use crate::stage::scenario::{Scenario, Stage};
 use crate::stage::wait;
 
-/// From one reload to the next.
+/// From one tick to the next.
 const EVERY: Duration = Duration::from_millis(100);
-/// An event among so many reloads.
-const RELOADS_PER_EVENT: u32 = 5;
+/// An event among so many ticks.
+const TICKS_PER_EVENT: u32 = 5;
 /// A limit that changes and that no call meets.
 const LIMITS: u32 = 7;
 
@@ -44,13 +45,19 @@ fn steady(stage: &mut Stage<'_>) -> Result<(), String> {
     play(stage, &tables(0), rules, |live, findings| {
         let streams = Streams::open(live, streams)?;
         let (steady, fresh) = (Clients::echo(64), Clients::echo(64).once_each());
-        let time = EVERY * reloads;
-        let (before, _) = steady.beside(live.appliance, calls, || wait::pass(time.mul_f64(0.5)))?;
-        let (during, played) = steady.beside(live.appliance, calls, || {
-            fresh.beside(live.appliance, connections, || change(live, &streams, reloads))
-        })?;
+        // The same load with and without reloads.
+        let load = |ticks: RangeInclusive<u32>, what| -> Result<_, String> {
+            steady.beside(live.appliance, calls, || {
+                fresh.beside(live.appliance, connections, || pass(live, &streams, ticks, what))
+            })
+        };
+        let (before, played) = load(1..=reloads / 2, What::Events)?;
+        let (_, played) = played?;
+        played?;
+        let (during, played) = load(reloads / 2 + 1..=reloads / 2 + reloads, What::Reloads)?;
         let (newcomers, played) = played?;
-        let (events, slowest) = played?;
+        let slowest = played?;
+        let events = u64::from((reloads / 2 + reloads) / TICKS_PER_EVENT);
         unharmed(findings, "a steady client", &during);
         unharmed(findings, "a new connection", &newcomers);
         findings.exactly("streams that ended", streams.ended(), 0);
@@ -62,6 +69,10 @@ fn steady(stage: &mut Stage<'_>) -> Result<(), String> {
         findings.show("reloads", f64::from(reloads), "");
         findings.show("events on each stream", events as f64, "");
         findings.show("slowest reload", slowest.as_secs_f64() * 1e3, "ms");
+        for (share, name) in [(0.5, "p50"), (0.9, "p90"), (0.999, "p99.9")] {
+            findings.show(&format!("{name} before"), accepted_ms(&before, share), "ms");
+            findings.show(&format!("{name} during"), accepted_ms(&during, share), "ms");
+        }
         let before_ms = accepted_ms(&before, 0.99);
         findings.show("p99 before", before_ms, "ms");
         let goal_ms = (before_ms * 1.2).max(1.0);
@@ -81,28 +92,43 @@ fn unharmed(findings: &mut Findings, of: &str, tally: &Tally) {
     }
 }
 
-/// Reloads by the clock, with an event now and then; how many events there were, and the slowest reload.
-fn change(live: &Live<'_>, streams: &Streams, reloads: u32) -> Result<(u64, Duration), String> {
-    let (begun, mut events, mut slowest) = (Instant::now(), 0, Duration::ZERO);
+/// What happens at each tick of the clock.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// Now and then an event on the streams.
+    Events,
+    /// A reload as well.
+    Reloads,
+}
+
+/// Passes these ticks by the clock; the slowest reload.
+fn pass(
+    live: &Live<'_>,
+    streams: &Streams,
+    ticks: RangeInclusive<u32>,
+    what: What,
+) -> Result<Duration, String> {
+    let (begun, mut slowest) = (Instant::now(), Duration::ZERO);
     // One connection through it all: it takes each generation as it comes.
     let mut client = live.client()?;
     let event = live.call_of("test_trigger_prompt_change", json!({}));
-    for reload in 1..=reloads {
-        let asked = Instant::now();
-        live.applies(&tables(reload))?;
-        slowest = slowest.max(asked.elapsed());
-        if reload % RELOADS_PER_EVENT == 0 {
+    for (passed, tick) in (1..).zip(ticks) {
+        if what == What::Reloads {
+            let asked = Instant::now();
+            live.applies(&tables(tick))?;
+            slowest = slowest.max(asked.elapsed());
+        }
+        if tick % TICKS_PER_EVENT == 0 {
             let (status, said) = ask(&mut client, &event)?;
             if status != 200 || said.get("result").is_none() {
                 return Err(format!("no event: status {status}, {said}"));
             }
-            events += 1;
             // Told one by one, so that none stands for two.
-            if !streams.all_hear(List::Prompts, events) {
+            if !streams.all_hear(List::Prompts, u64::from(tick / TICKS_PER_EVENT)) {
                 break;
             }
         }
-        wait::pass((EVERY * reload).saturating_sub(begun.elapsed()));
+        wait::pass((EVERY * passed).saturating_sub(begun.elapsed()));
     }
-    Ok((events, slowest))
+    Ok(slowest)
 }
