@@ -102,6 +102,11 @@ pub(crate) fn so_many_libraries_are_in_memory_at_once() {
     // Those of the profile itself must have room.
     let (is_good, said) = check(&["reload.images_max=1"]);
     assert!(!is_good && said.contains("reload.images_max"), "{said}");
+    // And whatever takes the place of one of them as well.
+    let (is_good, said) = check(&["reload.images_max=2"]);
+    assert!(is_good && said.contains("reload.images_max"), "{said}");
+    let (is_good, said) = check(&["reload.images_max=3"]);
+    assert!(is_good && !said.contains("reload.images_max"), "{said}");
 }
 
 fn last_attempt(program: &Program) -> Option<Value> {

@@ -28,13 +28,18 @@ pub(super) fn reload(reload: &Reload, findings: &mut Findings<'_>) -> ReloadPlan
     }
 }
 
-/// Every plugin has an image of its own.
+/// Every plugin has an image of its own, and whatever is loaded instead of it one more: an image stays for good.
 pub(super) fn check(plan: &Plan, findings: &mut Findings<'_>) {
     let (plugins, most) = (plan.plugins.len(), plan.reload.images_max);
     if plugins > most {
         let message =
             format!("{plugins} plugins need as many images, and {most} are allowed; raise it");
         findings.problem("reload.images_max", message);
+    } else if plugins == most {
+        let message = format!(
+            "{plugins} plugins take all {most} images, so one that changes takes a restart of the process; raise it"
+        );
+        findings.warning("reload.images_max", message);
     }
 }
 
