@@ -37,9 +37,9 @@ pub(super) const REVOKE: Scenario = Scenario {
     play: revoke,
 };
 
-/// Tools that fail open a circuit that stays open for a minute.
+/// Tools that fail open a circuit that stays open for longer than any run.
 const BREAKER: &str =
-    "[layer.circuit_breaker]\ncalls_min = 5\nopen_ms = 60000\nopen_max_ms = 60000\n";
+    "[layer.circuit_breaker]\ncalls_min = 5\nopen_ms = 600000\nopen_max_ms = 600000\n";
 
 fn quota(stage: &mut Stage<'_>) -> Outcome {
     const PER_SEC: f64 = 100.0;
