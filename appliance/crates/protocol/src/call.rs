@@ -1,5 +1,6 @@
 //! One MCP request on its way through the stack.
 
+use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -15,9 +16,13 @@ use crate::reply::Fault;
 use crate::revision::Revision;
 use crate::target::Target;
 
-/// One MCP request going in: the checked message, and what the transport knows of its sender.
+/// One MCP request going in. One pointer, since every layer hands it on by value.
 #[derive(Debug)]
-pub struct Call {
+pub struct Call(Box<Particulars>);
+
+/// The checked message, and what the transport knows of its sender.
+#[derive(Debug)]
+pub struct Particulars {
     /// The message; its text is borrowed by every later step and copied by none.
     pub envelope: Envelope,
     /// The revision that the session negotiated (legacy) or the request declared (modern).
@@ -60,7 +65,7 @@ impl Call {
         client: ClientCapabilities,
         principal: Principal,
     ) -> Self {
-        Self {
+        Self(Box::new(Particulars {
             envelope,
             revision,
             client,
@@ -76,7 +81,7 @@ impl Call {
             target: None,
             lease: None,
             permit: None,
-        }
+        }))
     }
 
     /// The method.
@@ -110,6 +115,20 @@ impl Call {
     #[must_use]
     pub fn wants_progress(&self) -> bool {
         !self.is_task && self.envelope.meta(MetaKey::ProgressToken).is_some()
+    }
+}
+
+impl Deref for Call {
+    type Target = Particulars;
+
+    fn deref(&self) -> &Particulars {
+        &self.0
+    }
+}
+
+impl DerefMut for Call {
+    fn deref_mut(&mut self) -> &mut Particulars {
+        &mut self.0
     }
 }
 

@@ -28,7 +28,7 @@ pub mod target;
 pub mod task;
 
 pub use bound::{Bound, Held, Keeper, Permit, Reading, Share};
-pub use call::{Call, ClientCapabilities};
+pub use call::{Call, ClientCapabilities, Particulars};
 pub use class::Class;
 pub use class_bound::{ClassBound, Shares, Waiters};
 pub use envelope::{Envelope, EnvelopeError, Id, MetaKey, Param, Shape};

@@ -37,8 +37,8 @@ fn calling(tool: u32) -> Call {
 /// Answers at once and keeps each lease until the test drops it.
 fn keeping(kept: &Kept) -> Inner<impl Fn(Call) -> std::future::Ready<Result<Reply, Refusal>>> {
     let kept = Arc::clone(kept);
-    Inner::new(move |call: Call| {
-        kept.lock().expect("not poisoned").extend(call.lease);
+    Inner::new(move |mut call: Call| {
+        kept.lock().expect("not poisoned").extend(call.lease.take());
         std::future::ready(Ok(reply(1)))
     })
 }

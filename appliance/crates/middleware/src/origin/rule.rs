@@ -23,13 +23,11 @@ impl<'t> HostPort<'t> {
 
     /// The same without a look at the characters of the name: enough to compare it with one that is well formed.
     fn split(text: &'t str) -> Option<Self> {
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, digits)) if !text.ends_with(']') => {
-                // `parse` would take a sign.
-                let is_number = digits.starts_with(|first: char| first.is_ascii_digit());
-                (host, Some(is_number.then(|| digits.parse().ok()).flatten()?))
-            }
-            _ => (text, None),
+        let digits = text.bytes().rev().take_while(u8::is_ascii_digit).count();
+        let before = &text[..text.len() - digits];
+        let (host, port) = match before.strip_suffix(':') {
+            Some(host) => (host, Some(text[before.len()..].parse().ok()?)),
+            None => (text, None),
         };
         Some(Self { host: host.strip_suffix('.').unwrap_or(host), port })
     }

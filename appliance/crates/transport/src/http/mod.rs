@@ -202,11 +202,13 @@ const USUAL_ACCEPT: &str = "application/json, text/event-stream";
 
 /// A body that is not JSON, or a client that could not read our answer.
 fn check_media(headers: &HeaderMap) -> Result<(), Box<Response<ReplyBody>>> {
-    let essence = |value: &http::HeaderValue| {
-        let text = value.to_str().ok()?;
-        Some(text.split(';').next()?.trim().eq_ignore_ascii_case("application/json"))
+    let is_json = |value: &http::HeaderValue| {
+        let essence = || value.to_str().ok()?.split(';').next();
+        let is_spelled_otherwise =
+            || essence().is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json"));
+        value == "application/json" || is_spelled_otherwise()
     };
-    if headers.get(header::CONTENT_TYPE).and_then(essence) != Some(true)
+    if !headers.get(header::CONTENT_TYPE).is_some_and(is_json)
         || headers.contains_key(header::CONTENT_ENCODING)
     {
         return Err(Box::new(answer::hint(StatusCode::UNSUPPORTED_MEDIA_TYPE, NOT_JSON)));
