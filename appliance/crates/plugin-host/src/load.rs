@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use plugin_abi::{ENTRY_SYMBOL, Entry};
@@ -16,6 +17,7 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 
 use crate::error::LoadError;
 use crate::images::{self, Image};
+use crate::stamp::Stamp;
 
 /// Largest library that is loaded: its sealed copy stays in memory for good.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -26,41 +28,77 @@ const SEAL_TRIES: usize = 10;
 /// one that finds none aborts the process.
 const FREE_THREAD_KEYS_MIN: usize = 128;
 
+/// A library's file, after checking who can have changed it.
+pub(crate) struct Checked<'p> {
+    path: &'p Path,
+    file: File,
+    metadata: Metadata,
+}
+
 /// Reads a library after checking who can have changed it.
 pub(crate) fn read_checked(path: &Path) -> Result<Vec<u8>, LoadError> {
-    let unreadable =
-        |source: std::io::Error| LoadError::Unreadable { path: path.to_owned(), source };
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let opened = rustix::fs::open(path, flags, Mode::empty());
-    let opened = opened.map_err(|errno| match errno {
-        rustix::io::Errno::LOOP => LoadError::NotRegular { path: path.to_owned() },
-        errno => unreadable(errno.into()),
-    })?;
-    let mut file = File::from(opened);
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(LoadError::NotRegular { path: path.to_owned() });
+    Checked::open(path)?.read()
+}
+
+fn unreadable(path: &Path, source: std::io::Error) -> LoadError {
+    LoadError::Unreadable { path: path.to_owned(), source }
+}
+
+impl<'p> Checked<'p> {
+    /// Opens the library at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be opened, is no file, or others than its owner may have changed it.
+    pub(crate) fn open(path: &'p Path) -> Result<Self, LoadError> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let opened = rustix::fs::open(path, flags, Mode::empty());
+        let opened = opened.map_err(|errno| match errno {
+            rustix::io::Errno::LOOP => LoadError::NotRegular { path: path.to_owned() },
+            errno => unreadable(path, errno.into()),
+        })?;
+        let file = File::from(opened);
+        let metadata = file.metadata().map_err(|error| unreadable(path, error))?;
+        if !metadata.is_file() {
+            return Err(LoadError::NotRegular { path: path.to_owned() });
+        }
+        let me = rustix::process::geteuid().as_raw();
+        if metadata.uid() != 0 && metadata.uid() != me {
+            return Err(LoadError::ForeignOwner { path: path.to_owned(), owner: metadata.uid() });
+        }
+        if metadata.mode() & 0o022 != 0 {
+            return Err(LoadError::Writable { path: path.to_owned() });
+        }
+        check_folder(path)?;
+        if metadata.len() > FILE_BYTES_MAX {
+            let (bytes, limit) = (metadata.len(), FILE_BYTES_MAX);
+            return Err(LoadError::TooLarge { path: path.to_owned(), bytes, limit });
+        }
+        Ok(Self { path, file, metadata })
     }
-    let me = rustix::process::geteuid().as_raw();
-    if metadata.uid() != 0 && metadata.uid() != me {
-        return Err(LoadError::ForeignOwner { path: path.to_owned(), owner: metadata.uid() });
+
+    /// What tells its bytes from others; `None` while they may still be written.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        Stamp::settled(&self.metadata, SystemTime::now())
     }
-    if metadata.mode() & 0o022 != 0 {
-        return Err(LoadError::Writable { path: path.to_owned() });
+
+    /// Its bytes.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is written meanwhile.
+    pub(crate) fn read(self) -> Result<Vec<u8>, LoadError> {
+        let Self { path, mut file, metadata } = self;
+        let mut bytes = Vec::with_capacity(metadata.len() as usize);
+        // Bounded again: the file may have grown since.
+        (&mut file)
+            .take(FILE_BYTES_MAX)
+            .read_to_end(&mut bytes)
+            .map_err(|error| unreadable(path, error))?;
+        let after = file.metadata().map_err(|error| unreadable(path, error))?;
+        if is_another(&metadata, &after) || bytes.len() as u64 != after.len() {
+            return Err(LoadError::Changing { path: path.to_owned() });
+        }
+        Ok(bytes)
     }
-    check_folder(path)?;
-    if metadata.len() > FILE_BYTES_MAX {
-        let (bytes, limit) = (metadata.len(), FILE_BYTES_MAX);
-        return Err(LoadError::TooLarge { path: path.to_owned(), bytes, limit });
-    }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    // Bounded again: the file may have grown since.
-    (&mut file).take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(unreadable)?;
-    let after = file.metadata().map_err(unreadable)?;
-    if is_another(&metadata, &after) || bytes.len() as u64 != after.len() {
-        return Err(LoadError::Changing { path: path.to_owned() });
-    }
-    Ok(bytes)
 }
 
 /// Whether a file was written between two looks at it.

@@ -30,6 +30,7 @@ use crate::outcome::{self, Asked, Rejected};
 use crate::promise::Promise;
 use crate::settings::{Limits, NoticeSink, Settings};
 use crate::slots::{BadResult, Completion, CounterSnapshot, Counters, Listener, Slots};
+use crate::stamp::Stamp;
 use crate::threads::{Control, ControlThread, Pool, monotonic_ns_at};
 
 /// From when on a control thread that does not come back counts as lost.
@@ -93,6 +94,8 @@ pub struct Plugin {
     run: Mutex<Option<JoinHandle<()>>>,
     described: ArcSwap<Described>,
     promises: Box<[Promise]>,
+    /// That of its library when that had the bytes of its image; see [`Stamp`].
+    pub(crate) seen: Mutex<Option<Stamp>>,
     is_stopped: AtomicBool,
 }
 
@@ -147,6 +150,7 @@ impl Plugin {
             run: Mutex::new(run),
             described: ArcSwap::from_pointee(described),
             promises,
+            seen: Mutex::default(),
             is_stopped: AtomicBool::new(false),
         }))
     }

@@ -4,19 +4,31 @@ use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 
 use crate::error::LoadError;
-use crate::load;
+use crate::load::Checked;
 use crate::plugin::Plugin;
 use crate::settings::Settings;
 
 impl Plugin {
     /// Whether a start with `settings` would lead to the same: its library has the bytes that run, and it is told the
-    /// same. Which start it would be does not matter. Reads the library.
+    /// same. Which start it would be does not matter. Reads the library, unless the system says that it is as it was.
     ///
     /// # Errors
     /// When the library would not be loaded.
     pub fn is_as(&self, settings: &Settings) -> Result<bool, LoadError> {
-        let bytes = load::read_checked(&settings.library)?;
-        Ok(self.is_told(settings) && self.core().image.holds(&bytes))
+        let library = Checked::open(&settings.library)?;
+        Ok(self.is_told(settings) && self.runs(library)?)
+    }
+
+    fn runs(&self, library: Checked<'_>) -> Result<bool, LoadError> {
+        let stamp = library.stamp();
+        if stamp.is_some() && *self.seen.lock() == stamp {
+            return Ok(true);
+        }
+        let is_same = self.core().image.holds(&library.read()?);
+        if is_same {
+            *self.seen.lock() = stamp;
+        }
+        Ok(is_same)
     }
 
     /// Whether it was told the same as `settings` say, whatever its library is by now.
@@ -37,10 +49,10 @@ impl Plugin {
         &self.settings().library
     }
 
-    /// Whether its library has the bytes that run, and could be loaded. Reads it.
+    /// Whether its library has the bytes that run, and could be loaded. Reads it, unless the system says that it is as it was.
     #[must_use]
     pub fn is_as_its_library(&self) -> bool {
-        load::read_checked(self.library()).is_ok_and(|bytes| self.core().image.holds(&bytes))
+        Checked::open(self.library()).and_then(|library| self.runs(library)).unwrap_or(false)
     }
 
     /// Has everybody who waits for a call of this plugin look again at whether they still want to.

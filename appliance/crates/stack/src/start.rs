@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use plugin_host::{Limits, LoadError, NoticeSink, Plugin, PluginState, Settings};
@@ -92,6 +93,62 @@ impl Known {
     fn has(&self, plugin: &Arc<Plugin>) -> bool {
         self.running.iter().chain(&self.given).any(|known| Arc::ptr_eq(known, plugin))
     }
+
+    /// Those that run under this name.
+    fn named<'k>(&'k self, name: &'k Arc<str>) -> impl Iterator<Item = &'k Arc<Plugin>> {
+        self.running.iter().filter(move |plugin| plugin.name() == name)
+    }
+
+    /// What serves as `plan` wants it, or what to start.
+    fn find(&self, plan: &PluginPlan) -> Result<Found, StartError> {
+        let mut given = self.given.iter().filter(|plugin| *plugin.name() == plan.name);
+        if let Some(given) = given.find(serves) {
+            return Ok(Found::Serves(Arc::clone(given)));
+        }
+        let starts = self.named(&plan.name).map(|plugin| plugin.start_number()).max();
+        let settings = settings(plan, starts.unwrap_or(0).saturating_add(1))?;
+        if self.digests.contains_key(&*plan.name) {
+            return Ok(Found::Wanted(settings));
+        }
+        for running in self.named(&plan.name).filter(serves) {
+            let failed = |source| StartError::Load { plugin: Arc::clone(&plan.name), source };
+            if running.is_as(&settings).map_err(failed)? {
+                return Ok(Found::Serves(Arc::clone(running)));
+            }
+        }
+        Ok(Found::Wanted(settings))
+    }
+}
+
+fn serves(plugin: &&Arc<Plugin>) -> bool {
+    plugin.state() != PluginState::Stopped
+}
+
+/// What there is of a plugin.
+enum Found {
+    /// It serves already.
+    Serves(Arc<Plugin>),
+    /// It is to be started.
+    Wanted(Settings),
+}
+
+type Ended = Result<Arc<Plugin>, StartError>;
+
+/// A plugin that is looked for, or started on a thread of its own.
+enum Begun<'s> {
+    Known(Ended),
+    Starts(&'s Arc<str>, ScopedJoinHandle<'s, Ended>),
+}
+
+impl Begun<'_> {
+    fn end(self) -> Ended {
+        match self {
+            Self::Known(ended) => ended,
+            Self::Starts(name, thread) => thread
+                .join()
+                .unwrap_or_else(|_| Err(StartError::Panicked { plugin: Arc::clone(name) })),
+        }
+    }
 }
 
 /// Loads and starts every plugin of `plan`, all at once, but for those that are given, and those that run and that a
@@ -108,21 +165,16 @@ pub fn start_plugins(
 ) -> Result<Started, Vec<StartError>> {
     let images_max = plan.reload.images_max;
     let results: Vec<_> = std::thread::scope(|scope| {
-        let starts: Vec<_> = plan
-            .plugins
-            .iter()
-            .map(|plugin| scope.spawn(|| start(plugin, notices.clone(), known, images_max)))
-            .collect();
-        let named = plan.plugins.iter().map(|plugin| &plugin.name);
-        starts
-            .into_iter()
-            .zip(named)
-            .map(|(start, name)| {
-                start
-                    .join()
-                    .unwrap_or_else(|_| Err(StartError::Panicked { plugin: Arc::clone(name) }))
-            })
-            .collect()
+        let begin = |plugin| match known.find(plugin) {
+            Ok(Found::Serves(serves)) => Begun::Known(Ok(serves)),
+            Ok(Found::Wanted(settings)) => Begun::Starts(
+                &plugin.name,
+                scope.spawn(move || start(settings, notices.clone(), known, images_max)),
+            ),
+            Err(error) => Begun::Known(Err(error)),
+        };
+        let begun: Vec<_> = plan.plugins.iter().map(begin).collect();
+        begun.into_iter().map(Begun::end).collect()
     });
     let (mut plugins, mut failed) = (Vec::new(), Vec::new());
     for result in results {
@@ -153,29 +205,14 @@ pub fn stop_plugins(plugins: &[Arc<Plugin>], grace: Duration) {
     });
 }
 
-fn start(
-    plan: &PluginPlan,
-    notices: NoticeSink,
-    known: &Known,
-    images_max: usize,
-) -> Result<Arc<Plugin>, StartError> {
-    let serves = |plugin: &&Arc<Plugin>| plugin.state() != PluginState::Stopped;
-    let is_named = |plugin: &&Arc<Plugin>| *plugin.name() == plan.name;
-    if let Some(given) = known.given.iter().filter(serves).find(is_named) {
-        return Ok(Arc::clone(given));
+fn start(settings: Settings, notices: NoticeSink, known: &Known, images_max: usize) -> Ended {
+    if let Some(digest) = known.digests.get(&*settings.name) {
+        let name = Arc::clone(&settings.name);
+        let before = known.named(&name).filter(serves);
+        return start_wanted(settings, notices, before, images_max, digest);
     }
-    let before = || known.running.iter().filter(is_named);
-    let starts = before().map(|plugin| plugin.start_number()).max().unwrap_or(0);
-    let settings = settings(plan, starts.saturating_add(1))?;
-    let failed = |source| StartError::Load { plugin: Arc::clone(&plan.name), source };
-    if let Some(digest) = known.digests.get(&*plan.name) {
-        return start_wanted(settings, notices, before().filter(serves), images_max, digest);
-    }
-    for running in before().filter(serves) {
-        if running.is_as(&settings).map_err(failed)? {
-            return Ok(Arc::clone(running));
-        }
-    }
+    let plugin = Arc::clone(&settings.name);
+    let failed = |source| StartError::Load { plugin, source };
     Plugin::start(settings, notices, images_max).map_err(failed)
 }
 

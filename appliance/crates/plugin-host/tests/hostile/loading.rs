@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use plugin_host::{Plugin, images, inspect};
 use tempfile::TempPath;
@@ -169,4 +169,33 @@ fn a_plugin_starts_from_memory_when_its_file_is_gone() {
     let plugin = Plugin::start_from(settings.clone(), sink(), IMAGES_MAX, digest);
     assert_eq!(plugin.expect("from memory").digest(), digest);
     assert!(Plugin::start_from(settings, sink(), IMAGES_MAX, "0").is_err());
+}
+
+/// Bytes that this thread has read so far.
+fn bytes_read() -> u64 {
+    let counted = fs::read_to_string("/proc/thread-self/io").expect("counted by the kernel");
+    let read = counted.lines().find_map(|line| line.strip_prefix("rchar: "));
+    read.expect("the first line").parse().expect("a number")
+}
+
+#[test]
+fn a_library_is_read_again_when_the_system_says_that_it_may_be_another() {
+    let library = spoilt(|_| {});
+    let plugin = start(&library, "{}", limits()).expect("it starts").plugin;
+    let bytes = fs::metadata(&library).expect("it is there").len();
+    let is_read = || {
+        let before = bytes_read();
+        assert!(plugin.is_as(&settings(&library, "{}", limits())).expect("it can be read"));
+        bytes_read() - before >= bytes
+    };
+    assert!(is_read(), "it was written right now, and may be once more without a trace");
+    let begun = Instant::now();
+    while is_read() {
+        assert!(begun.elapsed() < IN_TIME, "it is read for ever");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    allow(&library, 0o600);
+    assert!(is_read(), "it has changed");
+    fs::write(&library, "another").expect("written");
+    assert!(!plugin.is_as(&settings(&library, "{}", limits())).expect("it can be read"));
 }

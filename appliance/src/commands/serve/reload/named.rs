@@ -3,40 +3,17 @@
 //! Content decides here as well. Libraries are large, so their bytes are looked at only when the system says something
 //! else of the file than before, and compared with those that run. Of secrets a digest is kept, never what is in them.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use plugin_host::Plugin;
+use plugin_host::{Plugin, Stamp};
 use profile::Plan;
 use sha2::{Digest, Sha256};
 
 /// Largest part of a secret that is looked at: a key has some dozen bytes.
 const SECRET_BYTES_MAX: u64 = 1 << 20;
-
-/// What the system says of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            bytes: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
 
 /// Libraries as the system told of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
