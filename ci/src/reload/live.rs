@@ -9,9 +9,9 @@ use load::{Client, answer};
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::run;
-use crate::stage::appliance::{Appliance, PROFILE, Setup};
+use crate::stage::appliance::{Appliance, Setup};
 use crate::stage::findings::Findings;
+use crate::stage::profile::{self, text};
 use crate::stage::rules::Rules;
 use crate::stage::scenario::Stage;
 use crate::stage::wait;
@@ -28,16 +28,6 @@ pub(super) struct Live<'a> {
     pub(super) appliance: &'a Appliance,
     /// Where its profile is, and what else a scenario puts there.
     pub(super) folder: &'a Path,
-}
-
-/// The text of a profile: what every scenario begins with, and these tables.
-pub(super) fn text(tables: &str) -> String {
-    format!("format = 1\nextends = \"{}\"\n{tables}", run::root().join(PROFILE).display())
-}
-
-/// `[server]` with a number that tells one writing from another, and that no call meets.
-pub(super) fn mark(number: u32) -> String {
-    format!("[server]\nlist_ttl_ms = {number}\n")
 }
 
 /// An empty folder that goes with its scenario.
@@ -101,11 +91,7 @@ impl Live<'_> {
 
     /// Posts a profile with these tables against what serves now; the attempt.
     pub(super) fn post(&self, tables: &str) -> Result<Value, String> {
-        let shown = self.shown("/admin/plan")?;
-        let identity = shown["identity"].as_str().ok_or_else(|| format!("no identity: {shown}"))?;
-        let lines = [("If-Match", &*format!("\"{identity}\""))];
-        let (status, body) = self.appliance.order("/admin/profile", &lines, &text(tables))?;
-        serde_json::from_str(&body).map_err(|_| format!("status {status}, no attempt: {body}"))
+        profile::post(self.appliance, tables)
     }
 
     /// The same of a profile with these tables.

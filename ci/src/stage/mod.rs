@@ -6,6 +6,7 @@ pub(crate) mod clients;
 pub(crate) mod figure;
 pub(crate) mod findings;
 pub(crate) mod group;
+pub(crate) mod profile;
 pub(crate) mod report;
 pub(crate) mod rules;
 pub(crate) mod scenario;

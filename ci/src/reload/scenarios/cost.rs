@@ -4,9 +4,10 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
-use crate::reload::live::{ON_REQUEST, folder, mark, play, play_in, write};
+use crate::reload::live::{ON_REQUEST, folder, play, play_in, write};
 use crate::stage::clients::{Clients, refused_ms};
 use crate::stage::figure::Side;
+use crate::stage::profile::mark;
 use crate::stage::rules::Rules;
 use crate::stage::scenario::{Scenario, Stage};
 use crate::stage::wait;

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use crate::Outcome;
-use crate::reload::live::{ON_REQUEST, mark, play};
+use crate::reload::live::{ON_REQUEST, play};
 use crate::reload::streams::Streams;
 use crate::stage::clients::Clients;
 use crate::stage::figure::Side;
+use crate::stage::profile::mark;
 use crate::stage::rules::Rules;
 use crate::stage::scenario::{Scenario, Stage};
 

@@ -5,8 +5,9 @@ use std::io::Write;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::Outcome;
-use crate::reload::live::{Live, mark, play, text};
+use crate::reload::live::{Live, play};
 use crate::stage::findings::Findings;
+use crate::stage::profile::{mark, text};
 use crate::stage::rules::Rules;
 use crate::stage::scenario::{Scenario, Stage};
 use crate::stage::wait;

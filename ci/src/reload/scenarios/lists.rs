@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use crate::Outcome;
-use crate::reload::live::{ON_REQUEST, ask, mark, play};
+use crate::reload::live::{ON_REQUEST, ask, play};
 use crate::reload::streams::{List, Streams};
+use crate::stage::profile::mark;
 use crate::stage::rules::Rules;
 use crate::stage::scenario::{Scenario, Stage};
 

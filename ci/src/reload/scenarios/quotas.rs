@@ -7,8 +7,9 @@ use load::wire::{self, Era, Tool};
 use serde_json::json;
 
 use crate::Outcome;
-use crate::reload::live::{Live, ON_REQUEST, PATIENCE, ask, mark, play};
+use crate::reload::live::{Live, ON_REQUEST, PATIENCE, ask, play};
 use crate::stage::clients::{Clients, together};
+use crate::stage::profile::mark;
 use crate::stage::rules::Rules;
 use crate::stage::scenario::{Scenario, Stage};
 use crate::stage::wait;

@@ -7,8 +7,9 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::Outcome;
-use crate::reload::live::{Live, ON_REQUEST, mark, play};
+use crate::reload::live::{Live, ON_REQUEST, play};
 use crate::stage::clients::{Clients, together};
+use crate::stage::profile::mark;
 use crate::stage::rules::Rules;
 use crate::stage::scenario::{Scenario, Stage};
 

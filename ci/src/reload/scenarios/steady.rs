@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use load::Tally;
 use serde_json::json;
 
-use crate::reload::live::{Live, ask, mark, play};
+use crate::reload::live::{Live, ask, play};
 use crate::reload::streams::{List, Streams};
 use crate::stage::clients::{Clients, accepted_ms};
 use crate::stage::findings::Findings;
+use crate::stage::profile::mark;
 use crate::stage::rules::Rules;
 use crate::stage::scenario::{Scenario, Stage};
 use crate::stage::wait;

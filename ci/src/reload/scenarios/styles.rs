@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::Outcome;
-use crate::reload::live::{folder, play_in, text, write};
+use crate::reload::live::{folder, play_in, write};
+use crate::stage::profile::text;
 use crate::stage::rules::Rules;
 use crate::stage::scenario::{Scenario, Stage};
 

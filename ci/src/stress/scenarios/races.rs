@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::stage::appliance::Setup;
 use crate::stage::clients::together;
+use crate::stage::profile;
 use crate::stage::rules::Rules;
 use crate::stage::scenario::{Scenario, Stage};
 
@@ -16,17 +17,24 @@ use crate::stage::scenario::{Scenario, Stage};
 pub(super) const S12: Scenario = Scenario {
     name: "s12",
     title: "lists of tools that change without end, under lookups and calls",
-    left: "tools that come and go by a reload: here a plugin makes generations by saying that its list changed",
+    left: "",
     play: changing,
 };
 
 /// Lists, circuits, quotas and sessions at once.
 pub(super) const S19: Scenario = Scenario {
     name: "s19",
-    title: "lists, circuits, quotas and sessions all changing at once",
-    left: "reloads among the operations",
+    title: "lists, circuits, quotas, sessions and the profile all changing at once",
+    left: "",
     play: everything,
 };
+
+/// A plugin that comes and goes.
+const TIME: &str = "[plugin.time]\nlibrary = \"libtime.so\"\n";
+/// Turns of one thread from one profile to the next, of which every other one has the plugin.
+const TURNS_PER_RELOAD: usize = 40;
+/// From one profile to the next, where time bounds them.
+const RELOAD_EVERY: Duration = Duration::from_millis(250);
 
 /// What one thread counted.
 #[derive(Default)]
@@ -140,12 +148,17 @@ impl<'a> Actor<'a> {
 fn changing(stage: &mut Stage<'_>) -> Result<(), String> {
     let (threads, each) = stage.pick((8, 250), (64, 1_600));
     let rules = Rules { mebibytes: 96, ..Rules::USUAL }.with_threads(8);
-    stage.with(&Setup::default(), rules, |appliance, findings| {
+    stage.with(&Setup::of(&["reload.interval_ms=0"]), rules, |appliance, findings| {
         let before = appliance.metric("toolrack_generation")?;
         let all = together(threads, |number| {
             let mut actor = Actor::new(appliance.target(), number)?;
             for turn in 0..each {
                 match (number, turn % 4) {
+                    (0, 0) if turn % TURNS_PER_RELOAD == 0 => {
+                        let comes = turn % (2 * TURNS_PER_RELOAD) == 0;
+                        let tables = if comes { TIME } else { "" };
+                        profile::post(appliance, tables)?;
+                    }
                     (0, 0) => {
                         actor.call("flood", json!({ "what": "changes", "count": 10 }))?;
                     }
@@ -160,6 +173,8 @@ fn changing(stage: &mut Stage<'_>) -> Result<(), String> {
         let refused: u64 = all.iter().flat_map(|counts| counts.refusals.values()).sum();
         findings.exactly("operations refused", refused, 0);
         findings.at_least("generations made meanwhile", made, 1.0);
+        let reloads = appliance.metric_by_now("toolrack_reloads_total{result=\"applied\"}")?;
+        findings.at_least("profiles that came in meanwhile", reloads, 1.0);
         Ok(())
     })
 }
@@ -189,19 +204,30 @@ fn everything(stage: &mut Stage<'_>) -> Result<(), String> {
         "plugin.misbehave.limits.deadline_ms=100",
         "plugin.misbehave.limits.response_bytes_max=\"1KiB\"",
         "layer.concurrency.calls_max=6",
+        "reload.interval_ms=0",
+        "reload.probation.mode=off",
     ]);
     let rules = Rules { mebibytes: 96, ..Rules::USUAL }.with_threads(8).keeping(&["\"sessions\""]);
     stage.with(&setup, rules, |appliance, findings| {
         let begun = Instant::now();
-        let all = together(threads, |number| {
+        // One more: it brings in one profile after the other.
+        let (all, reloads): (Vec<_>, Vec<_>) = together(threads + 1, |number| {
+            if number == threads {
+                let tables = |number| profile::mark(60_000 + number);
+                let reloads = profile::post_for(appliance, time, RELOAD_EVERY, tables)?;
+                return Ok((Counts::default(), reloads));
+            }
             let mut chance = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
             let mut actor = Actor::new(appliance.target(), number)?;
             while begun.elapsed() < time {
                 act(&mut actor, &mut chance)?;
             }
-            Ok(actor.counts)
-        })?;
+            Ok((actor.counts, 0))
+        })?
+        .into_iter()
+        .unzip();
         judge(findings, &all);
+        findings.at_least("reloads meanwhile", reloads.into_iter().sum::<u64>() as f64, 1.0);
         let mut refusals = BTreeMap::<&str, u64>::new();
         for (kind, count) in all.iter().flat_map(|counts| &counts.refusals) {
             *refusals.entry(kind).or_default() += count;

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::stage::appliance::{Appliance, Setup};
 use crate::stage::clients::{Clients, success};
 use crate::stage::figure::Side;
+use crate::stage::profile;
 use crate::stage::rules::Rules;
 use crate::stage::scenario::{Scenario, Stage};
 use crate::stage::wait;
@@ -21,28 +22,39 @@ const SETTLING: f64 = 0.25;
 /// A soak.
 pub(super) const S13: Scenario = Scenario {
     name: "s13",
-    title: "mixed traffic with aborts, for long",
-    left: "a reload each minute",
+    title: "mixed traffic with aborts and reloads, for long",
+    left: "",
     play,
 };
 
 fn play(stage: &mut Stage<'_>) -> Result<(), String> {
     let minutes = Duration::from_secs(60 * stage.soak_minutes);
     let (time, rate) = stage.pick((Duration::from_secs(8), 100.0), (minutes, 250.0));
+    let pace = stage.pick(Duration::from_secs(2), Duration::from_secs(60));
     let is_long = time > Duration::from_secs(60);
     let rules = Rules { mebibytes: 64, ..Rules::USUAL }.with_threads(8);
     stage.with(&Setup::default(), rules, |appliance, findings| {
         let modern = Clients::echo(8);
         let session = Clients::echo(8).in_sessions();
         let (first, second) = modern.beside(appliance, rate, || {
-            session.beside(appliance, rate, || abort_and_look(appliance, time))
+            session.beside(appliance, rate, || {
+                std::thread::scope(|scope| {
+                    let tables = |number| profile::mark(60_000 + number);
+                    let reloads =
+                        scope.spawn(move || profile::post_for(appliance, time, pace, tables));
+                    let looks = abort_and_look(appliance, time);
+                    let reloads = reloads.join().map_err(|_| "the reloads have panicked")?;
+                    Ok::<_, String>((looks?, reloads?))
+                })
+            })
         })?;
-        let (second, looks) = second?;
-        let looks = looks?;
+        let (second, played) = second?;
+        let (looks, reloads) = played?;
         for tally in [&first, &second] {
             findings.see(tally);
             findings.at_least("success", success(tally), 1.0);
         }
+        findings.at_least("reloads", reloads as f64, 1.0);
         findings.show("calls", (first.offered + second.offered) as f64, "");
         let settled: Vec<_> =
             looks.iter().filter(|(at, _)| *at > time.as_secs_f64() * SETTLING).copied().collect();
