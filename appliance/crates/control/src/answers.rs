@@ -1,8 +1,7 @@
-//! What each path answers.
+//! What each path answers that only shows something.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,86 +9,31 @@ use http::header::{ALLOW, CONTENT_TYPE, HOST};
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use protocol::{MemoryGauge, MemoryLevel, RefusalId};
-use runtime::{Phase, Source, Vitals};
+use protocol::{MemoryLevel, RefusalId};
+use runtime::Phase;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use crate::profile::{Profiles, Serving, TEXTS_MAX};
-use crate::reload::Reloads;
-use crate::selftest::SelfTests;
-use crate::upgrade::Upgrades;
+use crate::sources::Sources;
 
 /// Metrics older than this are rendered anew: scrapers that come more often share them.
 const METRICS_AGE_MAX: Duration = Duration::from_secs(1);
 /// Most bytes of metrics. A hundred times what a busy appliance shows: more means that the labels
 /// of some metric do not come from a closed set.
 const METRICS_BYTES_MAX: usize = 8 << 20;
-
-/// A plugin's health.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PluginReport {
-    /// Its name in the profile.
-    pub name: Arc<str>,
-    /// `ready`, `unresponsive` or `stopped`.
-    pub state: &'static str,
-    /// Whether it can serve.
-    pub is_ready: bool,
-}
-
-/// Where the profile that serves came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProfileReport {
-    /// Its files, or a generation that was kept.
-    pub source: Source,
-    /// How many things were wrong with the files when the process started without them.
-    pub problems: usize,
-}
-
-/// Where answers come from. Each is called on the control thread and must not wait.
-#[derive(Clone)]
-pub struct Sources {
-    /// Signs of life.
-    pub vitals: Arc<Vitals>,
-    /// How short of memory the process is.
-    pub memory: Arc<MemoryGauge>,
-    /// Every plugin.
-    pub plugins: Arc<dyn Fn() -> Vec<PluginReport> + Send + Sync>,
-    /// Every metric, in the Prometheus text format.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// The effective plan with the origin of each value, as JSON.
-    pub plan: Arc<dyn Fn() -> Bytes + Send + Sync>,
-    /// The last attempts to change the profile, as JSON.
-    pub attempts: Arc<dyn Fn() -> Bytes + Send + Sync>,
-    /// The generation that serves and those that drain, as JSON.
-    pub generations: Arc<dyn Fn() -> Bytes + Send + Sync>,
-    /// The generations that are kept, as JSON.
-    pub history: Arc<dyn Fn() -> Bytes + Send + Sync>,
-    /// Where the profile that serves came from.
-    pub profile: Arc<dyn Fn() -> ProfileReport + Send + Sync>,
-    /// Who reads the profile again; `None`: nobody may ask here.
-    pub reloads: Option<Arc<dyn Reloads>>,
-    /// The profile that serves.
-    pub serving: Arc<dyn Fn() -> Serving + Send + Sync>,
-    /// Who takes profiles; `None`: nobody may post any here.
-    pub profiles: Option<Arc<dyn Profiles>>,
-    /// Who hands over to another program; `None`: nobody may ask here.
-    pub upgrades: Option<Arc<dyn Upgrades>>,
-    /// Who runs self-tests; `None`: nobody may.
-    pub selftest: Option<Arc<dyn SelfTests>>,
-    /// What is known of the refusal with this id, as JSON; `None` when it was forgotten or never was.
-    pub refusal: Arc<dyn Fn(RefusalId) -> Option<Bytes> + Send + Sync>,
-}
+/// Profiles that are read or tried at once; who comes then waits. Each is as large as a profile may be.
+const TEXTS_MAX: usize = 8;
 
 /// Answers requests. Stays on the control thread.
 pub(crate) struct Answers {
-    sources: Sources,
+    pub(crate) sources: Sources,
+    /// Places for profiles that are read or tried.
+    pub(crate) texts: Semaphore,
     /// From which age of its last beat on the data plane counts as dead.
     dead_after: Duration,
     /// Whether `Host` must name this machine: a browser that was tricked sends another name.
     checks_host: bool,
     rendered: RefCell<Option<(Instant, Bytes)>>,
-    texts: Semaphore,
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -105,6 +49,7 @@ const INDEX: &str = "\
 /admin/reloads             the last attempts to change the profile
 /admin/generations         what serves, and what was replaced and still has calls
 /admin/history             the generations that can be rolled back to
+By POST: /admin/profile, and what `toolrack` orders with reload, rollback, upgrade and selftest.
 ";
 
 const NO_ID: &str = "\
@@ -119,13 +64,10 @@ No recent refusal has this id: it is another process's, or newer ones of its kin
 impl Answers {
     pub(crate) fn new(sources: Sources, dead_after: Duration, checks_host: bool) -> Self {
         let texts = Semaphore::new(TEXTS_MAX);
-        Self { sources, dead_after, checks_host, rendered: RefCell::default(), texts }
+        Self { sources, texts, dead_after, checks_host, rendered: RefCell::default() }
     }
 
     pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        if let Some(refused) = self.refused_host(request) {
-            return refused;
-        }
         if request.method() != Method::GET {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Only GET.\n");
             let allowed = HeaderValue::from_static("GET");
@@ -151,36 +93,6 @@ impl Answers {
         let message = "This host name is not served here; use localhost.\n";
         let is_refused = self.checks_host && !names_this_machine(request);
         is_refused.then(|| text(StatusCode::FORBIDDEN, message))
-    }
-
-    /// Who reads the profile again.
-    pub(crate) fn reloads(&self) -> Option<&Arc<dyn Reloads>> {
-        self.sources.reloads.as_ref()
-    }
-
-    /// The profile that serves.
-    pub(crate) fn serving(&self) -> Serving {
-        (self.sources.serving)()
-    }
-
-    /// Who takes profiles.
-    pub(crate) fn profiles(&self) -> Option<&Arc<dyn Profiles>> {
-        self.sources.profiles.as_ref()
-    }
-
-    /// Places for texts that are read or tried.
-    pub(crate) const fn texts(&self) -> &Semaphore {
-        &self.texts
-    }
-
-    /// Who hands over to another program.
-    pub(crate) fn upgrades(&self) -> Option<&Arc<dyn Upgrades>> {
-        self.sources.upgrades.as_ref()
-    }
-
-    /// Who runs self-tests.
-    pub(crate) fn selftest(&self) -> Option<&Arc<dyn SelfTests>> {
-        self.sources.selftest.as_ref()
     }
 
     fn is_beating(&self) -> bool {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{Request, StatusCode};
 
-use crate::selftest::Told;
+use crate::orders::Told;
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]

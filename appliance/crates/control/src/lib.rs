@@ -7,19 +7,22 @@ mod answers;
 mod caller;
 mod connection;
 mod listener;
+mod orders;
+mod pace;
+mod paths;
 mod profile;
 mod reload;
 mod reserve;
 mod selftest;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod thread;
 mod upgrade;
 
-pub use answers::{PluginReport, ProfileReport, Sources};
 pub use listener::{ControlAddress, OpenSocket, Passed, StartError};
-pub use profile::{Posting, Profiles, Serving};
-pub use reload::Reloads;
-pub use selftest::{Ask, SelfTests, Telling, Told};
+pub use orders::{
+    Ask, Posting, Profiles, Reloads, SelfTests, Serving, Telling, Told, UpgradeWish, Upgrades,
+};
+pub use sources::{PluginReport, ProfileReport, Sources};
 pub use thread::{Control, start};
-pub use upgrade::{UpgradeWish, Upgrades};

@@ -25,65 +25,27 @@ use serde_json::json;
 
 use crate::answers::Answers;
 use crate::caller::check_caller;
-use crate::connection::Pace;
-use crate::selftest::{Telling, Told, response};
+use crate::orders::{Posting, Profiles, Serving, Told};
+use crate::pace::Pace;
 
 /// Where it is asked for.
-const PATH: &str = "/admin/profile";
-/// Texts that are read or tried at once; who comes then waits. Each is as large as a profile may be.
-pub(crate) const TEXTS_MAX: usize = 8;
+pub(crate) const PATH: &str = "/admin/profile";
 /// Most bytes that are read of a body that nobody wants.
 const DISCARDED_BYTES_MAX: usize = 8 << 20;
 
-/// What is to become of a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Posting {
-    /// Nothing: only what it would change is asked for.
-    Try {
-        /// Where relative `extends` start; `None`: in the folder of the profile's file.
-        folder: Option<PathBuf>,
-    },
-    /// It takes the place of the profile's file, if what serves is still this.
-    Take {
-        /// What its writer has seen.
-        seen: Identity,
-    },
-}
-
-/// Whoever takes profiles. Asked on the control thread, which must not wait: what takes time goes into the answer.
-pub trait Profiles: Send + Sync {
-    /// Tries a text, or takes it. The answer has what serves then as `identity`.
-    fn post(self: Arc<Self>, text: String, posting: Posting) -> Telling;
-}
-
-/// The profile that serves, for those who ask for it.
-#[derive(Clone, Debug)]
-pub struct Serving {
-    /// Its effective values, secrets hidden.
-    pub toml: Bytes,
-    /// What it says, as one number.
-    pub identity: Identity,
-}
-
 impl Answers {
-    /// The answer to a request of this path; `None` for one of another.
+    /// The answer to a request of this path.
     pub(crate) async fn profile<B>(
         &self,
         head: &Request<()>,
         mut body: B,
         pace: &Pace,
-    ) -> Option<Response<Full<Bytes>>>
+    ) -> Response<Full<Bytes>>
     where
         B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
     {
-        if head.uri().path() != PATH {
-            return None;
-        }
-        if let Some(refused) = self.refused_host(head) {
-            return Some(refused);
-        }
         if head.method() == Method::GET {
-            return Some(self.show_profile());
+            return self.show_profile();
         }
         let posting = match self.read_posting(head) {
             Ok(posting) => check_caller(head).await.map(|()| posting),
@@ -98,18 +60,19 @@ impl Answers {
             discard(body).await;
             pace.request_ended();
         }
-        let mut response = response(&told);
-        if let Some(tag) = told.body["identity"].as_str().and_then(tag) {
+        let tag = told.body["identity"].as_str().and_then(tag);
+        let mut response = told.into_response();
+        if let Some(tag) = tag {
             response.headers_mut().insert(ETAG, tag);
         }
-        if told.status == StatusCode::METHOD_NOT_ALLOWED {
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
         }
-        Some(response)
+        response
     }
 
     fn show_profile(&self) -> Response<Full<Bytes>> {
-        let Serving { toml, identity } = self.serving();
+        let Serving { toml, identity } = (self.sources.serving)();
         let mut response = Response::new(Full::new(toml));
         let kind = HeaderValue::from_static("application/toml; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, kind);
@@ -130,13 +93,13 @@ impl Answers {
             let sentence = "Only GET, which shows the profile, and POST, which changes it.";
             return Err(refused(StatusCode::METHOD_NOT_ALLOWED, sentence));
         }
-        let Some(profiles) = self.profiles() else {
+        let Some(profiles) = &self.sources.profiles else {
             let sentence = "No profile is taken here: other hosts reach this listener, or control.allow_profile is \
                             false; change the profile's file instead.";
             return Err(refused(StatusCode::FORBIDDEN, sentence));
         };
         let Some(posting) = dry_run(head.uri().query())? else {
-            let serves = self.serving().identity;
+            let serves = (self.sources.serving)().identity;
             let seen = seen(head.headers(), serves)?;
             return Ok((Arc::clone(profiles), Posting::Take { seen }));
         };
@@ -154,7 +117,7 @@ impl Answers {
         B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
     {
         // Held until the text is gone. The semaphore is never closed.
-        let _place = self.texts().acquire().await;
+        let _place = self.texts.acquire().await;
         pace.body_begins();
         let collected = Limited::new(body, TEXT_BYTES_MAX as usize).collect().await;
         pace.request_ended();

@@ -18,43 +18,29 @@ use http_body_util::Full;
 
 use crate::answers::Answers;
 use crate::caller::check_caller;
-use crate::selftest::{Telling, Told, response};
+use crate::orders::{Reloads, Telling, Told};
 
-const RELOAD: &str = "/admin/reload";
-const ROLLBACK: &str = "/admin/rollback";
-
-/// Whoever reads the profile again. Asked on the control thread, which must not wait: what takes time goes into the
-/// answer.
-pub trait Reloads: Send + Sync {
-    /// Reads it again, soon; the answer tells what became of it when `waits`, and otherwise that it will.
-    fn ask(self: Arc<Self>, waits: bool) -> Telling;
-
-    /// Has a generation back that served before: the one of this number, or the last good one of other content. The
-    /// answer tells what became of it.
-    fn roll_back(self: Arc<Self>, to: Option<u64>) -> Telling;
-}
+/// Where the profile is asked to be read again.
+pub(crate) const RELOAD: &str = "/admin/reload";
+/// Where what served before is asked for.
+pub(crate) const ROLLBACK: &str = "/admin/rollback";
 
 impl Answers {
-    /// The answer to a request of these paths; `None` for one of another.
-    pub(crate) async fn reload<B>(&self, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
-        let read = match request.uri().path() {
-            RELOAD => Self::read_reload,
-            ROLLBACK => Self::read_rollback,
-            _ => return None,
-        };
-        if let Some(refused) = self.refused_host(request) {
-            return Some(refused);
-        }
+    /// The answer to an order to read the profile again.
+    pub(crate) async fn reload<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let asked = self.takes_orders(request);
+        let asked = asked.and_then(|reloads| read_reload(reloads, request.uri().query()));
+        answered(asked).await
+    }
+
+    /// The answer to an order to have back what served before.
+    pub(crate) async fn roll_back<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let mut orders = self.takes_orders(request);
         // Last, since it asks the kernel.
-        if orders.is_ok() && request.uri().path() == ROLLBACK {
+        if orders.is_ok() {
             orders = check_caller(request).await.and(orders);
         }
-        let asked = orders.and_then(|reloads| read(reloads, request.uri().query()));
-        Some(match asked {
-            Ok(telling) => response(&telling.await),
-            Err(refused) => response(&refused),
-        })
+        answered(orders.and_then(|reloads| read_rollback(reloads, request.uri().query()))).await
     }
 
     /// Who takes the order; or why nobody does.
@@ -71,7 +57,7 @@ impl Answers {
                 "Only POST; /admin/reloads shows what became of it.",
             );
         }
-        self.reloads().map_or_else(
+        self.sources.reloads.as_ref().map_or_else(
             || {
                 refused(
                     StatusCode::FORBIDDEN,
@@ -81,29 +67,36 @@ impl Answers {
             Ok,
         )
     }
+}
 
-    fn read_reload(reloads: &Arc<dyn Reloads>, query: Option<&str>) -> Result<Telling, Told> {
-        let waits = match query {
-            None => false,
-            Some("wait=true") => true,
-            Some(_) => return refused(StatusCode::BAD_REQUEST, "Write ?wait=true, or nothing."),
-        };
-        Ok(Arc::clone(reloads).ask(waits))
-    }
+fn read_reload(reloads: &Arc<dyn Reloads>, query: Option<&str>) -> Result<Telling, Told> {
+    let waits = match query {
+        None => false,
+        Some("wait=true") => true,
+        Some(_) => return refused(StatusCode::BAD_REQUEST, "Write ?wait=true, or nothing."),
+    };
+    Ok(Arc::clone(reloads).ask(waits))
+}
 
-    fn read_rollback(reloads: &Arc<dyn Reloads>, query: Option<&str>) -> Result<Telling, Told> {
-        let to = query.map(|query| query.strip_prefix("to=").and_then(|to| to.parse().ok()));
-        let to = match to {
-            None => None,
-            Some(Some(to)) => Some(to),
-            Some(None) => {
-                return refused(
-                    StatusCode::BAD_REQUEST,
-                    "Write ?to=N with the number of a generation, or nothing.",
-                );
-            }
-        };
-        Ok(Arc::clone(reloads).roll_back(to))
+fn read_rollback(reloads: &Arc<dyn Reloads>, query: Option<&str>) -> Result<Telling, Told> {
+    let to = query.map(|query| query.strip_prefix("to=").and_then(|to| to.parse().ok()));
+    let to = match to {
+        None => None,
+        Some(Some(to)) => Some(to),
+        Some(None) => {
+            return refused(
+                StatusCode::BAD_REQUEST,
+                "Write ?to=N with the number of a generation, or nothing.",
+            );
+        }
+    };
+    Ok(Arc::clone(reloads).roll_back(to))
+}
+
+async fn answered(asked: Result<Telling, Told>) -> Response<Full<Bytes>> {
+    match asked {
+        Ok(telling) => telling.await.into_response(),
+        Err(refused) => refused.into_response(),
     }
 }
 

@@ -11,104 +11,38 @@
 //! A request with `Origin` is refused: a browser sends it with everything that is no plain link, so a web page cannot
 //! begin a test behind its user's back. Whoever runs tests bounds them, and waits off this thread.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ORIGIN};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::ORIGIN;
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use serde_json::{Value, json};
 
 use crate::answers::Answers;
+use crate::orders::{Ask, Told};
 
 /// Where tests are asked for.
 const PATH: &str = "/admin/selftest";
 /// Most wishes that one lane may be opened with: there are fewer keys that a lane can change.
 const WISHES_MAX: usize = 64;
 
-/// What a client asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
-    /// To begin a test.
-    Begin,
-    /// To open a fresh lane with these wishes, of which the house says what they mean.
-    Open {
-        /// The test.
-        test: String,
-        /// Keys and values, as they were sent.
-        wishes: Vec<(String, String)>,
-    },
-    /// To let the lane believe that so many percent of the memory are used.
-    Press {
-        /// The test.
-        test: String,
-        /// From 0 to 100.
-        percent: u8,
-    },
-    /// What the lane has counted.
-    Look {
-        /// The test.
-        test: String,
-    },
-    /// To end the test.
-    End {
-        /// The test.
-        test: String,
-    },
-}
-
-/// An answer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Told {
-    /// Its status.
-    pub status: StatusCode,
-    /// What it says.
-    pub body: Value,
-}
-
-impl Told {
-    /// A refusal: one sentence that says how to mend it.
-    #[must_use]
-    pub fn refused(status: StatusCode, sentence: impl Into<String>) -> Self {
-        Self { status, body: json!({ "error": sentence.into() }) }
-    }
-}
-
-/// An answer that is on its way. It is waited for beside everything else that the control thread does.
-pub type Telling = Pin<Box<dyn Future<Output = Told> + Send>>;
-
-/// Whoever runs self-tests. Asked on the control thread, which must not wait: what takes time goes into the answer.
-pub trait SelfTests: Send + Sync {
-    /// Takes in what a client asks for.
-    fn ask(self: Arc<Self>, ask: Ask) -> Telling;
+/// Whether a path is one of a self-test.
+pub(crate) fn is_ours(path: &str) -> bool {
+    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl Answers {
-    /// Answers a request, at once unless it is an order.
-    pub(crate) async fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        if let Some(response) = self.reload(request).await {
-            return response;
-        }
-        if let Some(response) = self.upgrade(request).await {
-            return response;
-        }
-        let is_ours = request.uri().path().strip_prefix(PATH);
-        if !is_ours.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-            return self.answer(request);
-        }
-        if let Some(refused) = self.refused_host(request) {
-            return refused;
-        }
-        let Some(tests) = self.selftest() else {
+    /// The answer to a request of these paths.
+    pub(crate) async fn selftest<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let Some(tests) = &self.sources.selftest else {
             let sentence = "Self-tests are off here; set control.selftest = true on a loopback address or unix:/path.";
-            return response(&Told::refused(StatusCode::FORBIDDEN, sentence));
+            return Told::refused(StatusCode::FORBIDDEN, sentence).into_response();
         };
-        match read(request) {
-            Ok(ask) => response(&Arc::clone(tests).ask(ask).await),
-            Err(refused) => response(&refused),
-        }
+        let told = match read(request) {
+            Ok(ask) => Arc::clone(tests).ask(ask).await,
+            Err(refused) => refused,
+        };
+        told.into_response()
     }
 }
 
@@ -148,14 +82,6 @@ fn read<B>(request: &Request<B>) -> Result<Ask, Told> {
 fn wishes(query: &str) -> Vec<(String, String)> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     pairs.take(WISHES_MAX).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
-}
-
-pub(crate) fn response(told: &Told) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(told.body.to_string().into()));
-    *response.status_mut() = told.status;
-    let kind = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
 }
 
 #[cfg(test)]

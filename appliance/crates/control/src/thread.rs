@@ -16,11 +16,13 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{oneshot, watch};
 use tokio::task::LocalSet;
 
-use crate::answers::{Answers, Sources};
+use crate::answers::Answers;
 use crate::caller::Caller;
-use crate::connection::{Deadlines, serve};
+use crate::connection::serve;
 use crate::listener::{ControlAddress, Listener, OpenSocket, Passed, SocketFile, StartError};
+use crate::pace::Deadlines;
 use crate::reserve::Reserve;
+use crate::sources::Sources;
 
 /// How long the last answers may take when another process has the socket.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);

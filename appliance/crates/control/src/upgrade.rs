@@ -23,45 +23,22 @@ use percent_encoding::percent_decode_str;
 
 use crate::answers::Answers;
 use crate::caller::check_caller;
-use crate::selftest::{Telling, Told, response};
+use crate::orders::{Told, UpgradeWish};
 
 /// Where it is asked for.
-const PATH: &str = "/admin/upgrade";
+pub(crate) const PATH: &str = "/admin/upgrade";
 /// How long the other program may take when nothing is said, and at most.
 const WAIT_MS: u64 = 60_000;
 const WAIT_MS_MAX: u64 = 600_000;
 
-/// What is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpgradeWish {
-    /// The program; `None`: the one that is now where this one was started from.
-    pub program: Option<PathBuf>,
-    /// How long it may take until it is ready.
-    pub wait: Duration,
-    /// Whether tasks may end with this process.
-    pub forgets_tasks: bool,
-}
-
-/// Whoever hands over. Asked on the control thread, which must not wait: what takes time goes into the answer.
-pub trait Upgrades: Send + Sync {
-    /// Hands over; the answer tells what became of it.
-    fn ask(self: Arc<Self>, wish: UpgradeWish) -> Telling;
-}
-
 impl Answers {
-    /// The answer to a request of this path; `None` for one of another.
-    pub(crate) async fn upgrade<B>(&self, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
-        if request.uri().path() != PATH {
-            return None;
-        }
-        if let Some(refused) = self.refused_host(request) {
-            return Some(refused);
-        }
+    /// The answer to an order to hand over.
+    pub(crate) async fn upgrade<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let wish = match read(request) {
             Ok(wish) => check_caller(request).await.map(|()| wish),
             Err(refused) => Err(refused),
         };
-        let told = match (wish, self.upgrades()) {
+        let told = match (wish, &self.sources.upgrades) {
             (Err(refused), _) => refused,
             (Ok(wish), Some(upgrades)) => Arc::clone(upgrades).ask(wish).await,
             (Ok(_), None) => Told::refused(
@@ -70,7 +47,7 @@ impl Answers {
                  or unix:/path.",
             ),
         };
-        Some(response(&told))
+        told.into_response()
     }
 }
 

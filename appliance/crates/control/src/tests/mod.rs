@@ -9,17 +9,17 @@ mod start;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::profile::plan::{ControlBind, ControlPlan};
 use bytes::Bytes;
 use runtime::{Phase, Source, Vitals};
 
-use crate::answers::{PluginReport, ProfileReport, Sources};
-use crate::connection::Deadlines;
 use crate::listener::ControlAddress;
-use crate::profile::Serving;
+use crate::orders::{Serving, Telling, Told};
+use crate::pace::Deadlines;
+use crate::sources::{PluginReport, ProfileReport, Sources};
 use crate::thread::{Control, Limits, start_within};
 
 /// Longer than any test takes: a test that waits for ever must fail.
@@ -73,19 +73,36 @@ fn plugin(name: &str, is_ready: bool) -> PluginReport {
     PluginReport { name: name.into(), state, is_ready }
 }
 
-fn loopback() -> ControlPlan {
-    ControlPlan {
-        bind: ControlBind::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))),
-        is_local: true,
-        refusals_kept: 0,
-        selftest: true,
-        takes_profiles: true,
+fn plan(bind: ControlBind) -> ControlPlan {
+    ControlPlan { bind, is_local: true, refusals_kept: 0, selftest: true, takes_profiles: true }
+}
+
+/// Remembers what was ordered, and answers later.
+struct Remembering<T>(Mutex<Vec<T>>);
+
+impl<T> Remembering<T> {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::default()))
+    }
+
+    fn remember(&self, order: T, told: Told) -> Telling {
+        self.0.lock().expect("no test panics with it").push(order);
+        Box::pin(async {
+            tokio::task::yield_now().await;
+            told
+        })
+    }
+
+    /// All that was ordered since the last look.
+    fn ordered(&self) -> Vec<T> {
+        std::mem::take(&mut *self.0.lock().expect("no test panics with it"))
     }
 }
 
 /// A control listener on a free port.
 fn started(sources: Sources, limits: Limits) -> (Control, SocketAddr) {
-    let control = start_within(&loopback(), sources, None, limits).expect("starts");
+    let free_port = plan(ControlBind::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))));
+    let control = start_within(&free_port, sources, None, limits).expect("starts");
     let ControlAddress::Tcp(address) = *control.address() else {
         panic!("asked for TCP");
     };
@@ -113,6 +130,11 @@ fn ask(address: SocketAddr, line: &str, host: &str) -> Answer {
 fn ask_on(mut stream: impl Read + Write, line: &str, host: &str) -> Answer {
     let request = format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("sends");
+    read_answer(stream)
+}
+
+/// Reads to the end of a connection, which is that of its only answer.
+fn read_answer(mut stream: impl Read) -> Answer {
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("answers");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");

@@ -1,23 +1,17 @@
-use std::sync::Mutex;
+//! The profile that serves, and those that are posted.
 
 use http::StatusCode;
 use serde_json::json;
 
 use super::*;
-use crate::profile::{Posting, Profiles};
-use crate::selftest::{Telling, Told};
+use crate::orders::{Posting, Profiles};
 
-/// Remembers what it was given, and answers later.
-#[derive(Default)]
-struct Remembering(Mutex<Vec<(String, Posting)>>);
+type Posted = Remembering<(String, Posting)>;
 
-impl Profiles for Remembering {
+impl Profiles for Posted {
     fn post(self: Arc<Self>, text: String, posting: Posting) -> Telling {
-        self.0.lock().expect("no test panics with it").push((text, posting));
-        Box::pin(async {
-            tokio::task::yield_now().await;
-            Told { status: StatusCode::OK, body: json!({ "identity": "0b".repeat(32) }) }
-        })
+        let body = json!({ "identity": "0b".repeat(32) });
+        self.remember((text, posting), Told { status: StatusCode::OK, body })
     }
 }
 
@@ -33,15 +27,7 @@ fn post(address: SocketAddr, line: &str, body: &[u8]) -> Answer {
     for part in body.chunks(60_000) {
         stream.write_all(part).expect("sends");
     }
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("answers");
-    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Answer {
-        status: status.expect("a status"),
-        head: head.to_ascii_lowercase(),
-        body: body.to_owned(),
-    }
+    read_answer(stream)
 }
 
 /// What the profile of the fixture is called.
@@ -49,8 +35,8 @@ fn current() -> String {
     format!("\"{}\"", "0a".repeat(32))
 }
 
-fn taking() -> (Arc<Remembering>, Control, SocketAddr) {
-    let profiles = Arc::new(Remembering::default());
+fn taking() -> (Arc<Posted>, Control, SocketAddr) {
+    let profiles = Posted::new();
     let sources = Sources { profiles: Some(Arc::clone(&profiles) as _), ..sources() };
     let (control, address) = started(sources, WIDE);
     (profiles, control, address)
@@ -73,13 +59,12 @@ fn a_text_reaches_whoever_takes_profiles_with_what_is_wanted_of_it() {
     assert_eq!(taken.status, 200, "{}", taken.body);
     assert!(taken.head.contains(&format!("etag: \"{}\"", "0b".repeat(32))), "{}", taken.head);
     assert_eq!(post(address, "?dry_run=true HTTP/1.1", b"two").status, 200);
-    let given = profiles.0.lock().expect("no test panics with it");
     let seen = "0a".repeat(32).parse().expect("an identity");
     let expected = [
         ("one".to_owned(), Posting::Take { seen }),
         ("two".to_owned(), Posting::Try { folder: None }),
     ];
-    assert_eq!(*given, expected);
+    assert_eq!(profiles.ordered(), expected);
     control.stop();
 }
 
@@ -99,7 +84,7 @@ fn what_is_no_such_order_is_refused_and_its_answer_arrives_behind_a_large_body()
     assert_eq!(status("?dry_run=true HTTP/1.1\r\nOrigin: http://localhost:9090", b""), 403);
     assert_eq!(ask(address, "DELETE /admin/profile", "localhost").status, 405);
     assert_eq!(ask(address, "GET /admin/profile", "example.com").status, 403);
-    assert!(profiles.0.lock().expect("no test panics with it").is_empty());
+    assert!(profiles.ordered().is_empty());
     control.stop();
 }
 
@@ -112,7 +97,7 @@ fn a_text_may_be_as_large_as_a_profile_and_no_larger() {
     let refused = post(address, "?dry_run=true HTTP/1.1", &text);
     assert_eq!(refused.status, 413);
     assert!(refused.body.contains("1048576 bytes"), "{}", refused.body);
-    assert_eq!(profiles.0.lock().expect("no test panics with it").len(), 1);
+    assert_eq!(profiles.ordered().len(), 1);
     control.stop();
 }
 
@@ -128,7 +113,7 @@ fn no_profile_is_taken_where_nobody_may_post_one() {
 #[test]
 fn a_body_that_stops_coming_ends_its_connection() {
     let head = Duration::from_millis(50);
-    let profiles = Arc::new(Remembering::default());
+    let profiles = Posted::new();
     let sources = Sources { profiles: Some(Arc::clone(&profiles) as _), ..sources() };
     let deadlines = Deadlines { head, idle: NEVER };
     let (control, address) = started(sources, Limits { deadlines, ..WIDE });
@@ -138,6 +123,6 @@ fn a_body_that_stops_coming_ends_its_connection() {
     stream.write_all(b"one").expect("sends");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("ends");
-    assert!(answer.is_empty() && profiles.0.lock().expect("no test panics with it").is_empty());
+    assert!(answer.is_empty() && profiles.ordered().is_empty());
     control.stop();
 }

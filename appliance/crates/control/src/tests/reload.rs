@@ -1,15 +1,10 @@
-use std::sync::Mutex;
+//! Orders to read the profile again, and to have one back.
 
 use http::StatusCode;
 use serde_json::json;
 
 use super::*;
-use crate::reload::Reloads;
-use crate::selftest::{Telling, Told};
-
-/// Remembers what it was asked, and answers later.
-#[derive(Default)]
-struct Remembering(Mutex<Vec<Asked>>);
+use crate::orders::Reloads;
 
 #[derive(Debug, PartialEq)]
 enum Asked {
@@ -17,29 +12,25 @@ enum Asked {
     Rollback(Option<u64>),
 }
 
-impl Remembering {
-    fn remember(&self, asked: Asked) -> Telling {
-        self.0.lock().expect("no test panics with it").push(asked);
-        Box::pin(async {
-            tokio::task::yield_now().await;
-            Told { status: StatusCode::ACCEPTED, body: json!({ "asked": true }) }
-        })
+impl Remembering<Asked> {
+    fn accept(&self, asked: Asked) -> Telling {
+        self.remember(asked, Told { status: StatusCode::ACCEPTED, body: json!({ "asked": true }) })
     }
 }
 
-impl Reloads for Remembering {
+impl Reloads for Remembering<Asked> {
     fn ask(self: Arc<Self>, waits: bool) -> Telling {
-        self.remember(Asked::Reload { waits })
+        self.accept(Asked::Reload { waits })
     }
 
     fn roll_back(self: Arc<Self>, to: Option<u64>) -> Telling {
-        self.remember(Asked::Rollback(to))
+        self.accept(Asked::Rollback(to))
     }
 }
 
 #[test]
 fn an_order_reaches_whoever_reads_the_profile() {
-    let reloads = Arc::new(Remembering::default());
+    let reloads = Remembering::new();
     let sources = Sources { reloads: Some(Arc::clone(&reloads) as _), ..sources() };
     let (control, address) = started(sources, WIDE);
     let status = |line: &str, host: &str| ask(address, line, host).status;
@@ -51,7 +42,7 @@ fn an_order_reaches_whoever_reads_the_profile() {
     let of_page = "POST /admin/reload HTTP/1.1\r\nOrigin: http://localhost:9090\r\nX-Rest:";
     assert_eq!(status(of_page, "localhost"), 403, "a web page");
     let asked = [Asked::Reload { waits: false }, Asked::Reload { waits: true }];
-    assert_eq!(*reloads.0.lock().expect("no test panics with it"), asked);
+    assert_eq!(reloads.ordered(), asked);
     assert_eq!(get(address, "/admin/reloads").body, "{\"attempts\":[]}");
     assert_eq!(get(address, "/admin/generations").body, "{\"current\":{}}");
     control.stop();
@@ -59,7 +50,7 @@ fn an_order_reaches_whoever_reads_the_profile() {
 
 #[test]
 fn an_order_to_go_back_reaches_them_with_its_number() {
-    let reloads = Arc::new(Remembering::default());
+    let reloads = Remembering::new();
     let sources = Sources { reloads: Some(Arc::clone(&reloads) as _), ..sources() };
     let (control, address) = started(sources, WIDE);
     let status = |line: &str, host: &str| ask(address, line, host).status;
@@ -74,7 +65,7 @@ fn an_order_to_go_back_reaches_them_with_its_number() {
     let of_page = "POST /admin/rollback HTTP/1.1\r\nOrigin: http://localhost:9090\r\nX-Rest:";
     assert_eq!(status(of_page, "localhost"), 403, "a web page");
     let asked = [Asked::Rollback(None), Asked::Rollback(Some(41))];
-    assert_eq!(*reloads.0.lock().expect("no test panics with it"), asked);
+    assert_eq!(reloads.ordered(), asked);
     assert_eq!(get(address, "/admin/history").body, "{\"generations\":[]}");
     control.stop();
 }

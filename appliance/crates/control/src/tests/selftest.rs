@@ -1,28 +1,20 @@
-use std::sync::Mutex;
+//! Orders of a self-test.
 
 use http::StatusCode;
 use serde_json::json;
 
 use super::*;
-use crate::selftest::{Ask, SelfTests, Telling, Told};
+use crate::orders::{Ask, SelfTests};
 
-/// Remembers what it was asked, and answers later.
-#[derive(Default)]
-struct Remembering(Mutex<Vec<Ask>>);
-
-impl SelfTests for Remembering {
+impl SelfTests for Remembering<Ask> {
     fn ask(self: Arc<Self>, ask: Ask) -> Telling {
-        self.0.lock().expect("no test panics with it").push(ask);
-        Box::pin(async {
-            tokio::task::yield_now().await;
-            Told { status: StatusCode::CREATED, body: json!({ "test": "t1" }) }
-        })
+        self.remember(ask, Told { status: StatusCode::CREATED, body: json!({ "test": "t1" }) })
     }
 }
 
 #[test]
 fn a_test_is_begun_by_whoever_runs_them() {
-    let tests = Arc::new(Remembering::default());
+    let tests = Remembering::new();
     let sources = Sources { selftest: Some(Arc::clone(&tests) as _), ..sources() };
     let (control, address) = started(sources, WIDE);
     let answer = ask(address, "POST /admin/selftest", "localhost");
@@ -30,7 +22,7 @@ fn a_test_is_begun_by_whoever_runs_them() {
     assert!(answer.head.contains("content-type: application/json"), "{}", answer.head);
     assert_eq!(ask(address, "POST /admin/selftest", "example.com").status, 403);
     assert_eq!(ask(address, "POST /admin/selftests", "localhost").status, 405, "another path");
-    assert_eq!(*tests.0.lock().expect("no test panics with it"), [Ask::Begin]);
+    assert_eq!(tests.ordered(), [Ask::Begin]);
     control.stop();
 }
 

@@ -8,13 +8,7 @@ use super::*;
 use crate::{OpenSocket, Passed, start};
 
 fn at(path: &Path) -> ControlPlan {
-    ControlPlan {
-        bind: ControlBind::Unix(path.to_owned()),
-        refusals_kept: 0,
-        is_local: true,
-        selftest: true,
-        takes_profiles: true,
-    }
+    plan(ControlBind::Unix(path.to_owned()))
 }
 
 fn refused(plan: &ControlPlan) -> String {
@@ -24,13 +18,7 @@ fn refused(plan: &ControlPlan) -> String {
 #[test]
 fn says_who_is_in_the_way_and_what_to_do() {
     let (control, address) = started(sources(), WIDE);
-    let message = refused(&ControlPlan {
-        bind: ControlBind::Tcp(address),
-        refusals_kept: 0,
-        is_local: true,
-        selftest: true,
-        takes_profiles: true,
-    });
+    let message = refused(&plan(ControlBind::Tcp(address)));
     assert!(message.starts_with(&format!("control.bind: {address} is in use")), "{message}");
     assert!(message.contains("choose another address"), "{message}");
     control.stop();
@@ -40,13 +28,7 @@ fn says_who_is_in_the_way_and_what_to_do() {
 fn says_when_an_address_is_not_of_this_machine() {
     // TEST-NET-1 (RFC 5737) belongs to nobody.
     let address = SocketAddr::from(([192, 0, 2, 1], 0));
-    let message = refused(&ControlPlan {
-        bind: ControlBind::Tcp(address),
-        refusals_kept: 0,
-        is_local: true,
-        selftest: true,
-        takes_profiles: true,
-    });
+    let message = refused(&plan(ControlBind::Tcp(address)));
     assert!(message.contains("choose an address of this machine"), "{message}");
 }
 
@@ -55,14 +37,7 @@ fn an_address_is_free_again_after_the_stop() {
     let (control, address) = started(sources(), WIDE);
     assert_eq!(get(address, "/livez").status, 200);
     control.stop();
-    let plan = ControlPlan {
-        bind: ControlBind::Tcp(address),
-        refusals_kept: 0,
-        is_local: true,
-        selftest: true,
-        takes_profiles: true,
-    };
-    let control = start(&plan, sources(), None).expect("starts");
+    let control = start(&plan(ControlBind::Tcp(address)), sources(), None).expect("starts");
     assert_eq!(get(address, "/livez").status, 200);
     control.stop();
 }
