@@ -6,6 +6,7 @@ mod environment;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use middleware::ByteSize;
 
@@ -183,12 +184,19 @@ pub(crate) struct BenchOptions {
     pub(crate) out: PathBuf,
 }
 
-/// Which appliance to test, and how to report.
+/// Which appliance is meant of those that serve.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct SelftestOptions {
+pub(crate) struct ControlOption {
     /// The control listener of the appliance: a URL, or the path of its Unix socket.
     #[arg(long, value_name = "URL|PATH", default_value = "http://127.0.0.1:9090")]
     pub(crate) control: String,
+}
+
+/// Which appliance to test, and how to report.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SelftestOptions {
+    #[command(flatten)]
+    pub(crate) appliance: ControlOption,
     /// Report as JSON instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
@@ -197,17 +205,21 @@ pub(crate) struct SelftestOptions {
     pub(crate) layer: Vec<String>,
 }
 
+/// Seconds that an order may be waited for: up to a day.
+fn timeout_secs() -> RangedU64ValueParser {
+    RangedU64ValueParser::new().range(1..=86_400)
+}
+
 /// Which appliance is to read its profile again.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ReloadOptions {
-    /// The control listener of the appliance: a URL, or the path of its Unix socket.
-    #[arg(long, value_name = "URL|PATH", default_value = "http://127.0.0.1:9090")]
-    pub(crate) control: String,
+    #[command(flatten)]
+    pub(crate) appliance: ControlOption,
     /// Wait for the end, print it, and say by the exit code whether the profile is what serves.
     #[arg(long)]
     pub(crate) wait: bool,
     /// How long to wait at most.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "wait")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = timeout_secs(), requires = "wait")]
     pub(crate) timeout_secs: u64,
 }
 
@@ -217,9 +229,8 @@ pub(crate) struct DiffOptions {
     /// A profile file, or the name of a built-in profile.
     #[arg(value_name = "PATH|NAME")]
     pub(crate) profile: String,
-    /// The control listener of the appliance: a URL, or the path of its Unix socket.
-    #[arg(long, value_name = "URL|PATH", default_value = "http://127.0.0.1:9090")]
-    pub(crate) control: String,
+    #[command(flatten)]
+    pub(crate) appliance: ControlOption,
     /// Print JSON instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
@@ -228,9 +239,8 @@ pub(crate) struct DiffOptions {
 /// Which appliance is to hand over, and to what.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct UpgradeOptions {
-    /// The control listener of the appliance: a URL, or the path of its Unix socket.
-    #[arg(long, value_name = "URL|PATH", default_value = "http://127.0.0.1:9090")]
-    pub(crate) control: String,
+    #[command(flatten)]
+    pub(crate) appliance: ControlOption,
     /// Hand over to this program instead of the one that is where the appliance was started from. Nobody but root and
     /// the appliance's user may be able to write it.
     #[arg(long, value_name = "PATH")]
@@ -246,9 +256,8 @@ pub(crate) struct UpgradeOptions {
 /// Whose generations to show.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct GenerationsOptions {
-    /// The control listener of the appliance: a URL, or the path of its Unix socket.
-    #[arg(long, value_name = "URL|PATH", default_value = "http://127.0.0.1:9090")]
-    pub(crate) control: String,
+    #[command(flatten)]
+    pub(crate) appliance: ControlOption,
     /// Print JSON instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
@@ -261,11 +270,10 @@ pub(crate) struct RollbackOptions {
     /// nobody rolled back from.
     #[arg(value_name = "NUMBER")]
     pub(crate) to: Option<u64>,
-    /// The control listener of the appliance: a URL, or the path of its Unix socket.
-    #[arg(long, value_name = "URL|PATH", default_value = "http://127.0.0.1:9090")]
-    pub(crate) control: String,
+    #[command(flatten)]
+    pub(crate) appliance: ControlOption,
     /// How long to wait at most.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = timeout_secs())]
     pub(crate) timeout_secs: u64,
 }
 

@@ -10,6 +10,8 @@ use load::answer;
 use load::target::Target;
 use serde_json::Value;
 
+use crate::cli::ControlOption;
+
 /// Where it is.
 #[derive(Clone, Debug)]
 pub(crate) enum Control {
@@ -26,16 +28,21 @@ impl Control {
         )
     }
 
-    /// Reads `http://HOST:PORT`, `unix:/path` or a path.
+    /// The one that is named, by `http://HOST:PORT`, `unix:/path` or a path.
     ///
     /// # Errors
-    /// What is wrong with it, and how to mend it.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let path = text.strip_prefix("unix:").or_else(|| text.starts_with('/').then_some(text));
+    /// What is wrong with its name, and how to mend it.
+    pub(crate) fn named(ControlOption { control }: &ControlOption) -> Result<Self, String> {
+        let path =
+            control.strip_prefix("unix:").or_else(|| control.starts_with('/').then_some(control));
         match path {
             Some(path) => Ok(Self::Unix(path.into())),
-            None if text.starts_with("http://") => Target::resolve(text).map(Self::Tcp),
-            None => Err(format!("`{text}`: write it like http://127.0.0.1:9090 or unix:/path")),
+            None if control.starts_with("http://") => {
+                Target::resolve(control).map(Self::Tcp).map_err(|why| format!("--control {why}"))
+            }
+            None => Err(format!(
+                "--control `{control}`: write it like http://127.0.0.1:9090 or unix:/path"
+            )),
         }
     }
 
@@ -83,18 +90,40 @@ impl Control {
                 exchange(stream, &request)
             }),
         };
-        let bytes = exchanged.map_err(|error| match error.kind() {
+        let bytes = exchanged.map_err(|error| self.why_silent(&error, patience))?;
+        let text = || String::from_utf8_lossy(&bytes).into_owned();
+        let status = bytes.get(9..12).and_then(|status| str::from_utf8(status).ok()?.parse().ok());
+        let status = status.ok_or_else(|| {
+            format!(
+                "{self} speaks no HTTP; name the control listener with --control. It said: {}",
+                text()
+            )
+        })?;
+        let body = answer::body(&bytes)?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+    }
+}
+
+impl Control {
+    /// Why no answer came, after so long at most.
+    fn why_silent(&self, error: &std::io::Error, patience: Duration) -> String {
+        match error.kind() {
             ErrorKind::ConnectionRefused | ErrorKind::NotFound => format!(
                 "nobody listens at {self}; start the appliance, or name its control listener with --control"
             ),
-            _ => format!("the control listener {self}: {error}"),
-        })?;
-        let text = || String::from_utf8_lossy(&bytes).into_owned();
-        let status = bytes.get(9..12).and_then(|status| str::from_utf8(status).ok()?.parse().ok());
-        let status =
-            status.ok_or_else(|| format!("the control listener {self} said: {}", text()))?;
-        let body = answer::body(&bytes)?;
-        Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+            ErrorKind::PermissionDenied => {
+                format!(
+                    "{self} is not open to this user; be the one who runs the appliance, or root"
+                )
+            }
+            // A socket's deadline is either of them.
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => format!(
+                "{self} has not answered within {} s; what was asked for may still happen: look at its log, or at \
+                 /admin/reloads",
+                patience.as_secs()
+            ),
+            _ => format!("{self} did not answer: {error}; is it the control listener?"),
+        }
     }
 }
 

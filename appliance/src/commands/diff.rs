@@ -22,7 +22,7 @@ const OF_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b
 
 /// Checks the profile here, has the appliance compare it with what serves, and says by the exit code what it takes.
 pub(crate) fn run(options: &DiffOptions) -> ExitCode {
-    let control = match Control::parse(&options.control) {
+    let control = match Control::named(&options.appliance) {
         Ok(control) => control,
         Err(why) => return failed(exit::USAGE, &why),
     };

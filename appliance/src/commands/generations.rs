@@ -17,7 +17,7 @@ const SHORT: usize = 12;
 
 /// Asks, and prints what is there.
 pub(crate) fn run(options: &GenerationsOptions) -> ExitCode {
-    let control = match Control::parse(&options.control) {
+    let control = match Control::named(&options.appliance) {
         Ok(control) => control,
         Err(why) => return failed(exit::USAGE, &why),
     };

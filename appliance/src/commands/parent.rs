@@ -12,13 +12,12 @@ use crate::exit;
 /// With what to exit with, when `parent` has ended already, or the kernel refuses.
 pub(crate) fn end_with(parent: i32) -> Result<(), ExitCode> {
     set_parent_process_death_signal(Some(Signal::TERM)).map_err(|error| {
-        super::complain(&format!("--end-with: the kernel refuses: {error}"));
-        ExitCode::from(exit::INTERNAL)
+        super::failed(exit::INTERNAL, &format!("--end-with: the kernel refuses: {error}"))
     })?;
     // Only now is it certain that an end which is not seen here is signalled.
     if getppid().map(Pid::as_raw_pid) == Some(parent) {
         return Ok(());
     }
-    super::complain(&format!("--end-with: the process {parent} is not, or no longer, the parent"));
-    Err(ExitCode::from(exit::TEMPORARY))
+    let why = format!("--end-with: the process {parent} is not, or no longer, the parent");
+    Err(super::failed(exit::TEMPORARY, &why))
 }

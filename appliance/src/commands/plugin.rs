@@ -10,9 +10,6 @@ pub(crate) fn run(command: &PluginCommand) -> ExitCode {
     let PluginCommand::Inspect { file } = command;
     match plugin_host::inspect(file) {
         Ok(inspection) => super::say(&format!("{inspection}\n")),
-        Err(error) => {
-            super::complain(&error.to_string());
-            ExitCode::from(exit::CONFIG)
-        }
+        Err(error) => super::failed(exit::CONFIG, &error.to_string()),
     }
 }

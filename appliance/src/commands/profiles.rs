@@ -53,10 +53,9 @@ fn carries(candidate: &Candidate) -> String {
 
 fn show(name: &str) -> ExitCode {
     let Some(profile) = built_in(name) else {
-        super::complain(&format!(
-            "there is no built-in profile `{name}`; `toolrack profiles list` names them"
-        ));
-        return ExitCode::from(exit::USAGE);
+        let names: Vec<_> = built_ins().iter().map(|profile| profile.name).collect();
+        let why = format!("there is no built-in profile `{name}`; choose of {}", names.join(", "));
+        return super::failed(exit::USAGE, &why);
     };
     super::say(profile.text)
 }
@@ -85,8 +84,7 @@ fn recommend(host: &Hardware) -> ExitCode {
 
 /// The program's own profiles are not good.
 fn broken(problem: &str) -> ExitCode {
-    super::complain(problem);
-    ExitCode::from(exit::INTERNAL)
+    super::failed(exit::INTERNAL, problem)
 }
 
 fn advice(host: &Hardware, choice: &Choice) -> String {

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Asks, and says by its code whether the profile is what serves.
 pub(crate) fn run(options: &ReloadOptions) -> ExitCode {
-    let control = match Control::parse(&options.control) {
+    let control = match Control::named(&options.appliance) {
         Ok(control) => control,
         Err(why) => return failed(exit::USAGE, &why),
     };

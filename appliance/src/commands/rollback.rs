@@ -12,7 +12,7 @@ use crate::exit;
 
 /// Asks, waits, and says by its code whether that generation is what serves.
 pub(crate) fn run(options: &RollbackOptions) -> ExitCode {
-    let control = match Control::parse(&options.control) {
+    let control = match Control::named(&options.appliance) {
         Ok(control) => control,
         Err(why) => return failed(exit::USAGE, &why),
     };

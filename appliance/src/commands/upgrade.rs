@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks, waits, and says by its code which program serves.
 pub(crate) fn run(options: &UpgradeOptions) -> ExitCode {
-    let control = match Control::parse(&options.control) {
+    let control = match Control::named(&options.appliance) {
         Ok(control) => control,
         Err(why) => return failed(exit::USAGE, &why),
     };
@@ -58,11 +58,12 @@ fn path(options: &UpgradeOptions) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::ControlOption;
 
     #[test]
     fn a_path_of_any_letters_fits_a_query() {
         let options = UpgradeOptions {
-            control: String::new(),
+            appliance: ControlOption { control: String::new() },
             program: Some("/opt/a&b/toolrack é".into()),
             wait_ms: 5,
             forget_tasks: true,

@@ -172,7 +172,8 @@ fn what_cannot_be_explained_is_a_mistake_of_the_command_line() {
     let (nonsense, call, empty) = (path(&nonsense), path(&call), path(&empty));
     for (arguments, part) in [
         (vec!["--call", &nonsense], "neither one JSON-RPC message nor an HTTP request"),
-        (vec!["--call", &empty], "empty"),
+        (vec!["--call", &empty], "begins with no request"),
+        (vec!["--call", &empty, "--header", "A: b"], "begins with no request"),
         (vec!["--call", "/nowhere/at/all"], "cannot read"),
         (vec!["--call", &call, "--header", "nothing"], "Name: value"),
         (vec!["--call", &call, "--profile", "desktop", "--header", "A: b"], "no HTTP listener"),

@@ -107,7 +107,7 @@ fn what_is_shown_is_a_profile_that_is_good() {
     }
     let ended = run(&["profiles", "show", "large"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(64), ""));
-    assert!(ended.stderr.contains("`toolrack profiles list` names them"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("choose of dev, desktop, edge-1c1g"), "{}", ended.stderr);
 }
 
 #[test]

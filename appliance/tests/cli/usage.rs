@@ -137,17 +137,37 @@ fn text_that_a_full_disk_swallows_is_a_failure() {
 }
 
 #[test]
-fn a_self_test_without_an_appliance_says_what_to_start_or_name() {
+fn an_order_without_an_appliance_says_what_to_start_or_name() {
     for (control, code, part) in [
-        ("nonsense", 64, "write it like http://127.0.0.1:9090 or unix:/path"),
+        ("nonsense", 64, "--control `nonsense`: write it like http://127.0.0.1:9090 or unix:/path"),
+        ("http://", 64, "--control `http://`: no URL; write it like http://127.0.0.1:8080"),
         (
             "unix:/nowhere/control",
             75,
             "nobody listens at unix:/nowhere/control; start the appliance",
         ),
     ] {
-        let ended = run(&["selftest", "--control", control]);
-        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
-        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+        for order in ["selftest", "reload", "rollback", "upgrade", "generations", "diff desktop"] {
+            let words: Vec<_> = order.split(' ').chain(["--control", control]).collect();
+            let ended = run(&words);
+            assert_eq!(ended.code, Some(code), "{order}: {}", ended.stderr);
+            assert!(ended.stderr.contains(part), "{order}: {}", ended.stderr);
+        }
     }
+}
+
+#[test]
+fn an_order_that_nobody_answers_ends_after_the_time_that_it_was_given() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("control");
+    // The kernel takes connections in, and nobody ever reads them.
+    let silent = std::os::unix::net::UnixListener::bind(&path).expect("binds");
+    let control = path.to_str().expect("UTF-8");
+    let ended = run(&["rollback", "--timeout-secs", "1", "--control", control]);
+    assert_eq!(ended.code, Some(75), "{}", ended.stderr);
+    assert!(ended.stderr.contains("has not answered within 1 s"), "{}", ended.stderr);
+    drop(silent);
+    let ended = run(&["rollback", "--timeout-secs", "0", "--control", control]);
+    assert_eq!(ended.code, Some(64), "{}", ended.stderr);
+    assert!(ended.stderr.contains("0 is not in 1..=86400"), "{}", ended.stderr);
 }

@@ -29,7 +29,7 @@ pub struct Folder {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// It cannot be opened or made, now.
-    #[error("cannot use the folder `{}`: {source}", .path.display())]
+    #[error("cannot use the folder `{}`: {source}; let the user who runs toolrack make it and write to it", .path.display())]
     Unavailable {
         /// Which.
         path: PathBuf,

@@ -57,7 +57,7 @@ impl Client {
             Ok(socket.into())
         };
         let stream = connect().map_err(|error: std::io::Error| {
-            format!("cannot reach {}: {error}", target.authority)
+            format!("cannot reach {}: {error}; is a server there?", target.authority)
         })?;
         Ok(Self { stream, target: target.clone(), buffer: Vec::new() })
     }

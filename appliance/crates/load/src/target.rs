@@ -27,15 +27,19 @@ impl Target {
         })?;
         let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
         if authority.is_empty() || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(format!("`{url}`: not a URL such as http://127.0.0.1:8080/mcp"));
+            return Err(format!("`{url}`: no URL; write it like http://127.0.0.1:8080"));
         }
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
         let place = if has_port { authority.to_owned() } else { format!("{authority}:80") };
         let address = place
             .to_socket_addrs()
-            .map_err(|error| format!("`{url}`: cannot resolve {place}: {error}"))?
+            .map_err(|error| {
+                format!(
+                    "`{url}`: cannot resolve {place}: {error}; correct the name, or give an address"
+                )
+            })?
             .next()
-            .ok_or_else(|| format!("`{url}`: {place} has no address"))?;
+            .ok_or_else(|| format!("`{url}`: {place} has no address; give one"))?;
         Ok(Self { address, authority: authority.to_owned(), path: path.to_owned() })
     }
 

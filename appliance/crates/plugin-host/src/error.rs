@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // Each variant's message is its documentation.
 pub enum LoadError {
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`: {source}; name a library that this user can read", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("`{}` is a symbolic link or not a regular file; name the library itself", path.display())]
     NotRegular { path: PathBuf },

@@ -36,8 +36,10 @@ impl Subject {
             }
         };
         let wrong = |error: String| Failed::new(exit::USAGE, error);
-        let target = Target::resolve(&url).map_err(wrong)?;
-        let control = control_url.as_deref().map(Target::resolve).transpose().map_err(wrong)?;
+        let resolve =
+            |option, url| Target::resolve(url).map_err(|why| wrong(format!("{option} {why}")));
+        let target = resolve("--url", &url)?;
+        let control = control_url.as_deref().map(|url| resolve("--control", url)).transpose()?;
         let pid = pid.or_else(|| {
             let is_here = target.address.ip().is_loopback();
             is_here.then(|| load::process::listening_at(target.address)).flatten()

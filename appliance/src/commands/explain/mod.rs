@@ -33,11 +33,11 @@ pub(crate) fn run(options: &ProfileOptions, key: Option<&str>, asked: &CallOptio
             if rows.is_empty() && meaning.is_none() {
                 let meant = loaded.nearest_key(key);
                 let meant = meant.map(|meant| format!("; did you mean `{meant}`?"));
-                super::complain(&format!(
+                let why = format!(
                     "{key}: there is no such key{} `toolrack explain` without a key shows all",
                     meant.as_deref().unwrap_or(";")
-                ));
-                return ExitCode::from(exit::USAGE);
+                );
+                return super::failed(exit::USAGE, &why);
             }
             if let Some(meaning) = meaning {
                 writeln!(out, "{meaning}\n").ok();

@@ -26,7 +26,7 @@ use run::{Run, Stopped};
 
 /// Tests, reports, and says by its code whether everything behaved.
 pub(crate) fn run(options: &SelftestOptions) -> ExitCode {
-    let control = match Control::parse(&options.control) {
+    let control = match Control::named(&options.appliance) {
         Ok(control) => control,
         Err(why) => return failed(exit::USAGE, &why),
     };

@@ -13,6 +13,8 @@ pub(super) fn lines(plan: &LogPlan) -> Result<LogLines, String> {
         LogFormat::Text => LogShape::Text,
         LogFormat::Json => LogShape::Json,
     };
-    LogLines::new(&plan.filter, shape, crate::cli::wants_colours())
-        .map_err(|error| format!("log.filter: {error}"))
+    LogLines::new(&plan.filter, shape, crate::cli::wants_colours()).map_err(|error| {
+        let filter = &plan.filter;
+        format!("log.filter: `{filter}`: {error}; write it like `info` or `warn,transport=debug`")
+    })
 }

@@ -82,10 +82,7 @@ struct Beginning {
 pub(crate) fn run(options: &ProfileOptions, allows_last_good: bool, takes_over: bool) -> ExitCode {
     let mut before = match takes_over.then(Successor::meet).transpose() {
         Ok(before) => before,
-        Err(problem) => {
-            super::complain(&problem);
-            return ExitCode::from(exit::TEMPORARY);
-        }
+        Err(problem) => return super::failed(exit::TEMPORARY, &problem),
     };
     match start(options, allows_last_good, &mut before) {
         Ok(code) => ExitCode::from(code),

@@ -110,11 +110,19 @@ impl File {
         let unreadable = |error: std::io::Error| {
             let names: Vec<_> = built_ins().iter().map(|BuiltIn { name, .. }| *name).collect();
             let asked = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
-            let message = match nearest(&asked, names.iter().copied()) {
-                Some(name) if error.kind() == ErrorKind::NotFound => format!(
+            let message = match (error.kind(), nearest(&asked, names.iter().copied())) {
+                (ErrorKind::NotFound, Some(name)) => format!(
                     "there is no such file; did you mean the built-in profile `{name}`? There are: {}",
                     names.join(", ")
                 ),
+                (ErrorKind::PermissionDenied, _) => {
+                    format!(
+                        "cannot read this profile: {error}; let the user who runs toolrack read it"
+                    )
+                }
+                (ErrorKind::InvalidData, _) => {
+                    "cannot read this profile: it is not UTF-8; save it as that".to_owned()
+                }
                 _ => format!(
                     "cannot read this profile: {error}; name a file, or one of the built-in profiles: {}",
                     names.join(", ")

@@ -43,10 +43,7 @@ pub(super) fn run(loaded: &Loaded, file: &Path, options: &CallOptions) -> ExitCo
     match explain(loaded, file, options) {
         Ok(explained) if options.json => crate::commands::say(&show::json(&explained)),
         Ok(explained) => crate::commands::say(&show::text(&explained)),
-        Err(error) => {
-            crate::commands::complain(&format!("--call: {error}"));
-            ExitCode::from(exit::USAGE)
-        }
+        Err(error) => crate::commands::failed(exit::USAGE, &format!("--call: {error}")),
     }
 }
 

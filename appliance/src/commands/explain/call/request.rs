@@ -61,12 +61,13 @@ pub(super) fn read<'p>(
     plan: &'p Plan,
 ) -> Result<Asked<'p>, String> {
     let shown = file.display();
-    let size =
-        std::fs::metadata(file).map_err(|error| format!("cannot read `{shown}`: {error}"))?;
+    let unreadable =
+        |error| format!("cannot read `{shown}`: {error}; name a file with a request in it");
+    let size = std::fs::metadata(file).map_err(unreadable)?;
     if size.len() > FILE_BYTES_MAX {
         return Err(format!("`{shown}` is larger than any request may be"));
     }
-    let text = std::fs::read(file).map_err(|error| format!("cannot read `{shown}`: {error}"))?;
+    let text = std::fs::read(file).map_err(unreadable)?;
     let http = plan.listeners.iter().find_map(http_of);
     let stdio = plan.listeners.iter().find_map(stdio_of);
     let is_message = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
@@ -153,15 +154,19 @@ fn head_for(plan: &HttpPlan, message: Option<&Envelope>) -> Vec<String> {
 /// The request as it would be sent: `headers` take the place of those of the same name, and a length is added if none
 /// was given.
 fn whole(mut head: Vec<String>, headers: &[String], body: &[u8]) -> Result<Bytes, String> {
+    if head.is_empty() {
+        return Err(
+            "the file begins with no request; write a line like `POST /mcp HTTP/1.1` first, \
+                    or the JSON of a message alone"
+                .to_owned(),
+        );
+    }
     for header in headers {
         let Some((name, _)) = header.split_once(':').filter(|(name, _)| !name.is_empty()) else {
             return Err(format!("--header `{header}`: write it as `Name: value`"));
         };
         head.retain(|line| !is_named(line, name));
         head.push(header.clone());
-    }
-    if head.is_empty() {
-        return Err("the file is empty".to_owned());
     }
     let declares = |name| head.iter().any(|line| is_named(line, name));
     if !body.is_empty() && !declares("content-length") && !declares("transfer-encoding") {
