@@ -9,6 +9,19 @@ const BY_LEVEL: &str = "2 s, from the hard level on 5 s, at the critical one 10 
 const NEXT_TOKEN: &str = "until one more is good";
 const QUEUE: &str = "what those before it will take, from 1 s to 30 s";
 
+const FAIRNESS_KEYS: &[&str] = &[
+    "layer.fairness.queue_calls_max",
+    "layer.fairness.wait_ms",
+    "layer.fairness.standing_wait_ms",
+    "layer.concurrency.calls_max",
+];
+const CIRCUIT_KEYS: &[&str] = &[
+    "layer.circuit_breaker.failure_percent",
+    "layer.circuit_breaker.calls_min",
+    "layer.circuit_breaker.slow_percent",
+    "layer.circuit_breaker.open_ms",
+];
+
 /// Every cause, in the order in which a request could meet them.
 pub static CAUSES: &[Cause] = &[
     Cause {
@@ -293,12 +306,7 @@ pub static CAUSES: &[Cause] = &[
         when: "As many calls wait as may, or this one waited for too long.",
         state: "how many calls are under way and wait",
         wait: QUEUE,
-        keys: &[
-            "layer.fairness.queue_calls_max",
-            "layer.fairness.wait_ms",
-            "layer.fairness.standing_wait_ms",
-            "layer.concurrency.calls_max",
-        ],
+        keys: FAIRNESS_KEYS,
     },
     Cause {
         kind: RefusalKind::Overloaded,
@@ -308,12 +316,7 @@ pub static CAUSES: &[Cause] = &[
         when: "As many calls wait as may, or this one waited for too long.",
         state: "how many calls are under way and wait",
         wait: QUEUE,
-        keys: &[
-            "layer.fairness.queue_calls_max",
-            "layer.fairness.wait_ms",
-            "layer.fairness.standing_wait_ms",
-            "layer.concurrency.calls_max",
-        ],
+        keys: FAIRNESS_KEYS,
     },
     Cause {
         kind: RefusalKind::Overloaded,
@@ -361,12 +364,7 @@ pub static CAUSES: &[Cause] = &[
         when: "A tool failed too often, or its calls do not end.",
         state: "how the last calls of the tool ended",
         wait: "until it is tried again",
-        keys: &[
-            "layer.circuit_breaker.failure_percent",
-            "layer.circuit_breaker.calls_min",
-            "layer.circuit_breaker.slow_percent",
-            "layer.circuit_breaker.open_ms",
-        ],
+        keys: CIRCUIT_KEYS,
     },
     Cause {
         kind: RefusalKind::CircuitOpen,
@@ -376,12 +374,7 @@ pub static CAUSES: &[Cause] = &[
         when: "What a plugin offers beside tools failed too often, or does not end.",
         state: "how the last calls of the tool ended",
         wait: "until it is tried again",
-        keys: &[
-            "layer.circuit_breaker.failure_percent",
-            "layer.circuit_breaker.calls_min",
-            "layer.circuit_breaker.slow_percent",
-            "layer.circuit_breaker.open_ms",
-        ],
+        keys: CIRCUIT_KEYS,
     },
     Cause {
         kind: RefusalKind::TimedOut,
