@@ -16,10 +16,12 @@ pub mod tally;
 pub mod target;
 pub mod trial;
 pub mod wire;
+mod workload;
 
 pub use client::Client;
-pub use load::{Load, Workload};
+pub use load::Load;
 pub use pace::Pace;
 pub use tally::Tally;
 pub use target::Target;
 pub use wire::Era;
+pub use workload::Workload;

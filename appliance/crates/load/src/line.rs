@@ -10,9 +10,9 @@ use mio::{Interest, Registry, Token};
 
 use crate::answer::{Parser, Progress};
 use crate::client::Client;
-use crate::load::Workload;
 use crate::target::Target;
 use crate::wire;
+use crate::workload::Workload;
 
 /// Bytes that a connection's buffer begins with: one answer to a small call, and room to see that nothing follows it.
 const BUFFER_BYTES: usize = 8 * 1024;

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr};
 use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -16,9 +15,9 @@ use rustix::time::{
 
 use crate::line::{Fault, Line, Received};
 use crate::pace::{Pace, Schedule};
-use crate::tally::{Expected, Tally};
+use crate::tally::Tally;
 use crate::target::Target;
-use crate::wire::{Era, Tool};
+use crate::workload::Workload;
 
 /// How long the last answers of a run may take.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -33,34 +32,6 @@ const SLEEP_MAX: Duration = Duration::from_millis(100);
 const EVENTS: usize = 1_024;
 /// The timer's place among the events; clients count from zero.
 const TIMER: Token = Token(usize::MAX - 1);
-
-/// What is asked of a server.
-#[derive(Clone, Copy, Debug)]
-pub struct Workload<'a> {
-    /// How the clients speak.
-    pub era: Era,
-    /// What they call.
-    pub tool: &'a Tool,
-    /// What a good answer is.
-    pub expected: Expected<'a>,
-    /// Connections, each with one call under way at most.
-    pub connections: usize,
-    /// Addresses that they come from, `first_address` onwards. 1 from 127.0.0.1: whatever the kernel takes, as is every
-    /// other target's.
-    pub addresses: usize,
-    /// The first of those, of 127.0.0.0/8: loads that run beside each other are different clients by it.
-    pub first_address: Ipv4Addr,
-    /// One call in so many is the last on its connection.
-    pub calls_per_connection: Option<u64>,
-}
-
-impl Workload<'_> {
-    /// Whether clients shake hands.
-    #[must_use]
-    pub fn speaks_mcp(&self) -> bool {
-        !matches!(self.expected, Expected::Status)
-    }
-}
 
 /// Is asked several times a second, with what came back so far; can end the run.
 pub type Watcher<'w> = dyn FnMut(&Tally) -> ControlFlow<()> + 'w;
@@ -100,7 +71,7 @@ impl<'a> Load<'a> {
             .map_err(|error| error.to_string())?;
         let mut lines = Vec::with_capacity(workload.connections);
         for index in 0..workload.connections {
-            let source = source(target, &workload, index);
+            let source = workload.source(target, index);
             let line = Line::open(target, workload, source, Token(index), poll.registry())
                 .map_err(|error| format!("connection {}: {error}", index + 1))?;
             lines.push(line);
@@ -323,15 +294,6 @@ impl Run {
     fn is_done(&self) -> bool {
         self.is_over && self.waiting == 0 && self.schedule.is_none_or(|left| left.due().is_none())
     }
-}
-
-/// The address of one of the clients.
-fn source(target: &Target, workload: &Workload<'_>, index: usize) -> Option<IpAddr> {
-    let number = u32::try_from(index % workload.addresses.max(1)).ok()?;
-    let first = workload.first_address;
-    let is_chosen = workload.addresses > 1 || first != Ipv4Addr::LOCALHOST;
-    (is_chosen && target.is_loopback())
-        .then(|| Ipv4Addr::from(u32::from(first).saturating_add(number)).into())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 pub mod bound;
 pub mod call;
+pub mod capabilities;
 pub mod class;
 pub mod class_bound;
 pub mod codes;
@@ -28,7 +29,8 @@ pub mod target;
 pub mod task;
 
 pub use bound::{Bound, Held, Keeper, Permit, Reading, Share};
-pub use call::{Call, ClientCapabilities, Particulars};
+pub use call::{Call, Particulars};
+pub use capabilities::ClientCapabilities;
 pub use class::Class;
 pub use class_bound::{ClassBound, Shares, Waiters};
 pub use envelope::{Envelope, EnvelopeError, Id, MetaKey, Param, Shape};

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::bound::Held;
-use crate::call::ClientCapabilities;
+use crate::capabilities::ClientCapabilities;
 use crate::codes;
 use crate::json::Span;
 use crate::refusal::Refusal;

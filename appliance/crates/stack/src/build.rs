@@ -23,7 +23,7 @@ use telemetry::Measured;
 use tower::ServiceBuilder;
 use tower_service::Service;
 
-use crate::catalogue::Catalogue;
+use crate::catalogue::{BuildError, Catalogue};
 use crate::closing::Closing;
 use crate::dispatch::Dispatch;
 use crate::kit::Kit;
@@ -32,11 +32,6 @@ type Edge = Http<Origin<PreAuthLimit<PayloadRequest<MemoryRequest<Admit>>>>>;
 type Calls = MemoryCall<
     RateLimit<Fairness<Concurrency<CircuitBreaker<Timeout<Bulkhead<PayloadAnswer<Dispatch>>>>>>>,
 >;
-
-/// Why no stack could be built of a plan: every reason, each a sentence that says how to mend it.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct BuildError(pub Vec<String>);
 
 /// All layers around the dispatch, built from one plan.
 pub struct Stack {

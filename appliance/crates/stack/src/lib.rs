@@ -13,7 +13,8 @@ mod quarantine;
 mod seal;
 mod start;
 
-pub use build::{BuildError, Stack, build};
+pub use build::{Stack, build};
+pub use catalogue::BuildError;
 pub use catalogue::{Catalogue, Identity, Pages};
 pub use kit::Kit;
 pub use order::ORDER;

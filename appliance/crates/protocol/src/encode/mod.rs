@@ -8,7 +8,7 @@ mod tests;
 
 use bytes::Bytes;
 
-use crate::call::ClientCapabilities;
+use crate::capabilities::ClientCapabilities;
 use crate::envelope::Id;
 use crate::json::{Kind, Raw, write_utf8_to};
 use crate::method::Method;

@@ -21,8 +21,6 @@ use profile::plan::ServerPlan;
 use protocol::TargetItem;
 use protocol::encode::ServerInfo;
 
-use crate::build::BuildError;
-
 pub(crate) use arguments::Arguments;
 pub use identity::Identity;
 pub use pages::Pages;
@@ -68,6 +66,11 @@ struct Owner {
     plugin: Arc<Plugin>,
     completes: bool,
 }
+
+/// Why no stack could be built of a plan: every reason, each a sentence that says how to mend it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct BuildError(pub Vec<String>);
 
 /// Everything that the plugins of one stack offer. What it holds goes by numbers, see [`protocol::Target`].
 pub struct Catalogue {

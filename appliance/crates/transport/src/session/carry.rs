@@ -125,25 +125,15 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use parking_lot::Mutex;
     use profile::plan::SessionPlan;
 
     use super::super::StreamKind;
+    use super::super::tests::plan;
     use super::*;
 
     fn sessions(sessions_max: usize) -> Arc<Sessions> {
-        Sessions::new(&SessionPlan {
-            sessions_max,
-            idle: Duration::from_secs(60),
-            streams_max: 8,
-            replay_events_max: 4,
-            replay_bytes_max: 1024,
-            replay: Duration::from_secs(30),
-            subscriptions_max: 2,
-            answer_deadline: Duration::from_secs(600),
-        })
+        Sessions::new(&SessionPlan { sessions_max, ..plan() })
     }
 
     fn begun(sessions: &Sessions) -> (super::super::SessionId, Arc<Session>) {

@@ -15,7 +15,7 @@ use protocol::{Envelope, Id, RefusalKind};
 use super::replay::Replay;
 use super::*;
 
-fn plan() -> SessionPlan {
+pub(super) fn plan() -> SessionPlan {
     SessionPlan {
         sessions_max: 200_000,
         idle: Duration::from_secs(60),

@@ -66,9 +66,10 @@ fn is_trusted(program: &Path) -> Result<(), String> {
     if !program.is_absolute() {
         return Err(format!("`{shown}`: name the program by its whole path"));
     }
-    let file = std::fs::metadata(program).map_err(|error| format!("`{shown}`: {error}"))?;
+    let file = std::fs::metadata(program)
+        .map_err(|error| format!("`{shown}`: {error}; name a program that is there"))?;
     if !file.is_file() {
-        return Err(format!("`{shown}` is no file"));
+        return Err(format!("`{shown}` is no file; name the program itself"));
     }
     let is_ours = [0, geteuid().as_raw()].contains(&file.uid());
     if is_ours && file.mode() & WRITABLE_BY_OTHERS == 0 {
