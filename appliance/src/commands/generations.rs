@@ -34,7 +34,8 @@ pub(crate) fn run(options: &GenerationsOptions) -> ExitCode {
 /// For people, the newest first.
 fn table(history: &Value) -> String {
     let mut rows = vec![
-        ["GENERATION", "IDENTITY", "SINCE", "TRIGGER", "OUTCOME", "CHANGED"].map(String::from),
+        ["GENERATION", "IDENTITY", "SINCE (UTC)", "TRIGGER", "OUTCOME", "CHANGED"]
+            .map(String::from),
     ];
     for generation in history["generations"].as_array().into_iter().flatten().rev() {
         rows.push(row(generation));
@@ -90,7 +91,7 @@ mod tests {
               "trigger": "rollback", "outcome": "serving", "changed": ["layer.timeout.deadline_ms", "plugin.echo"] },
         ]});
         let expected = "\
-GENERATION  IDENTITY      SINCE                TRIGGER   OUTCOME      CHANGED
+GENERATION  IDENTITY      SINCE (UTC)          TRIGGER   OUTCOME      CHANGED
 10          bbbbbbbbbbbb  2026-11-21 18:00:00  rollback  serving      layer.timeout.deadline_ms, plugin.echo
 9           aaaaaaaaaaaa  2026-11-21 17:00:00  start     rolled back
 

@@ -126,8 +126,8 @@ pub(crate) fn start_within(
         .name("control".to_owned())
         .spawn(move || {
             let answers = Answers::new(sources, limits.dead_after, checks_host);
-            let serving = Serving { answers: Rc::new(answers), limits, is_held };
-            run(socket, serving, &ready, stopping);
+            let duty = Duty { answers: Rc::new(answers), limits, is_held };
+            run(socket, duty, &ready, stopping);
         })
         .map_err(StartError::NoThread)?;
     match is_ready.recv() {
@@ -138,7 +138,7 @@ pub(crate) fn start_within(
 }
 
 /// What the thread serves, and whether nobody is let in.
-struct Serving {
+struct Duty {
     answers: Rc<Answers>,
     limits: Limits,
     is_held: watch::Receiver<bool>,
@@ -147,7 +147,7 @@ struct Serving {
 /// The whole life of the thread. Tells `ready` once whether it will serve.
 fn run(
     socket: OpenSocket,
-    serving: Serving,
+    duty: Duty,
     ready: &mpsc::SyncSender<io::Result<()>>,
     stopping: oneshot::Receiver<()>,
 ) {
@@ -167,10 +167,10 @@ fn run(
     let Some((runtime, accepting)) = opened else { return };
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async {
-        let is_held = serving.is_held.clone();
-        let connections = Bound::new("control_connections", serving.limits.connections);
+        let is_held = duty.is_held.clone();
+        let connections = Bound::new("control_connections", duty.limits.connections);
         tokio::select! {
-            () = accept(accepting, serving, Arc::clone(&connections)) => {}
+            () = accept(accepting, duty, Arc::clone(&connections)) => {}
             _ = stopping => {}
         }
         // Whoever asked for the upgrade waits for its answer.
@@ -217,12 +217,12 @@ impl Accepting {
 }
 
 /// Accepts for ever.
-async fn accept(accepting: Accepting, serving: Serving, bound: Arc<Bound>) {
+async fn accept(accepting: Accepting, duty: Duty, bound: Arc<Bound>) {
     /// Between two failures to accept: longer delays probes, none at all keeps a core busy.
     const PAUSE: Duration = Duration::from_millis(50);
     /// Between two log lines about them.
     const LOG_INTERVAL: Duration = Duration::from_secs(1);
-    let Serving { answers, limits, mut is_held } = serving;
+    let Duty { answers, limits, mut is_held } = duty;
     let crew = Rc::new(Crew {
         answers,
         bound,

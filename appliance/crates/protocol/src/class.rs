@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn every_notification_keeps_the_protocol_going() {
-        for method in Method::ALL.iter().filter(|method| method.is_notification()) {
+        let is_notification = |method: &&Method| method.as_str().starts_with("notifications/");
+        for method in Method::ALL.iter().filter(is_notification) {
             assert_eq!(Class::of(*method), Class::Control, "{method:?}");
         }
     }

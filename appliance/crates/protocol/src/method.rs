@@ -1,6 +1,6 @@
 //! The methods of the protocol, and the revisions in which each exists.
 
-use crate::revision::{Era, Revision};
+use crate::revision::Revision;
 
 macro_rules! methods {
     ($($(#[$doc:meta])* $variant:ident = $text:literal, $since:ident ..= $until:ident;)*) => {
@@ -95,15 +95,6 @@ methods! {
 }
 
 impl Method {
-    /// Whether this is a notification: never answered.
-    #[must_use]
-    pub const fn is_notification(self) -> bool {
-        matches!(
-            self,
-            Self::Initialized | Self::Cancelled | Self::Progress | Self::RootsListChanged
-        )
-    }
-
     /// Whether complete modern results carry `ttlMs` and `cacheScope` (2026-07-28, caching).
     #[must_use]
     pub const fn is_cacheable(self) -> bool {
@@ -128,11 +119,5 @@ impl Method {
     #[must_use]
     pub const fn is_of_tasks(self) -> bool {
         matches!(self, Self::TasksGet | Self::TasksUpdate | Self::TasksCancel)
-    }
-
-    /// Whether this method exists in any revision of `era`.
-    #[must_use]
-    pub fn exists_in_era(self, era: Era) -> bool {
-        Revision::ALL.into_iter().any(|revision| revision.era() == era && self.exists_in(revision))
     }
 }

@@ -38,8 +38,6 @@ impl Revision {
     pub const COUNT: usize = Self::ALL.len();
     /// What `initialize` offers when the client asks for something unknown.
     pub const NEWEST_LEGACY: Self = Self::V2025_11_25;
-    /// What a session without any version information speaks (2025-06-18, transports).
-    pub const ASSUMED_LEGACY: Self = Self::V2025_03_26;
     /// The stateless revision.
     pub const MODERN: Self = Self::V2026_07_28;
 

@@ -42,6 +42,9 @@ const ECHO: &str = "[plugin.echo]\nlibrary = \"libecho.so\"\n";
 /// The plugin with fixtures of every kind.
 const CONFORMANCE: &str = "[plugin.conformance]\nlibrary = \"libconformance.so\"\n";
 
+/// A plugin of its own library.
+const MINE: &str = "[plugin.mine]\nlibrary = \"./libmine.so\"\n";
+
 /// The text of a profile with these tables.
 fn text(tables: &[&str]) -> String {
     let head = "format = 1\n[listen.public]\nhttp = { bind = \"127.0.0.1:0\" }\n[control]\nbind = \"127.0.0.1:0\"\n";
@@ -64,6 +67,16 @@ impl Live {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("live.toml"), text(tables)).expect("written");
         Self::start_in(folder)
+    }
+
+    /// Of a profile with these tables and [`MINE`], a copy of `echo`, and that library.
+    fn with_library(tables: &[&str]) -> (Self, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let library = folder.path().join("libmine.so");
+        copy("libecho.so", &library);
+        let text = text(&[tables, &[MINE]].concat());
+        fs::write(folder.path().join("live.toml"), text).expect("written");
+        (Self::start_in(folder), library)
     }
 
     /// Of a folder that has all that the profile in it names.
@@ -156,12 +169,17 @@ fn copy(library: &str, to: &Path) {
     fs::copy(plugins().join(library), to).expect("it was built");
 }
 
-/// Puts another library in the place of one, as an installer does: by its name, at once. It does the same, and is not
-/// the same file.
+/// Puts another library in the place of one that does the same, and is not the same file.
 fn replace(library: &Path) {
     let mut bytes = fs::read(library).expect("it is there");
     bytes.extend_from_slice(b"another build");
+    install(library, &bytes);
+}
+
+/// Puts a library in the place of one, as an installer does: by its name, at once.
+fn install(library: &Path, bytes: &[u8]) {
     let next = library.with_extension("next");
+    // With its mode.
     fs::copy(library, &next).expect("copied");
     fs::write(&next, bytes).expect("written");
     fs::rename(next, library).expect("in its place");

@@ -8,20 +8,9 @@ use serde_json::json;
 use super::*;
 use crate::wire::echo;
 
-const MINE: &str = "[plugin.mine]\nlibrary = \"./libmine.so\"\n";
-
-/// A program with a plugin of its own library, and the library.
-fn with_library() -> (Live, PathBuf) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let library = folder.path().join("libmine.so");
-    copy("libecho.so", &library);
-    fs::write(folder.path().join("live.toml"), text(&[MINE])).expect("written");
-    (Live::start_in(folder), library)
-}
-
 #[test]
 fn another_library_comes_in_by_itself_and_one_that_was_touched_makes_no_attempt() {
-    let (live, library) = with_library();
+    let (live, library) = Live::with_library(&[]);
     let touched = File::options().append(true).open(&library).expect("it is there");
     for _ in 0..1_000 {
         touched.set_modified(SystemTime::now()).expect("touched");
@@ -36,7 +25,7 @@ fn another_library_comes_in_by_itself_and_one_that_was_touched_makes_no_attempt(
 
 #[test]
 fn a_broken_library_is_refused_once_and_the_next_good_one_comes_in() {
-    let (live, library) = with_library();
+    let (live, library) = Live::with_library(&[]);
     fs::write(&library, "no library").expect("written");
     let refused = live.until("the broken one", |_| true);
     assert_eq!(refused["result"], "refused", "{refused}");
@@ -52,7 +41,7 @@ fn a_broken_library_is_refused_once_and_the_next_good_one_comes_in() {
 
 #[test]
 fn another_library_under_a_broken_profile_is_tried_once_and_comes_in_with_the_next_good_one() {
-    let (live, library) = with_library();
+    let (live, library) = Live::with_library(&[]);
     live.write(&[MINE, "[nonsense]\n"]);
     live.until("the broken profile", |_| true);
     replace(&library);
@@ -66,7 +55,7 @@ fn another_library_under_a_broken_profile_is_tried_once_and_comes_in_with_the_ne
 
 #[test]
 fn a_posted_profile_that_is_refused_does_not_hide_another_library() {
-    let (live, library) = with_library();
+    let (live, library) = Live::with_library(&[]);
     replace(&library);
     let posted = live.post(&live.tag(), &[MINE, "[nonsense]\n"]);
     assert_eq!(posted.status, 409, "{}", posted.body);
@@ -87,7 +76,7 @@ fn a_library_that_was_missing_brings_its_profile_in() {
 
 #[test]
 fn another_library_leaves_a_posted_profile_in_its_place() {
-    let (live, library) = with_library();
+    let (live, library) = Live::with_library(&[]);
     assert_eq!(live.post(&live.tag(), &[MINE, &deadline(5_002)]).status, 200);
     replace(&library);
     let attempt = live.until("the library", |attempt| attempt["trigger"] == "file");

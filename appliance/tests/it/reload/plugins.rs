@@ -33,22 +33,14 @@ fn a_plugin_comes_and_goes() {
 
 #[test]
 fn a_tool_that_wants_other_arguments_is_named() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let library = folder.path().join("libmine.so");
-    copy("libecho.so", &library);
-    let mine = "[plugin.mine]\nlibrary = \"./libmine.so\"\n";
-    fs::write(folder.path().join("live.toml"), text(&[ON_REQUEST, mine])).expect("written");
-    let live = Live::start_in(folder);
+    let (live, library) = Live::with_library(&[ON_REQUEST]);
     replace(&library);
     assert_eq!(live.reload()["tools_changed"], json!([]), "another build of the same");
     let mut bytes = fs::read(&library).expect("it is there");
     let (from, to) = (b"The text to say back.", b"The text to SAY back.");
     let at = bytes.windows(from.len()).position(|part| part == from).expect("its schema");
     bytes[at..at + to.len()].copy_from_slice(to);
-    let next = library.with_extension("next");
-    fs::copy(&library, &next).expect("copied");
-    fs::write(&next, bytes).expect("written");
-    fs::rename(next, &library).expect("in its place");
+    install(&library, &bytes);
     let attempt = live.reload();
     assert_eq!(
         (&attempt["result"], &attempt["tools_changed"]),
@@ -77,12 +69,7 @@ fn a_plugin_with_other_settings_is_started_anew_and_one_without_stays() {
 
 #[test]
 fn another_library_of_the_same_name_takes_over() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let library = folder.path().join("libmine.so");
-    copy("libecho.so", &library);
-    let mine = "[plugin.mine]\nlibrary = \"./libmine.so\"\n";
-    fs::write(folder.path().join("live.toml"), text(&[ON_REQUEST, mine])).expect("written");
-    let live = Live::start_in(folder);
+    let (live, library) = Live::with_library(&[ON_REQUEST]);
     assert_eq!(live.reload()["result"], "unchanged");
     replace(&library);
     let attempt = live.reload();
@@ -140,18 +127,10 @@ fn a_generation_drains_until_its_last_call_has_ended() {
 #[test]
 fn one_more_image_than_there_may_be_takes_a_restart_and_the_same_bytes_take_none() {
     let bounds = ON_REQUEST.replace("[reload.probation]", "images_max = 2\n[reload.probation]");
-    let folder = tempfile::tempdir().expect("a folder");
-    let library = folder.path().join("libmine.so");
-    copy("libecho.so", &library);
+    let (mut live, library) = Live::with_library(&[&bounds]);
     let first = fs::read(&library).expect("it is there");
-    let mine = "[plugin.mine]\nlibrary = \"./libmine.so\"\n";
-    fs::write(folder.path().join("live.toml"), text(&[&bounds, mine])).expect("written");
-    let mut live = Live::start_in(folder);
     let mut swap = |bytes: &[u8]| {
-        let next = library.with_extension("next");
-        fs::copy(&library, &next).expect("copied");
-        fs::write(&next, bytes).expect("written");
-        fs::rename(next, &library).expect("in its place");
+        install(&library, bytes);
         let attempt = live.reload();
         if attempt["result"] == "applied" {
             live.program.wait_for(|_, line| line["message"] == "Replaced plugin stops.");

@@ -1,11 +1,7 @@
 //! What sessions count.
 
 use ::metrics::{Counter, counter};
-
-/// Sessions ended, by `reason`: `client`, `idle`, `shutdown`.
-pub const ENDED: &str = "toolrack_sessions_ended_total";
-/// Messages that left a stream's replay before any reader had taken them.
-pub const MESSAGES_DROPPED: &str = "toolrack_stream_messages_dropped_total";
+use telemetry::Metric;
 
 /// The counters, looked up once.
 pub(super) struct Tally {
@@ -17,11 +13,13 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn new() -> Self {
+        let ended =
+            |reason: &'static str| counter!(Metric::SessionsEnded.name(), "reason" => reason);
         Self {
-            ended_by_client: counter!(ENDED, "reason" => "client"),
-            ended_for_idleness: counter!(ENDED, "reason" => "idle"),
-            ended_by_shutdown: counter!(ENDED, "reason" => "shutdown"),
-            messages_dropped: counter!(MESSAGES_DROPPED),
+            ended_by_client: ended("client"),
+            ended_for_idleness: ended("idle"),
+            ended_by_shutdown: ended("shutdown"),
+            messages_dropped: counter!(Metric::StreamMessagesDropped.name()),
         }
     }
 }
