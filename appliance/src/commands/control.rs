@@ -20,10 +20,15 @@ pub(crate) enum Control {
 }
 
 impl Control {
-    /// Why an answer is none that was expected; `unable` says what an appliance that does not know the request lacks.
-    pub(super) fn why_not(&self, unable: &str, status: u16, body: &Value) -> String {
+    /// Why an answer is none that was expected.
+    pub(super) fn why_not(&self, status: u16, body: &Value) -> String {
         body["error"].as_str().map_or_else(
-            || format!("{self} is an appliance that {unable}, or none (status {status})"),
+            || {
+                format!(
+                    "{self} is not the control listener of an appliance that knows this order (status {status}); \
+                     name it with --control"
+                )
+            },
             ToOwned::to_owned,
         )
     }

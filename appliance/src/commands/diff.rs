@@ -38,9 +38,7 @@ pub(crate) fn run(options: &DiffOptions) -> ExitCode {
     match control.send("POST", &path, &text, PATIENCE) {
         Err(why) => failed(exit::TEMPORARY, &why),
         Ok((200 | 409, answer)) if answer["dry_run"] == true => say(&answer, options.json),
-        Ok((status, body)) => {
-            failed(exit::TEMPORARY, &control.why_not("compares nothing", status, &body))
-        }
+        Ok((status, body)) => failed(exit::TEMPORARY, &control.why_not(status, &body)),
     }
 }
 

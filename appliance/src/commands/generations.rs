@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::control::Control;
-use super::{failed, reload};
+use super::failed;
 use crate::cli::GenerationsOptions;
 use crate::exit;
 
@@ -25,9 +25,7 @@ pub(crate) fn run(options: &GenerationsOptions) -> ExitCode {
         Err(why) => failed(exit::TEMPORARY, &why),
         Ok((200, history)) if options.json => super::say(&format!("{history:#}\n")),
         Ok((200, history)) => super::say(&table(&history)),
-        Ok((status, body)) => {
-            failed(exit::TEMPORARY, &control.why_not(reload::UNABLE, status, &body))
-        }
+        Ok((status, body)) => failed(exit::TEMPORARY, &control.why_not(status, &body)),
     }
 }
 

@@ -11,8 +11,6 @@ use super::failed;
 use crate::cli::ReloadOptions;
 use crate::exit;
 
-/// What is said of an appliance that has never heard of it.
-pub(super) const UNABLE: &str = "cannot do that";
 /// How long the appliance may take to hear of it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -37,7 +35,7 @@ pub(crate) fn run(options: &ReloadOptions) -> ExitCode {
             super::say(&told(&attempt));
             ExitCode::from(exit::CONFIG)
         }
-        Ok((status, body)) => failed(exit::TEMPORARY, &control.why_not(UNABLE, status, &body)),
+        Ok((status, body)) => failed(exit::TEMPORARY, &control.why_not(status, &body)),
     }
 }
 

@@ -28,9 +28,7 @@ pub(crate) fn run(options: &RollbackOptions) -> ExitCode {
         Ok((404, body)) if body["error"].is_string() => {
             failed(exit::CONFIG, body["error"].as_str().unwrap_or_default())
         }
-        Ok((status, body)) => {
-            failed(exit::TEMPORARY, &control.why_not(reload::UNABLE, status, &body))
-        }
+        Ok((status, body)) => failed(exit::TEMPORARY, &control.why_not(status, &body)),
     }
 }
 

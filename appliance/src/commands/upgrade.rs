@@ -37,9 +37,7 @@ pub(crate) fn run(options: &UpgradeOptions) -> ExitCode {
             super::complain("not upgraded; the program that served serves on");
             super::complain_of_all(&problems)
         }
-        Ok((status, told)) => {
-            failed(exit::TEMPORARY, &control.why_not("cannot be upgraded", status, &told))
-        }
+        Ok((status, told)) => failed(exit::TEMPORARY, &control.why_not(status, &told)),
     }
 }
 

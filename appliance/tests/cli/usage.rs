@@ -1,5 +1,7 @@
 //! Help, mistakes, and where text goes.
 
+use std::io::{Read, Write};
+
 use super::*;
 
 #[test]
@@ -170,4 +172,40 @@ fn an_order_that_nobody_answers_ends_after_the_time_that_it_was_given() {
     let ended = run(&["rollback", "--timeout-secs", "0", "--control", control]);
     assert_eq!(ended.code, Some(64), "{}", ended.stderr);
     assert!(ended.stderr.contains("0 is not in 1..=86400"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_order_to_something_else_than_an_appliance_says_so() {
+    let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let control = format!("http://{}", other.local_addr().expect("an address"));
+    let orders = ["selftest", "reload", "rollback", "upgrade", "generations", "diff desktop"];
+    let answering = std::thread::spawn(move || {
+        for _ in orders {
+            let (mut stream, _) = other.accept().expect("a client");
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).expect("a head");
+                head.push(byte[0]);
+            }
+            // The rest of what was sent: closing on it would reset the answer.
+            let length = String::from_utf8_lossy(&head)
+                .lines()
+                .find_map(|line| line.strip_prefix("Content-Length: ")?.parse::<usize>().ok());
+            let mut body = vec![0; length.expect("a length")];
+            stream.read_exact(&mut body).expect("a body");
+            let answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\nnobody";
+            stream.write_all(answer.as_bytes()).expect("answers");
+        }
+    });
+    for order in orders {
+        let words: Vec<_> = order.split(' ').chain(["--control", &control]).collect();
+        let ended = run(&words);
+        let expected = format!(
+            "error: {control} is not the control listener of an appliance that knows this order (status 404); \
+             name it with --control\n"
+        );
+        assert_eq!((ended.code, ended.stderr), (Some(75), expected), "{order}");
+    }
+    answering.join().expect("all came");
 }

@@ -46,14 +46,6 @@ pub(super) struct Begun {
     pub(super) probe_missing: Option<String>,
 }
 
-/// Why no test was begun.
-pub(super) enum Refused {
-    /// Another one is running.
-    Busy(String),
-    /// Anything else.
-    Other(String),
-}
-
 /// An open lane.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Lane {
@@ -157,20 +149,12 @@ impl Test {
     ///
     /// # Errors
     /// What the house says instead.
-    pub(super) fn begin(control: Control) -> Result<Self, Refused> {
-        let (status, body) =
-            control.ask("POST", "/admin/selftest", PATIENCE).map_err(Refused::Other)?;
-        let said = || body["error"].as_str().map_or_else(|| body.to_string(), str::to_owned);
-        match status {
-            201 => {}
-            409 => return Err(Refused::Busy(said())),
-            404 | 405 => {
-                let what = format!("{control} is an appliance without self-tests, or none");
-                return Err(Refused::Other(what));
-            }
-            _ => return Err(Refused::Other(said())),
+    pub(super) fn begin(control: Control) -> Result<Self, String> {
+        let (status, body) = control.ask("POST", "/admin/selftest", PATIENCE)?;
+        if status != 201 {
+            return Err(control.why_not(status, &body));
         }
-        let begun: Begun = read(body).map_err(Refused::Other)?;
+        let begun: Begun = read(body)?;
         let path = format!("/admin/selftest/{}", begun.test);
         let control = Arc::new(control);
         let (stop, stopped) = channel();
@@ -178,7 +162,7 @@ impl Test {
         let alive = std::thread::Builder::new()
             .name("alive".to_owned())
             .spawn(move || show_life(&shown, &shown_path, &stopped))
-            .map_err(|error| Refused::Other(error.to_string()))?;
+            .map_err(|error| format!("no thread for the test: {error}"))?;
         let deadline = Instant::now() + Duration::from_millis(begun.ends_in_ms);
         Ok(Self { control, path, begun, deadline, alive: Some((stop, alive)) })
     }

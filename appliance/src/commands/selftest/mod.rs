@@ -20,7 +20,7 @@ use crate::commands::control::Control;
 use crate::exit;
 use checks::{GROUPS, Group};
 use judge::Verdict;
-use lane::{Refused, Test};
+use lane::Test;
 use report::Report;
 use run::{Run, Stopped};
 
@@ -41,8 +41,7 @@ pub(crate) fn run(options: &SelftestOptions) -> ExitCode {
     }
     let test = match Test::begin(control) {
         Ok(test) => test,
-        Err(Refused::Busy(why)) => return failed(exit::TEMPORARY, &why),
-        Err(Refused::Other(why)) => return failed(exit::TEMPORARY, &why),
+        Err(why) => return failed(exit::TEMPORARY, &why),
     };
     let report = attack(test, &options.layer);
     let text = if options.json { report.to_json() } else { report.to_table() };

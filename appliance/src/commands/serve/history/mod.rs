@@ -161,7 +161,7 @@ impl History {
                     format!("Generation {number} is not kept; those that are: {numbers}.")
                 }
                 None => format!(
-                    "No other generation than the one that serves is kept and good; name one of {numbers} to have it all the same."
+                    "No other generation than the one that serves is kept and good. Those that are kept: {numbers}; name one to have it all the same."
                 ),
             }
         })

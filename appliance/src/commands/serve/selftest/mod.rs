@@ -6,10 +6,18 @@
 //! plugin does.
 
 mod lane;
+/// Where the probe is looked for: where the plugins are, most of them in the same folders, then in these.
+fn folders(plan: &Plan, others: &[PathBuf]) -> Vec<PathBuf> {
+    let mut known = HashSet::new();
+    let all = plan.plugins.iter().flat_map(|plugin| &plugin.search).chain(others);
+    all.filter(|folder| known.insert(*folder)).cloned().collect()
+}
+
 #[cfg(test)]
 mod tests;
 mod wishes;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -109,11 +117,7 @@ impl Tests {
             return Ok(Arc::clone(probe));
         }
         let mut plan = (**self.switch.load().plan()).clone();
-        let mut search: Vec<_> =
-            plan.plugins.iter().flat_map(|plugin| plugin.search.clone()).collect();
-        search.extend(self.library_search.iter().cloned());
-        search.dedup();
-        plan.plugins = vec![wishes::probe(search)];
+        plan.plugins = vec![wishes::probe(folders(&plan, &self.library_search))];
         // Nobody listens to what it says of itself.
         let (notices, _) = tokio::sync::mpsc::channel(1);
         let started =

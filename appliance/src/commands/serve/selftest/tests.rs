@@ -39,6 +39,17 @@ fn a_lane_is_the_live_plan_on_ports_and_with_a_plugin_of_its_own() {
 }
 
 #[test]
+fn the_probe_is_looked_for_once_in_each_folder() {
+    let mut live = live("layer.concurrency.mode=shadow");
+    let [one, two] = ["/one", "/two"].map(PathBuf::from);
+    assert!(live.plugins.len() > 1);
+    for plugin in &mut live.plugins {
+        plugin.search = vec![one.clone(), two.clone()];
+    }
+    assert_eq!(folders(&live, &[two.clone(), "/three".into()]), [one, two, "/three".into()]);
+}
+
+#[test]
 fn deadlines_are_shortened_and_never_stretched() {
     let live = live("layer.timeout.deadline_ms=900");
     let wanted = wishes(&[("layer.timeout.deadline_ms", "400"), ("listen.http.head_ms", "60000")]);
