@@ -16,15 +16,59 @@ const ALL_LAYERS: &str = "[layer.pre_auth_limit]\n[layer.rate_limit]\n[layer.fai
 /// Between two calls beside a test.
 const BESIDE_EVERY: Duration = Duration::from_millis(300);
 
-/// What is small enough for a test to reach.
-const SMALL: [&str; 7] = [
-    "session.sessions_max=20",
-    "session.streams_max=5",
-    "listen.public.http.connections_max=300",
-    "layer.http.http2.requests_max=50",
+/// Limits that are off as the profile says.
+const LIMITED: [&str; 3] = [
     "layer.rate_limit.tool_calls_per_sec=5",
     "layer.rate_limit.tool_burst_calls=500",
     "layer.rate_limit.client_tool_calls_per_sec=5",
+];
+
+/// What is shown of the usual profile with limits.
+const SHOWN: [&str; 44] = [
+    "layer.bulkhead.concurrent_calls",
+    "layer.bulkhead.queue_calls",
+    "layer.bulkhead.queue_wait_ms",
+    "layer.circuit_breaker.calls_min",
+    "layer.circuit_breaker.failure_percent",
+    "layer.circuit_breaker.open_ms",
+    "layer.circuit_breaker.open_max_ms",
+    "layer.circuit_breaker.window_calls",
+    "layer.concurrency.calls_max",
+    "layer.concurrency.read_share_percent",
+    "layer.concurrency.work_share_percent",
+    "layer.connections.connections_max",
+    "layer.connections.per_address_max",
+    "layer.fairness.client_calls_max",
+    "layer.fairness.client_queue_calls_max",
+    "layer.fairness.queue_calls_max",
+    "layer.fairness.standing_wait_ms",
+    "layer.fairness.wait_ms",
+    "layer.http.head_bytes_max",
+    "layer.http.http2.client_resets_max",
+    "layer.http.http2.flood_window_ms",
+    "layer.http.http2.requests_max",
+    "layer.memory.critical_percent",
+    "layer.memory.hard_percent",
+    "layer.memory.ledger_bytes_max",
+    "layer.origin.allowed_hosts",
+    "layer.origin.allowed_origins",
+    "layer.payload.request_bytes_max",
+    "layer.payload.response_bytes_max",
+    "layer.pre_auth_limit.burst_requests",
+    "layer.pre_auth_limit.keys_max",
+    "layer.rate_limit.burst_calls",
+    "layer.rate_limit.client_tool_burst_calls",
+    "layer.rate_limit.keys_max",
+    "layer.rate_limit.tool_burst_calls",
+    "layer.timeout.deadline_ms",
+    "listen.public.http.connections_max",
+    "listen.public.http.head_ms",
+    "listen.public.http.path",
+    "listen.public.http.trusted_proxies",
+    "listen.public.http.write_ms",
+    "plugin.echo.limits.concurrent_calls",
+    "session.sessions_max",
+    "session.streams_max",
 ];
 
 fn serve(settings: &[&str]) -> Program {
@@ -98,7 +142,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 #[test]
 fn every_key_gets_a_verdict_and_clients_notice_nothing() {
-    let program = serve(&SMALL);
+    let program = serve(&LIMITED);
     let (over, is_over) = channel::<()>();
     let (report, calls, code) = std::thread::scope(|scope| {
         let program = &program;
@@ -127,34 +171,7 @@ fn every_key_gets_a_verdict_and_clients_notice_nothing() {
         finding(&report, key);
     }
     let shown = &keys(&report, "exercised") | &keys(&report, "changed_behaviour");
-    for key in [
-        "layer.bulkhead.queue_wait_ms",
-        "layer.circuit_breaker.calls_min",
-        "layer.circuit_breaker.failure_percent",
-        "layer.circuit_breaker.open_ms",
-        "layer.concurrency.calls_max",
-        "layer.connections.per_address_max",
-        "layer.http.head_bytes_max",
-        "layer.http.http2.client_resets_max",
-        "layer.http.http2.requests_max",
-        "layer.memory.critical_percent",
-        "layer.memory.hard_percent",
-        "layer.origin.allowed_hosts",
-        "layer.origin.allowed_origins",
-        "layer.payload.request_bytes_max",
-        "layer.payload.response_bytes_max",
-        "layer.pre_auth_limit.burst_requests",
-        "layer.rate_limit.burst_calls",
-        "layer.rate_limit.client_tool_burst_calls",
-        "layer.rate_limit.tool_burst_calls",
-        "layer.timeout.deadline_ms",
-        "listen.public.http.connections_max",
-        "listen.public.http.head_ms",
-        "listen.public.http.write_ms",
-        "plugin.echo.limits.concurrent_calls",
-        "session.sessions_max",
-        "session.streams_max",
-    ] {
+    for key in SHOWN {
         assert!(shown.contains(key), "{}", finding(&report, key));
     }
     let metrics = program.control("/metrics").body;
@@ -224,7 +241,7 @@ fn one_test_at_a_time_has_one_lane_at_a_time() {
     assert_eq!((status, &first["plan"]["layers"]["timeout"]["deadline_ms"]), (200, &json!(400)));
     let connected = std::net::TcpStream::connect(address(&first));
     connected.expect("it listens");
-    let (status, refused) = lane("layer.concurrency.calls_max=1");
+    let (status, refused) = lane("layer.concurrency.read_share_percent=1");
     assert_eq!(status, 400, "{refused}");
     let (_, second) = lane("");
     let connected = std::net::TcpStream::connect(address(&first));

@@ -79,6 +79,12 @@ impl Probe {
         std::future::pending().await
     }
 
+    /// Never comes, and leaves when it is cancelled: a read that holds its permit.
+    #[prompt(name = "probe_hang")]
+    async fn hang_as_prompt(&self) -> Result<String> {
+        std::future::pending().await
+    }
+
     /// Answers with many bytes.
     #[tool(name = "probe_large", read_only)]
     fn large(&self, args: LargeArgs) -> Result<String> {

@@ -312,6 +312,24 @@ pub struct ToolLimitsPlan {
     pub deadline: Duration,
 }
 
+impl ToolLimitsPlan {
+    /// Of each tool without limits of its own: half of its plugin's, so that one that hangs leaves the others the rest.
+    #[must_use]
+    pub fn usual(
+        concurrent_calls: usize,
+        queue_calls: usize,
+        threads_max: usize,
+        deadline: Duration,
+    ) -> Self {
+        Self {
+            concurrent_calls: concurrent_calls.div_ceil(2),
+            blocking_calls: concurrent_calls.min(threads_max).div_ceil(2),
+            queue_calls: queue_calls.div_ceil(2),
+            deadline,
+        }
+    }
+}
+
 /// Limits of one plugin.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PluginLimitsPlan {

@@ -115,6 +115,8 @@ pub(super) struct HttpPlan {
     pub(super) idle_deadline: Duration,
     pub(super) write_deadline: Duration,
     pub(super) heartbeat: Duration,
+    /// As text.
+    pub(super) trusted_proxies: Vec<Value>,
 }
 
 /// Bounds of sessions.
@@ -266,6 +268,7 @@ impl Lane {
     /// In which way a key differs from the live plan; `None`: in no way.
     pub(super) fn difference(&self, key: &str) -> Option<String> {
         let changed = self.changed.iter().find(|changed| changed.key == key)?;
-        Some(format!("{} in the lane instead of {}", changed.lane, changed.live))
+        let said = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Some(format!("{} in the lane instead of {}", said(&changed.lane), said(&changed.live)))
     }
 }

@@ -53,9 +53,12 @@ pub(crate) fn run(options: &SelftestOptions) -> ExitCode {
 fn attack(test: Test, wanted: &[String]) -> Report {
     let begun = test.begun.clone();
     let mut run = Run::new(test);
-    let known = run.open(&[]).map(|lane| keys::turned_on(&lane, &begun.plugins));
-    let (known, mut stopped) = match known {
-        Ok(known) => (known, None),
+    let (known, mut stopped) = match run.open(&[]) {
+        Ok(lane) => {
+            let is_closed = lane.listeners.is_empty();
+            let why = "the profile has no listener for HTTP, over which a test attacks";
+            (keys::turned_on(&lane, &begun.plugins), is_closed.then(|| why.to_owned()))
+        }
         Err(Stopped(why)) => (Vec::new(), Some(why)),
     };
     let is_wanted =

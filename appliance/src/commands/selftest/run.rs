@@ -53,6 +53,11 @@ impl Run {
         self.test.open(wishes).map_err(Stopped)
     }
 
+    /// A bound that a lane has room for: so many, or half of its connections.
+    pub(super) fn few(&self, most: usize) -> String {
+        most.min(self.test.begun.connections_max / 2).to_string()
+    }
+
     /// An address that no request has come from.
     pub(super) const fn client(&mut self) -> IpAddr {
         self.clients.next()

@@ -70,13 +70,7 @@ fn limits(
         response_bytes_max,
         overrun: Duration::from_micros(limits.overrun_us),
         overruns_max: limits.overruns_max,
-        // Half, so that a tool that hangs leaves the others the other half.
-        each_tool: ToolLimitsPlan {
-            concurrent_calls: concurrent_calls.div_ceil(2),
-            blocking_calls: concurrent_calls.min(threads_max).div_ceil(2),
-            queue_calls: queue_calls.div_ceil(2),
-            deadline,
-        },
+        each_tool: ToolLimitsPlan::usual(concurrent_calls, queue_calls, threads_max, deadline),
     }
 }
 

@@ -15,8 +15,14 @@ const DEADLINE_MS: &str = "400";
 /// How much later than its deadline an answer may come: a machine may be busy.
 const LATE_MAX: Duration = Duration::from_secs(2);
 
+/// What the number of permits is lowered to, of which each call that holds one needs a connection.
+const PERMITS_FEW: usize = 256;
 /// Longest that calls may take to arrive.
 const FULL_MAX: Duration = Duration::from_secs(2);
+
+/// Takes the queues away: with them before it, no call would find the permits taken.
+const WITHOUT_QUEUES: (&str, &str) = ("layer.fairness.mode", "off");
+const CALLS_MAX: &str = "layer.concurrency.calls_max";
 
 /// A refusal of a call that took too long.
 const TIMED_OUT: Refusal =
@@ -73,20 +79,22 @@ pub(super) fn in_time(seen: Seen, took: Duration, deadline: Duration) -> Seen {
 
 /// `layer.concurrency`: as many calls of tools as there are permits for, and one more; and lists beside them.
 pub(in super::super) fn concurrency(run: &mut Run) -> Checked {
-    // With queues before it, no call would find the permits taken.
-    let lane = run.open(&[("layer.fairness.mode", "off")])?;
+    let lane = run.open(&[WITHOUT_QUEUES, (CALLS_MAX, &run.few(PERMITS_FEW))])?;
     let config = lane.plan.layers.concurrency.clone();
     let Some(way) = lane.way() else { return Ok(()) };
     if config.mode == Mode::Off {
         return Ok(());
     }
-    let key = "layer.concurrency.calls_max";
+    run.skip(
+        "layer.concurrency.adaptive",
+        if config.adaptive {
+            "it follows the time that calls take over minutes"
+        } else {
+            "off: the number of permits stays as it is"
+        },
+    );
+    let key = CALLS_MAX;
     let most = config.shares().most_of(Class::Work);
-    if most + 2 > run.test.begun.connections_max {
-        let room = run.test.begun.connections_max;
-        run.skip(key, format!("{most} calls need as many connections; a lane has {room} at most"));
-        return Ok(());
-    }
     let mut held = hang(run, way, "probe_hang", most - 1);
     if let Some(why) = not_full(run, &mut held, PERMITS, most - 1)? {
         run.skip(key, why);
@@ -119,18 +127,48 @@ pub(in super::super) fn concurrency(run: &mut Run) -> Checked {
     } else {
         run.skip("layer.concurrency.read_share_percent", "nothing is kept for reads");
     }
-    run.skip("layer.concurrency.work_share_percent", "no list takes long enough to hold a permit");
-    run.skip("layer.concurrency.adaptive", "it follows the time that calls take over minutes");
     drop(held);
-    Ok(())
+    reads(run)
+}
+
+/// As many reads as there are permits for; a call of a tool beside them, and one more read.
+fn reads(run: &mut Run) -> Checked {
+    let key = "layer.concurrency.work_share_percent";
+    let lane = run.open(&[WITHOUT_QUEUES, (CALLS_MAX, &run.few(PERMITS_FEW))])?;
+    let Some(way) = lane.way() else { return Ok(()) };
+    let config = &lane.plan.layers.concurrency;
+    let most = config.shares().most_of(Class::Read);
+    if most == config.shares().calls_max {
+        run.skip(key, "nothing is kept for calls");
+        return Ok(());
+    }
+    let mut held =
+        hold(run, way, &way.request("prompts/get", json!({ "name": "probe_hang" })), most);
+    if let Some(why) = not_full(run, &mut held, PERMITS, most)? {
+        run.skip(key, why);
+        return Ok(());
+    }
+    let below = run.ask(way, &way.ordinary());
+    let attack = Attack {
+        lane: &lane,
+        key,
+        mode: config.mode,
+        expected: Expected::Refusal(FULL),
+        sent: format!("a call and a list beside {most} prompts that do not come"),
+    };
+    run.attack(attack, Some(below), |run| run.ask(way, &way.request("tools/list", json!({}))))
 }
 
 /// Calls that do not end, each from an address of its own. Those that cannot connect are missing.
 pub(super) fn hang(run: &mut Run, way: &Way, tool: &str, count: usize) -> Vec<Connection> {
-    let request = way.call(tool, &json!({}));
+    hold(run, way, &way.call(tool, &json!({})), count)
+}
+
+/// The same with any request that is not answered.
+fn hold(run: &mut Run, way: &Way, request: &[u8], count: usize) -> Vec<Connection> {
     let begin = |_| {
         let mut connection = run.connect(way).ok()?;
-        connection.send(&request);
+        connection.send(request);
         Some(connection)
     };
     (0..count).filter_map(begin).collect()

@@ -38,11 +38,6 @@ pub(in super::super) fn check(run: &mut Run) -> Checked {
     if config.mode == Mode::Off {
         return Ok(());
     }
-    run.skip(
-        "layer.circuit_breaker.window_calls",
-        "older calls would have to leave the window first",
-    );
-    run.skip("layer.circuit_breaker.open_max_ms", "it would have to open again and again");
     if config.calls_min > CALLS_MAX {
         for name in [
             "calls_min",
@@ -53,6 +48,8 @@ pub(in super::super) fn check(run: &mut Run) -> Checked {
             "half_open_ms",
             "slow_percent",
             "slow_deadline_percent",
+            "window_calls",
+            "open_max_ms",
         ] {
             let why = format!("{} calls are too many for a test", config.calls_min);
             run.skip(format!("layer.circuit_breaker.{name}"), why);
@@ -62,7 +59,9 @@ pub(in super::super) fn check(run: &mut Run) -> Checked {
     failures(run, &config)?;
     fewest(run, &config)?;
     probes(run, &config)?;
-    slow(run, &config)
+    slow(run, &config)?;
+    older(run, &config)?;
+    longest(run, &config)
 }
 
 /// Calls in a row, each by a client of its own: the first that was refused, or the last.
@@ -112,6 +111,50 @@ fn failures(run: &mut Run, config: &Config) -> Checked {
         Some(way) if shadowed => run.ask(way, &call(way, false, 0)),
         _ => beyond,
     })
+}
+
+/// Twice as many good calls as are judged together: what has left the window weighs nothing.
+fn older(run: &mut Run, config: &Config) -> Checked {
+    let key = "layer.circuit_breaker.window_calls";
+    let (judged, percent) = (config.window_calls, config.failure_percent);
+    if judged > CALLS_MAX {
+        run.skip(key, format!("{judged} calls are too many for a test"));
+        return Ok(());
+    }
+    let lane = run.open(&[])?;
+    let Some(way) = lane.way() else { return Ok(()) };
+    let failing = (judged * percent).div_ceil(100).max(1);
+    calls(run, way, false, 2 * judged);
+    calls(run, way, true, failing - 1);
+    // A good call between them would itself leave no place for a failure.
+    let below = (failing < judged).then(|| run.ask(way, &call(way, false, 0)));
+    calls(run, way, true, 1);
+    let sent = format!("{} good calls, then {} and {failing} failures", 2 * judged, failing - 1);
+    run.attack(attack(&lane, key, sent), below, |run| run.ask(way, &call(way, false, 0)))
+}
+
+/// How long it stays open when its probe has failed: twice as long, and not longer than the longest.
+fn longest(run: &mut Run, config: &Config) -> Checked {
+    let key = "layer.circuit_breaker.open_max_ms";
+    if config.mode != Mode::Enforce {
+        run.skip(key, "mode `shadow`: nothing is refused meanwhile");
+        return Ok(());
+    }
+    let lane = run.open(&[("layer.circuit_breaker.open_ms", OPEN_MS), (key, OPEN_MS)])?;
+    let Some(way) = lane.way() else { return Ok(()) };
+    let most = lane.plan.layers.circuit_breaker.open_max_ms;
+    calls(run, way, true, config.calls_min);
+    pause(Duration::from_millis(most + most / 5 + 50));
+    calls(run, way, true, 1);
+    let seen = run.ask(way, &call(way, false, 0));
+    // A tenth more by the tool's name, and up to as much again by the client's.
+    let longest = most + most / 2;
+    let said = seen.refused().and_then(|refused| refused.retry_after_ms);
+    let is_longer = said.is_none_or(|ms| ms > longest);
+    let seen =
+        if is_longer { Seen::Other(format!("{seen}: more than {longest} ms")) } else { seen };
+    let sent = "a call after a probe has failed".to_owned();
+    run.attack(attack(&lane, key, sent), None, |_| seen)
 }
 
 /// Fewer calls than are judged, then the one that makes them enough; and how long it stays open.

@@ -11,6 +11,8 @@ use super::super::run::{Attack, Checked, Run};
 use super::super::wire::{Connection, Way};
 use super::calls::in_time;
 
+/// What caps of connections are lowered to.
+const CONNECTIONS: usize = 200;
 /// What the age of connections is shortened to.
 const AGE_MS: &str = "600";
 
@@ -22,7 +24,7 @@ pub(in super::super) fn layer(run: &mut Run) -> Checked {
     }
     run.skip(
         "layer.connections.descriptors_reserve",
-        "judged when the program starts, which it did",
+        "held against the descriptors of the whole process when it starts; to use them up would shut clients out",
     );
     per_address(run, config.per_address_max)?;
     all(run, config.per_address_max)?;
@@ -132,13 +134,13 @@ const EXHAUSTED: Refusal = Refusal {
 };
 
 fn all(run: &mut Run, per_address_max: usize) -> Checked {
-    let lane = run.open(&[])?;
     let key = "layer.connections.connections_max";
+    let lane = run.open(&[(key, &run.few(CONNECTIONS))])?;
     let most = lane.plan.layers.connections.connections_max;
     let of_listener = lane.listeners.first().and_then(|way| lane.http(&way.name));
     let of_listener = of_listener.map_or(0, |http| http.connections_max);
-    if lane.difference(key).is_some() || most >= of_listener.min(run.test.begun.connections_max) {
-        too_many(run, &lane, key);
+    if most >= of_listener {
+        run.skip(key, "the cap of the listener is reached first");
         return Ok(());
     }
     fill(
@@ -156,15 +158,6 @@ fn all(run: &mut Run, per_address_max: usize) -> Checked {
 const fn spread(per_address_max: usize, most: usize) -> usize {
     let each = if per_address_max > 8 { 8 } else { per_address_max };
     if each >= most { if most > 1 { most - 1 } else { 1 } } else { each }
-}
-
-fn too_many(run: &mut Run, lane: &Lane, key: &str) {
-    let room = run.test.begun.connections_max;
-    let why = format!(
-        "too many for a lane, which has {room} connections at most, or another cap is reached first"
-    );
-    let finding = super::super::judge::Finding::not_exercised(key, why);
-    run.note(lane, finding);
 }
 
 fn age(run: &mut Run) -> Checked {
@@ -208,14 +201,12 @@ pub(super) fn closed_at(connection: &mut Connection, begun: Instant, at: Duratio
 pub(in super::super) fn listeners(run: &mut Run) -> Checked {
     let names: Vec<_> = run.open(&[])?.listeners.iter().map(|way| way.name.clone()).collect();
     for name in names {
-        let lane = run.open(&[])?;
         let key = format!("listen.{name}.http.connections_max");
+        let lane = run.open(&[("listen.http.connections_max", &run.few(CONNECTIONS))])?;
         let layer = &lane.plan.layers.connections;
         let most = lane.http(&name).map_or(0, |http| http.connections_max);
-        let is_first = layer.mode == Mode::Enforce && layer.connections_max <= most;
-        if lane.difference(&key).is_some() || is_first || most + 2 > run.test.begun.connections_max
-        {
-            too_many(run, &lane, &key);
+        if layer.mode == Mode::Enforce && layer.connections_max <= most {
+            run.skip(key, "`layer.connections.connections_max` is reached first");
             continue;
         }
         let refusal = Refusal { layer: "listen", ..EXHAUSTED };

@@ -1,77 +1,190 @@
-//! `layer.fairness`: one client with more calls than its share, beside others.
+//! `layer.fairness`: one client with more calls than its share, beside others, and the queues in which its calls wait.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use middleware::Mode;
+use middleware::{Mode, fairness};
 use protocol::Class;
 use serde_json::json;
 
-use super::super::judge::{Expected, Refusal};
-use super::super::run::{Attack, Checked, Run};
+use super::super::judge::{Expected, Refusal, Seen};
+use super::super::lane::Lane;
+use super::super::run::{Attack, Checked, Run, pause};
 use super::super::wire::{Connection, Way};
 use super::calls::{PERMITS, in_time, not_full};
 
 /// What the wait for a turn is shortened to.
 const WAIT_MS: &str = "300";
+/// What the share of a client is lowered to, and what may wait: fewer than any other limit of one client lets pass.
+const FEW: &str = "4";
+/// A queue that was not empty for so long stands: a little more than the layer says.
+const STANDING: Duration = Duration::from_millis(150);
+/// With a shorter wait than this, a queue is empty before it is full.
+const WAIT_LEAST: Duration = Duration::from_millis(500);
+
+const SHARE: &str = "layer.fairness.client_calls_max";
+const WAIT: &str = "layer.fairness.wait_ms";
+const OF_CLIENT: &str = "layer.fairness.client_queue_calls_max";
+const OF_ALL: &str = "layer.fairness.queue_calls_max";
+const STANDING_WAIT: &str = "layer.fairness.standing_wait_ms";
+
+/// Calls that wait.
+const QUEUED: &str = "toolrack_bound_used{bound=\"fairness_queue\"} ";
 
 const CLIENT_BUSY: Refusal =
     Refusal { layer: "fairness", kind: "client_busy", status: 429, code: -32011, says_when: true };
+const OVERLOADED: Refusal = Refusal { kind: "overloaded", code: -32013, ..CLIENT_BUSY };
 
-/// As many calls of one client as may be under way, and one more; and one of somebody else.
+/// Every key.
 pub(in super::super) fn check(run: &mut Run) -> Checked {
-    for (name, why) in [
-        ("client_queue_calls_max", "calls cannot be made to wait as long as it takes to fill it"),
-        ("queue_calls_max", "calls cannot be made to wait as long as it takes to fill it"),
-        ("standing_wait_ms", "no queue of a lane stands for long enough"),
-    ] {
-        run.skip(format!("layer.fairness.{name}"), why);
-    }
-    let lane = run.open(&[("layer.fairness.wait_ms", WAIT_MS)])?;
+    let lane = run.open(&[(SHARE, FEW)])?;
     let layers = &lane.plan.layers;
-    let (config, concurrency) = (layers.fairness.clone(), layers.concurrency.clone());
-    let Some(way) = lane.way() else { return Ok(()) };
-    let keys = ["layer.fairness.client_calls_max", "layer.fairness.wait_ms"];
-    let most = config.client_calls_max as usize;
-    let permits = concurrency.shares().most_of(Class::Work);
-    if config.mode != Mode::Enforce || concurrency.mode != Mode::Enforce || permits <= most {
-        let why = "no client comes to its share before all permits are taken, or nobody waits";
-        keys.iter().for_each(|key| run.skip(*key, why));
+    let permits = layers.concurrency.shares().most_of(Class::Work);
+    let enforced = layers.fairness.mode == Mode::Enforce;
+    if layers.fairness.mode == Mode::Off {
         return Ok(());
     }
-    let client = run.client();
+    if !enforced || layers.concurrency.mode != Mode::Enforce || permits <= share(&layers.fairness) {
+        let why = "no client comes to its share before all permits are taken, or nobody waits";
+        let keys = [SHARE, WAIT, OF_CLIENT, OF_ALL, STANDING_WAIT];
+        keys.into_iter().for_each(|key| run.skip(key, why));
+        return Ok(());
+    }
+    beyond_share(run)?;
+    queue(run, OF_CLIENT, CLIENT_BUSY, |config| config.client_queue_calls_max)?;
+    queue(run, OF_ALL, OVERLOADED, |config| config.queue_calls_max)?;
+    standing(run)
+}
+
+const fn share(config: &fairness::Config) -> usize {
+    config.client_calls_max as usize
+}
+
+fn attack<'a>(lane: &'a Lane, key: &'a str, refusal: Refusal, sent: String) -> Attack<'a> {
+    let mode = lane.plan.layers.fairness.mode;
+    Attack { lane, key, mode, expected: Expected::Refusal(refusal), sent }
+}
+
+/// As many calls of one client as may be under way, and one more; and one of somebody else.
+fn beyond_share(run: &mut Run) -> Checked {
+    let lane = run.open(&[(WAIT, WAIT_MS), (SHARE, FEW)])?;
+    let Some(way) = lane.way() else { return Ok(()) };
+    let (client, most) = (run.client(), share(&lane.plan.layers.fairness));
     let mut held = hold(way, client, most - 1);
     if let Some(why) = not_full(run, &mut held, PERMITS, most - 1)? {
-        keys.iter().for_each(|key| run.skip(*key, &*why));
+        [SHARE, WAIT].into_iter().for_each(|key| run.skip(key, &*why));
         return Ok(());
     }
     let below = Run::ask_from(way, client, &way.ordinary());
     held.extend(hold(way, client, 1));
     if let Some(why) = not_full(run, &mut held, PERMITS, most)? {
-        keys.iter().for_each(|key| run.skip(*key, &*why));
+        [SHARE, WAIT].into_iter().for_each(|key| run.skip(key, &*why));
         return Ok(());
     }
-    let attack = |key, sent| Attack {
-        lane: &lane,
-        key,
-        mode: config.mode,
-        expected: Expected::Refusal(CLIENT_BUSY),
-        sent,
-    };
     let sent = format!("one call beside {} and beside {most} of one client", most - 1);
     let begun = Instant::now();
     let beyond = Run::ask_from(way, client, &way.ordinary());
     let took = begun.elapsed();
-    run.attack(attack(keys[0], sent), Some(below), |_| beyond.clone())?;
+    let of_share = attack(&lane, SHARE, CLIENT_BUSY, sent);
+    run.attack(of_share, Some(below), |_| beyond.clone())?;
     let other = run.ask(way, &way.ordinary());
-    let wait = Duration::from_millis(config.wait_ms);
+    let wait = Duration::from_millis(lane.plan.layers.fairness.wait_ms);
     let sent = format!(
         "a call that waits {} ms for others of its client, and one of another client",
         wait.as_millis()
     );
-    run.attack(attack(keys[1], sent), Some(other), |_| in_time(beyond, took, wait))?;
-    drop(held);
-    Ok(())
+    let of_wait = attack(&lane, WAIT, CLIENT_BUSY, sent);
+    run.attack(of_wait, Some(other), |_| in_time(beyond, took, wait))
+}
+
+/// A client that has its share, as many calls of it as may wait, and one more, which must not wait.
+fn queue(
+    run: &mut Run,
+    key: &str,
+    refusal: Refusal,
+    most: fn(&fairness::Config) -> u32,
+) -> Checked {
+    let lane = run.open(&[(SHARE, FEW), (key, FEW)])?;
+    let Some(way) = lane.way() else { return Ok(()) };
+    let config = &lane.plan.layers.fairness;
+    let waiting = most(config);
+    let bounds = [config.client_queue_calls_max, config.queue_calls_max];
+    // With both alike, the client's own comes first.
+    let is_first = bounds.iter().all(|bound| *bound >= waiting)
+        && (key == OF_CLIENT || config.client_queue_calls_max > waiting);
+    let wait = Duration::from_millis(config.wait_ms);
+    if waiting == 0 || !is_first || wait < WAIT_LEAST {
+        run.skip(
+            key,
+            "nobody waits, the other queue is full first, or it is empty before it is full",
+        );
+        return Ok(());
+    }
+    let client = run.client();
+    let mut held = hold(way, client, share(config));
+    if let Some(why) = not_full(run, &mut held, PERMITS, share(config))? {
+        run.skip(key, why);
+        return Ok(());
+    }
+    let begun = Instant::now();
+    held.extend(hold(way, client, waiting as usize));
+    if !run.reaches(QUEUED, waiting.into(), wait / 2)? {
+        run.skip(key, format!("the queue of {waiting} was not full within half of its wait"));
+        return Ok(());
+    }
+    let sent = format!("one call beside {} at work and {waiting} that wait", share(config));
+    let below = Seen::Other(format!("{waiting} calls wait"));
+    run.attack(attack(&lane, key, refusal, sent), Some(below), |_| {
+        let seen = Run::ask_from(way, client, &way.ordinary());
+        if begun.elapsed() > wait { Seen::Other(format!("{seen}, after a wait")) } else { seen }
+    })
+}
+
+/// A call that comes to a queue in which another one has waited for some time.
+fn standing(run: &mut Run) -> Checked {
+    let lane = run.open(&[(SHARE, FEW)])?;
+    let Some(way) = lane.way() else { return Ok(()) };
+    let config = &lane.plan.layers.fairness;
+    let [wait, shorter] = [config.wait_ms, config.standing_wait_ms].map(Duration::from_millis);
+    let may_wait = config.client_queue_calls_max.min(config.queue_calls_max) > 1;
+    if !may_wait || wait < WAIT_LEAST || shorter > wait / 4 {
+        run.skip(
+            STANDING_WAIT,
+            "no two calls wait for long, or in such a queue as long as in others",
+        );
+        return Ok(());
+    }
+    let client = run.client();
+    let mut held = hold(way, client, share(config));
+    if let Some(why) = not_full(run, &mut held, PERMITS, share(config))? {
+        run.skip(STANDING_WAIT, why);
+        return Ok(());
+    }
+    let begun = Instant::now();
+    let mut first = hold(way, client, 1);
+    let waits = run.reaches(QUEUED, 1, wait / 4)?;
+    pause(STANDING);
+    let asked = Instant::now();
+    let beyond = Run::ask_from(way, client, &way.ordinary());
+    let (took, until) = (asked.elapsed(), asked.duration_since(begun));
+    if !waits || until + shorter > wait {
+        run.skip(
+            STANDING_WAIT,
+            "the machine is too busy: the queue was empty before the second call",
+        );
+        return Ok(());
+    }
+    let below = first.iter_mut().map(Connection::answer).last();
+    let waited = begun.elapsed();
+    let below = below.filter(|_| waited + Duration::from_millis(2) >= wait);
+    let below = below.map(|_| Seen::Other(format!("a wait of {} ms", waited.as_millis())));
+    let sent = format!("two calls beside {} at work, one after the other", share(config));
+    run.attack(attack(&lane, STANDING_WAIT, CLIENT_BUSY, sent), below, |_| {
+        // It goes no later than the one before it would: the longer wait.
+        let is_shorter = took < wait.saturating_sub(STANDING);
+        let seen = in_time(beyond, took, shorter);
+        if is_shorter { seen } else { Seen::Other(format!("{seen}, after the longer wait")) }
+    })
 }
 
 /// Calls of one client that do not end. Those that cannot connect are missing.

@@ -7,7 +7,7 @@ use middleware::http::Http2;
 
 use super::super::judge::{Expected, Seen};
 use super::super::lane::Lane;
-use super::super::run::{Attack, Checked, Run};
+use super::super::run::{Attack, Checked, Run, Stopped, pause};
 use super::super::wire::Way;
 use super::calls::in_time;
 use super::frames::{
@@ -19,6 +19,11 @@ use super::frames::{
 const FLOOD_MAX: u32 = 4_000;
 /// Streams in one go, with a look whether the connection lives after each: fewer than may be reset unseen.
 const STREAMS_AT_ONCE: u32 = 4;
+/// What the number of requests on a connection is lowered to.
+const REQUESTS: &str = "200";
+/// What the window of floods is shortened to, and a pause in which it ends.
+const WINDOW_MS: &str = "150";
+const WINDOW_PAUSE: Duration = Duration::from_millis(400);
 /// What the times of a PING are shortened to.
 const PING_MS: &str = "300";
 
@@ -28,10 +33,6 @@ pub(in super::super) fn check(run: &mut Run) -> Checked {
     let config = lane.plan.layers.http.clone();
     let Some(way) = lane.way() else { return Ok(()) };
     settings(run, &lane, way, &config.http2)?;
-    run.skip(
-        "layer.http.http2.flood_window_ms",
-        "the window would have to pass; its floods were counted in it",
-    );
     let floods = [
         "client_resets_max",
         "pending_resets_max",
@@ -44,6 +45,7 @@ pub(in super::super) fn check(run: &mut Run) -> Checked {
     } else {
         floods
             .into_iter()
+            .chain(["flood_window_ms"])
             .for_each(|of| run.skip(key(of), "the layer is not enforced: nobody is cut"));
     }
     pings(run)
@@ -173,7 +175,8 @@ fn floods_of(run: &mut Run, way: &Way, lane: &Lane, config: &Http2) -> Checked {
         )?;
     }
     at_one_moment(run, way, lane, pending, config.client_resets_max, reset)?;
-    requests(run, way, lane, config.requests_max)
+    window(run, config.control_frames_max)?;
+    requests(run)
 }
 
 /// Sends a flood in parts, until it is over or the connection is.
@@ -223,15 +226,55 @@ fn at_one_moment(
     })
 }
 
-/// Requests until the connection ends in order.
-fn requests(run: &mut Run, way: &Way, lane: &Lane, most: u32) -> Checked {
-    if most > FLOOD_MAX {
-        run.skip(
-            key("requests_max"),
-            format!("{most} requests on one connection are too many for a test"),
-        );
+/// Twice fewer frames than are a flood, but together more: in one window, and with the window's end between.
+fn window(run: &mut Run, most: u32) -> Checked {
+    let (part, key) = (most / 4 * 3, key("flood_window_ms"));
+    if part == 0 || most > FLOOD_MAX {
+        run.skip(key, format!("{most} PING frames are too few or too many for a test"));
         return Ok(());
     }
+    let twice = |run: &mut Run, wishes: &[(&str, &str)]| -> Result<(Lane, Seen), Stopped> {
+        let lane = run.open(wishes)?;
+        let way = lane.way().ok_or_else(|| Stopped("no listener".to_owned()))?;
+        let seen = match begin(run, way) {
+            Ok(mut client) => {
+                let frames = ping().repeat(part as usize);
+                client.send(&frames);
+                let first = client.state();
+                if first == Seen::Other(ALIVE.to_owned()) {
+                    pause(WINDOW_PAUSE);
+                    client.send(&frames);
+                    client.state()
+                } else {
+                    first
+                }
+            }
+            Err(failed) => failed,
+        };
+        Ok((lane, seen))
+    };
+    let (live, beyond) = twice(run, &[])?;
+    if Duration::from_millis(live.plan.layers.http.http2.flood_window_ms) < 4 * WINDOW_PAUSE {
+        run.skip(key, "the window is too short for two parts of a flood");
+        return Ok(());
+    }
+    let (lane, below) = twice(run, &[(&key, WINDOW_MS)])?;
+    let attack = Attack {
+        lane: &lane,
+        key: &key,
+        mode: Mode::Enforce,
+        expected: Expected::Words(CALMED.to_owned()),
+        sent: format!("{part} PING frames twice, in two windows and in one"),
+    };
+    let below = Some(below).filter(|seen| *seen == Seen::Other(ALIVE.to_owned()));
+    run.attack(attack, below, |_| beyond)
+}
+
+/// Requests until the connection ends in order.
+fn requests(run: &mut Run) -> Checked {
+    let lane = run.open(&[(&key("requests_max"), REQUESTS)])?;
+    let Some(way) = lane.way() else { return Ok(()) };
+    let most = lane.plan.layers.http.http2.requests_max;
     let mut client = match begin(run, way) {
         Ok(client) => client,
         Err(failed) => {
@@ -254,7 +297,7 @@ fn requests(run: &mut Run, way: &Way, lane: &Lane, most: u32) -> Checked {
     let is_in_place = is_told && answered + 1 >= most;
     let expected = if is_in_place { seen.clone() } else { format!("GOAWAY after {most} answers") };
     let attack = Attack {
-        lane,
+        lane: &lane,
         key: &key("requests_max"),
         mode: Mode::Enforce,
         expected: Expected::Words(expected),

@@ -10,13 +10,14 @@ use super::super::judge::{Expected, Refusal, Seen};
 use super::super::lane::Lane;
 use super::super::run::{Attack, Checked, Run, pause};
 use super::super::wire::{Connection, Way};
+use super::counted;
 
 /// Most requests of one burst.
 const REQUESTS_MAX: u64 = 20_000;
 /// Requests on their way at once.
-const WINDOW: u64 = 32;
+pub(super) const WINDOW: u64 = 32;
 /// Longest that a burst may take.
-const BURST_MAX: Duration = Duration::from_secs(3);
+pub(super) const BURST_MAX: Duration = Duration::from_secs(3);
 /// Longest wait for a bucket that fills again.
 const REFILL_MAX: Duration = Duration::from_secs(3);
 
@@ -73,12 +74,9 @@ pub(in super::super) fn pre_auth(run: &mut Run) -> Checked {
         what: "requests of one address",
         of_each_client: u64::MAX,
     };
-    run.skip("layer.pre_auth_limit.keys_max", TOO_MANY_KEYS);
-    Spending { lane: &lane, way, bucket, request: way.get("/selftest", "") }.spend(run)
+    Spending { lane: &lane, way, bucket, request: way.get("/selftest", "") }.spend(run)?;
+    counted::addresses(run)
 }
-
-const TOO_MANY_KEYS: &str =
-    "so many clients are too many for a test, and nobody is refused for being one more";
 
 /// `layer.rate_limit`: each of its limits in a lane of its own, since one would be in the way of the next.
 pub(in super::super) fn rate(run: &mut Run) -> Checked {
@@ -86,7 +84,7 @@ pub(in super::super) fn rate(run: &mut Run) -> Checked {
     if config.mode == Mode::Off {
         return Ok(());
     }
-    run.skip("layer.rate_limit.keys_max", TOO_MANY_KEYS);
+    counted::clients(run)?;
     for bucket in buckets(&config) {
         if bucket.rate == 0.0 {
             run.skip(bucket.rate_key, "0: this limit is off");

@@ -15,8 +15,8 @@ const EXHAUSTED: Refusal = Refusal {
     code: -32017,
     says_when: true,
 };
-/// Largest body that is sent to fill a ledger.
-const BODY_BYTES_MAX: usize = 32 << 20;
+/// What the ledger is lowered to: less than one body may have.
+const LEDGER_BYTES: &str = "65536";
 
 /// Every step of the ladder, and the ledger.
 pub(in super::super) fn check(run: &mut Run) -> Checked {
@@ -51,8 +51,11 @@ pub(in super::super) fn check(run: &mut Run) -> Checked {
         run.attack(attack, Some(below), |run| ask(run))?;
     }
     high(run, &lane)?;
-    run.skip("layer.memory.limit_bytes", "what is used of it is told to the lane, not taken");
-    ledger(run, &lane, way)
+    run.skip(
+        "layer.memory.limit_bytes",
+        "how much of it is used is told to the lane: to take it would leave clients without",
+    );
+    ledger(run)
 }
 
 /// The step at which idle connections go sooner.
@@ -73,22 +76,21 @@ fn high(run: &mut Run, lane: &Lane) -> Checked {
     run.attack(attack, Some(below), |_| Seen::Other(level))
 }
 
-fn ledger(run: &mut Run, lane: &Lane, way: &Way) -> Checked {
+/// A body that is larger than all that may be borrowed.
+fn ledger(run: &mut Run) -> Checked {
     let key = "layer.memory.ledger_bytes_max";
-    let layers = &lane.plan.layers;
-    let Some(most) = layers.memory.ledger_bytes_max.map(|size| size.bytes()) else {
-        run.skip(key, "not set: a quarter of the memory, which is too much for a test");
-        return Ok(());
-    };
-    if most >= layers.payload.request_bytes_max.bytes() || most > BODY_BYTES_MAX {
-        run.skip(key, "one body cannot fill it: it is larger than a body, or than a test may send");
+    let lane = run.open(&[(key, LEDGER_BYTES)])?;
+    let (Some(way), layers) = (lane.way(), &lane.plan.layers) else { return Ok(()) };
+    let most = layers.memory.ledger_bytes_max.map_or(0, |size| size.bytes());
+    if most >= layers.payload.request_bytes_max.bytes() {
+        run.skip(key, "one body cannot fill it: `layer.payload.request_bytes_max` is smaller");
         return Ok(());
     }
     let below = run.ask(way, &way.ordinary());
     let head = super::super::wire::modern_headers("tools/call", &json!({ "name": "probe_answer" }));
     let request = way.posted(&head, &" ".repeat(most + 1));
     let attack = Attack {
-        lane,
+        lane: &lane,
         key,
         mode: layers.memory.mode,
         expected: Expected::Refusal(Refusal {

@@ -3,6 +3,7 @@
 mod calls;
 mod circuit;
 mod connections;
+mod counted;
 mod edge;
 mod fairness;
 mod frames;
@@ -49,5 +50,6 @@ pub(super) const GROUPS: &[Group] = &[
     group(&["layer.connections."], false, connections::layer),
     group(&["listen."], true, connections::listeners),
     group(&["listen."], true, waiting::check),
+    group(&["listen."], false, counted::proxies),
     group(&["session."], true, sessions::check),
 ];

@@ -13,6 +13,8 @@ use super::calls::{hang, in_time, not_full};
 
 /// Plugins that are stood in for; the layer is the same for all.
 const PLUGINS_MAX: usize = 8;
+/// Instead of a name: a plugin that has no limits of its own.
+const WITHOUT_LIMITS: &str = "";
 /// What a wait in the queue is shortened to.
 const QUEUE_WAIT_MS: &str = "300";
 /// A refusal later than this after it was asked for has waited.
@@ -30,14 +32,13 @@ pub(in super::super) fn check(run: &mut Run) -> Checked {
     if config.mode == Mode::Off {
         return Ok(());
     }
-    for name in ["concurrent_calls", "queue_calls"] {
-        let why = "what each plugin makes of it is tried as `plugin.NAME.limits`";
-        run.skip(format!("layer.bulkhead.{name}"), why);
-    }
+    run.skip(
+        "layer.bulkhead.response_bytes_max",
+        "plugins have it from their start, and the probe starts without; of each answer `layer.payload` is tried",
+    );
+    let keys = ["concurrent_calls", "queue_calls"].map(|name| format!("layer.bulkhead.{name}"));
+    of_plugin(run, WITHOUT_LIMITS, &keys, true)?;
     let plugins = run.test.begun.plugins.clone();
-    if plugins.is_empty() {
-        run.skip("layer.bulkhead.queue_wait_ms", "there is no plugin whose places it could hold");
-    }
     for (number, plugin) in plugins.iter().enumerate() {
         let keys = ["concurrent_calls", "queue_calls"]
             .map(|name| format!("plugin.{plugin}.limits.{name}"));
@@ -45,7 +46,7 @@ pub(in super::super) fn check(run: &mut Run) -> Checked {
             keys.into_iter().for_each(|key| run.skip(key, "too many plugins for one test"));
             continue;
         }
-        of_plugin(run, plugin, &keys, number == 0)?;
+        of_plugin(run, plugin, &keys, false)?;
     }
     Ok(())
 }

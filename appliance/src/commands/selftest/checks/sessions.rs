@@ -6,8 +6,10 @@ use super::super::judge::{Expected, Refusal, Seen};
 use super::super::run::{Attack, Checked, Run};
 use super::super::wire::Connection;
 
-/// Most sessions that a test begins.
-const SESSIONS_MAX: usize = 2_000;
+/// What the number of sessions is lowered to.
+const SESSIONS: &str = "200";
+/// What the number of streams is lowered to, of which each needs a connection.
+const STREAMS: usize = 50;
 
 const EXHAUSTED: Refusal = Refusal {
     layer: "session",
@@ -24,16 +26,10 @@ pub(in super::super) fn check(run: &mut Run) -> Checked {
 }
 
 fn sessions(run: &mut Run) -> Checked {
-    let lane = run.open(&[])?;
+    let key = "session.sessions_max";
+    let lane = run.open(&[(key, SESSIONS)])?;
     let Some(way) = lane.way() else { return Ok(()) };
-    let (key, most) = ("session.sessions_max", lane.plan.session.sessions_max);
-    if most > SESSIONS_MAX {
-        run.skip(
-            key,
-            format!("{most} sessions are too many for a test, which begins {SESSIONS_MAX} at most"),
-        );
-        return Ok(());
-    }
+    let most = lane.plan.session.sessions_max;
     let request = way.initialize();
     let below = (0..most).map(|_| run.ask(way, &request)).last();
     let attack = Attack {
@@ -47,17 +43,10 @@ fn sessions(run: &mut Run) -> Checked {
 }
 
 fn streams(run: &mut Run) -> Checked {
-    let lane = run.open(&[])?;
+    let key = "session.streams_max";
+    let lane = run.open(&[(key, &run.few(STREAMS))])?;
     let Some(way) = lane.way() else { return Ok(()) };
-    let (key, most) = ("session.streams_max", lane.plan.session.streams_max);
-    if most + 2 > run.test.begun.connections_max {
-        let room = run.test.begun.connections_max;
-        run.skip(
-            key,
-            format!("{most} streams need as many connections; a lane has {room} at most"),
-        );
-        return Ok(());
-    }
+    let most = lane.plan.session.streams_max;
     let request = way.request("subscriptions/listen", serde_json::json!({ "notifications": {} }));
     let mut held: Vec<Connection> = Vec::new();
     let mut listen = |run: &mut Run| match run.connect(way) {

@@ -34,15 +34,24 @@ pub(in super::super) fn check(run: &mut Run) -> Checked {
         }
         slow_reader(run, &name)?;
         beat(run, &name)?;
-        for (of, why) in [
-            ("bind", "a lane has an address of its own"),
-            ("path", "no protection"),
-            ("trusted_proxies", "a test has no proxy whose address it could have"),
-        ] {
-            run.skip(format!("listen.{name}.http.{of}"), why);
-        }
+        elsewhere(run, &name)?;
+        let why =
+            "where it listens is nothing that a request could try; a lane listens on loopback";
+        run.skip(format!("listen.{name}.http.bind"), why);
     }
     Ok(())
+}
+
+/// A request that goes to another path.
+fn elsewhere(run: &mut Run, name: &str) -> Checked {
+    let lane = run.open(&[])?;
+    let Some((way, _)) = of_name(&lane, name) else { return Ok(()) };
+    let below = run.ask(way, &way.ordinary());
+    let other = Way { path: format!("{}-selftest", way.path), ..way.clone() };
+    let key = format!("listen.{name}.http.path");
+    let sent = format!("a call at {} and at {}", way.path, other.path);
+    let attack = attack(&lane, &key, Expected::Status(404), &sent);
+    run.attack(attack, Some(below), |run| run.ask(&other, &other.ordinary()))
 }
 
 fn attack<'a>(lane: &'a Lane, key: &'a str, expected: Expected, sent: &str) -> Attack<'a> {

@@ -5,6 +5,7 @@
 //! [`LONGEST`]; then its connections, streams and sessions are gone. The image of the probe stays, as that of every
 //! plugin does.
 
+mod bounds;
 mod lane;
 /// Where the probe is looked for: where the plugins are, most of them in the same folders, then in these.
 fn folders(plan: &Plan, others: &[PathBuf]) -> Vec<PathBuf> {

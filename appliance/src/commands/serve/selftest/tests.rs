@@ -1,7 +1,7 @@
 use middleware::Mode;
 use profile::Sources;
 use profile::plan::TransportPlan;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::wishes::{LanePlan, PROBE_CALLS_MAX};
 use super::*;
@@ -67,6 +67,31 @@ fn deadlines_are_shortened_and_never_stretched() {
 }
 
 #[test]
+fn bounds_are_lowered_to_what_a_test_can_reach_and_never_raised() {
+    let live = live("layer.fairness.client_calls_max=4");
+    let wanted = wishes(&[
+        ("layer.fairness.client_calls_max", "9"),
+        ("layer.fairness.queue_calls_max", "5"),
+        ("layer.memory.ledger_bytes_max", "65536"),
+        ("listen.http.connections_max", "40"),
+    ]);
+    let lane = LanePlan::new(&live, &wanted, 64, true).expect("a plan");
+    let layers = &lane.plan.layers;
+    assert_eq!((layers.fairness.client_calls_max, layers.fairness.queue_calls_max), (4, 5));
+    assert_eq!(layers.memory.ledger_bytes_max, Some(middleware::ByteSize::kib(64)));
+    let told =
+        |key: &str| lane.changed.iter().filter(|told| told["key"] == key).collect::<Vec<_>>();
+    assert_eq!(told("layer.fairness.client_calls_max"), Vec::<&Value>::new());
+    let key = "layer.memory.ledger_bytes_max";
+    let expected = json!({ "key": key, "live": "a share of the memory", "lane": "64KiB" });
+    assert_eq!(told(key), [&expected]);
+    let key = "listen.public.http.connections_max";
+    let connections = told(key);
+    assert_eq!(connections.len(), 1, "what was lowered twice is told once: {connections:?}");
+    assert_eq!((&connections[0]["live"], &connections[0]["lane"]), (&json!(10_000), &json!(40)));
+}
+
+#[test]
 fn connections_are_lowered_to_what_there_is_room_for() {
     let lane =
         LanePlan::new(&live("layer.timeout.deadline_ms=900"), &[], 64, true).expect("a plan");
@@ -84,6 +109,8 @@ fn the_probe_has_the_places_of_whom_it_stands_in_for() {
     };
     assert_eq!(calls(&[]), Ok(PROBE_CALLS_MAX));
     assert_eq!(calls(&[("like", "time")]), Ok(7));
+    let of_layer = live.layers.bulkhead.concurrent_calls as usize;
+    assert_eq!(calls(&[("like", "")]), Ok(of_layer), "as one without limits of its own");
     assert_eq!(calls(&[("like", "none")]), Err("there is no plugin `none`".to_owned()));
 }
 
@@ -93,8 +120,10 @@ fn wishes_that_nobody_knows_are_refused() {
     for (key, value) in [
         ("layer.timeout.deadline_ms", "0"),
         ("layer.timeout.deadline_ms", "soon"),
-        ("layer.concurrency.calls_max", "1"),
-        ("listen.http.connections_max", "1"),
+        ("layer.concurrency.calls_max", "few"),
+        ("layer.concurrency.read_share_percent", "1"),
+        ("listen.http.path", "1"),
+        ("listen.public.http.connections_max", "1"),
         ("layer.origin.mode", "1"),
     ] {
         assert!(LanePlan::new(&live, &wishes(&[(key, value)]), 64, true).is_err(), "{key}={value}");

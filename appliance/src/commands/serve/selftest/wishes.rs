@@ -1,7 +1,7 @@
 //! The plan of a lane: the live plan with what must differ, and with what its test wishes to differ.
 //!
-//! Deadlines can only be shortened, and bounds of connections only be lowered: a lane never takes more than the plan
-//! would let a client take. What differs is told to the test, which says so in its report.
+//! Numbers can only be lowered: a lane never takes more than the plan would let a client take. What differs is told to
+//! the test, which says so in its report.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -15,6 +15,8 @@ use profile::plan::{
 };
 use serde_json::{Value, json};
 
+use super::bounds::{lower, lower_key, note};
+
 /// The name of the plugin that stands in for all others.
 pub(super) const PROBE: &str = "probe";
 /// The library of it.
@@ -23,8 +25,17 @@ const PROBE_LIBRARY: &str = "libprobe.so";
 pub(super) const PROBE_CALLS_MAX: usize = 2_048;
 /// The wish that bounds it like the plugin of this name.
 const LIKE: &str = "like";
+/// What that wish says for a plugin without limits of its own; no plugin has this name.
+const WITHOUT_LIMITS: &str = "";
+/// The wish that shortens the deadline of the probe, which is a key of no live plugin.
+const PROBE_DEADLINE: &str = "plugin.deadline_ms";
 /// The wish that takes the queues away from before the permits: with them, no call finds the permits taken.
 const WITHOUT_QUEUES: (&str, &str) = ("layer.fairness.mode", "off");
+
+/// Takes a layer away; its mode before, if it had another.
+fn lower_mode(mode: &mut Mode) -> Option<Mode> {
+    (*mode != Mode::Off).then(|| std::mem::replace(mode, Mode::Off))
+}
 
 /// A plan, and what of the live one it does not keep.
 pub(super) struct LanePlan {
@@ -56,32 +67,52 @@ impl LanePlan {
                 continue;
             }
             if (&**key, &**value) == WITHOUT_QUEUES {
-                let live = std::mem::replace(&mut lane.plan.layers.fairness.mode, Mode::Off);
-                note(&mut lane.changed, key, (live != Mode::Off).then_some(live), Mode::Off);
+                let before = lower_mode(&mut lane.plan.layers.fairness.mode);
+                note(&mut lane.changed, key, before.map(|live| (json!(live), json!(Mode::Off))));
                 continue;
             }
-            let ms = value.parse::<NonZeroU64>().map_err(|_| {
-                format!("`{key}={value}`: write a number of milliseconds from 1 upward")
-            })?;
-            if !lane.shorten(key, ms) {
-                return Err(format!("`{key}` is nothing that a lane can shorten"));
+            let most = value
+                .parse::<NonZeroU64>()
+                .map_err(|_| format!("`{key}={value}`: write a number from 1 upward"))?;
+            if key == PROBE_DEADLINE {
+                lane.shorten_probe(most);
+            } else if !lower_key(&mut lane.plan, key, most, &mut lane.changed) {
+                return Err(format!("`{key}` is nothing that a lane can lower"));
             }
         }
         Ok(lane)
     }
 
     fn lower_connections(&mut self, most: usize) {
-        let layer = &mut self.plan.layers.connections;
-        let of_layer = lower(&mut layer.connections_max, most);
-        note(&mut self.changed, "layer.connections.connections_max", of_layer, most);
-        for (name, http) in http(&mut self.plan.listeners) {
-            let from = lower(&mut http.connections_max, most);
-            note(&mut self.changed, &format!("listen.{name}.http.connections_max"), from, most);
+        let Some(most) = NonZeroU64::new(most as u64) else { return };
+        for key in ["layer.connections.connections_max", "listen.http.connections_max"] {
+            lower_key(&mut self.plan, key, most, &mut self.changed);
         }
     }
 
-    /// Bounds the probe like the live plugin `name`.
+    /// Lets calls of the probe end sooner.
+    fn shorten_probe(&mut self, most: NonZeroU64) {
+        let most = Duration::from_millis(most.get());
+        for PluginPlan { limits, .. } in &mut self.plan.plugins {
+            lower(&mut limits.deadline, most);
+            lower(&mut limits.each_tool.deadline, most);
+        }
+    }
+
+    /// Bounds the probe like the live plugin `name`, or like one that has no limits of its own.
     fn bound_like(&mut self, live: &Plan, name: &str) -> Result<(), String> {
+        if name == WITHOUT_LIMITS {
+            let bulkhead = &live.layers.bulkhead;
+            let [calls, waiting] = [bulkhead.concurrent_calls, bulkhead.queue_calls]
+                .map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+            for PluginPlan { limits, .. } in &mut self.plan.plugins {
+                let each_tool =
+                    ToolLimitsPlan::usual(calls, waiting, limits.threads_max, limits.deadline);
+                (limits.concurrent_calls, limits.queue_calls) = (calls, waiting);
+                limits.each_tool = each_tool;
+            }
+            return Ok(());
+        }
         let other = live.plugins.iter().find(|plugin| &*plugin.name == name);
         let other = other.ok_or_else(|| format!("there is no plugin `{name}`"))?;
         for probe in &mut self.plan.plugins {
@@ -89,75 +120,11 @@ impl LanePlan {
         }
         Ok(())
     }
-
-    /// Shortens what `key` names, wherever it is longer. `false`: the key names nothing of that kind.
-    fn shorten(&mut self, key: &str, ms: NonZeroU64) -> bool {
-        let layers = &mut self.plan.layers;
-        let number = match key {
-            "layer.bulkhead.queue_wait_ms" => &mut layers.bulkhead.queue_wait_ms,
-            "layer.circuit_breaker.half_open_ms" => &mut layers.circuit_breaker.half_open_ms,
-            "layer.circuit_breaker.open_ms" => &mut layers.circuit_breaker.open_ms,
-            "layer.connections.age_max_ms" => &mut layers.connections.age_max_ms,
-            "layer.fairness.wait_ms" => &mut layers.fairness.wait_ms,
-            "layer.http.http2.ping_answer_ms" => &mut layers.http.http2.ping_answer_ms,
-            "layer.http.http2.ping_ms" => &mut layers.http.http2.ping_ms,
-            "layer.timeout.deadline_ms" => {
-                let from = lower(&mut layers.timeout.deadline_ms, ms);
-                note(&mut self.changed, key, from, ms);
-                return true;
-            }
-            "plugin.deadline_ms" => {
-                for probe in &mut self.plan.plugins {
-                    let deadline = Duration::from_millis(ms.get());
-                    lower(&mut probe.limits.deadline, deadline);
-                    lower(&mut probe.limits.each_tool.deadline, deadline);
-                }
-                return true;
-            }
-            _ => return self.shorten_of_listeners(key, ms.get()),
-        };
-        let from = lower(number, ms.get());
-        note(&mut self.changed, key, from, ms.get());
-        true
-    }
-
-    fn shorten_of_listeners(&mut self, key: &str, ms: u64) -> bool {
-        let Some(of) = key.strip_prefix("listen.http.") else { return false };
-        let mut is_known = true;
-        for (name, http) in http(&mut self.plan.listeners) {
-            let deadline = match of {
-                "first_byte_ms" => &mut http.first_byte_deadline,
-                "head_ms" => &mut http.head_deadline,
-                "body_ms" => &mut http.body_deadline,
-                "body_window_ms" => &mut http.body_window,
-                "idle_ms" => &mut http.idle_deadline,
-                "write_ms" => &mut http.write_deadline,
-                "heartbeat_ms" => &mut http.heartbeat,
-                _ => {
-                    is_known = false;
-                    break;
-                }
-            };
-            let from = lower(deadline, Duration::from_millis(ms));
-            let from = from.map(|from| from.as_millis() as u64);
-            note(&mut self.changed, &format!("listen.{name}.http.{of}"), from, ms);
-        }
-        is_known
-    }
 }
 
-/// Takes the smaller of both; the value before, if it was larger.
-fn lower<T: Ord + Copy>(value: &mut T, most: T) -> Option<T> {
-    (*value > most).then(|| std::mem::replace(value, most))
-}
-
-fn note<T: serde::Serialize>(changed: &mut Vec<Value>, key: &str, from: Option<T>, to: T) {
-    if let Some(from) = from {
-        changed.push(json!({ "key": key, "live": from, "lane": to }));
-    }
-}
-
-fn http(listeners: &mut [ListenerPlan]) -> impl Iterator<Item = (&Arc<str>, &mut HttpPlan)> {
+pub(super) fn http(
+    listeners: &mut [ListenerPlan],
+) -> impl Iterator<Item = (&Arc<str>, &mut HttpPlan)> {
     listeners.iter_mut().filter_map(|listener| match &mut listener.transport {
         TransportPlan::Http(http) => Some((&listener.name, http)),
         TransportPlan::Stdio(_) => None,
