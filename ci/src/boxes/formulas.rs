@@ -57,7 +57,7 @@ impl Box {
     }
 
     fn response(self) -> u64 {
-        (self.memory() / 1_024).min(2 * MIB)
+        (self.memory() / 2_048).min(2 * MIB)
     }
 
     const fn calls(self) -> u64 {
@@ -175,10 +175,17 @@ pub(crate) const FORMULAS: &[Formula] = &[
     },
     Formula {
         key: "session.streams_max",
-        formula: "64 x M",
-        why: "a stream keeps its newest message, at most `response_bytes_max`: an eighth of the memory",
+        formula: "56 x M",
+        why: "a stream keeps its newest message, at most `response_bytes_max`: a ninth of the memory",
         beyond: "429 `sessions_exhausted`",
-        value: |on| Value::Count(64 * on.memory_gib),
+        value: |on| Value::Count(56 * on.memory_gib),
+    },
+    Formula {
+        key: "reload.images_max",
+        formula: "4 x C, from 8 to 16",
+        why: "an image stays for good, and what it replaces may still drain on threads of its own: 20 MiB each",
+        beyond: "a change is refused; a restart or an upgrade begins anew",
+        value: |on| Value::Count((4 * on.cores).clamp(8, 16)),
     },
     Formula {
         key: "tasks.count_max",
@@ -245,7 +252,7 @@ pub(crate) const FORMULAS: &[Formula] = &[
     },
     Formula {
         key: "layer.payload.response_bytes_max",
-        formula: "M MiB, at most 2 MiB",
+        formula: "M MiB / 2, at most 2 MiB",
         why: "counts for every call and every stream; the first key to raise for images and files, as far as `toolrack check` allows",
         beyond: "an error instead of the result",
         value: |on| Value::Bytes(on.response()),

@@ -49,6 +49,12 @@ Not in it, because no profile bounds it: what plugins allocate for themselves, a
 (`net.ipv4.tcp_mem`). So the profiles here leave a quarter of the memory. Each plugin adds the buffers that it is lent:
 with the profile's own limits 5 to 8 % of the memory, so four fit; more need lower `layer.bulkhead` numbers.
 
+What a change has there twice is in it: `generations` that drain, are built or may come back in a probation; `records` of
+those that served, read into memory; `images` of libraries up to `reload.images_max`, which stay for good, and with
+plugins the threads of those that were replaced; and `an upgrade`, another process with its threads, plugins, sessions
+and keys before it lets anybody in. Calls, bodies, streams and what sessions follow are not in it twice: permits, places
+and the ledger outlive a generation, and of two processes in one control group each refuses by what both take.
+
 ";
 
 /// The whole page.

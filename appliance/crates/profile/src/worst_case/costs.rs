@@ -106,11 +106,25 @@ pub const PLUGIN: Cost = Cost::new(
     "measured: 2.4 MiB for `echo`; what a plugin takes for itself is its own",
 );
 
+/// A generation that does not serve, or not any more.
+pub const GENERATION: Cost = Cost::new(
+    "a generation besides the one that serves",
+    ByteSize::mib(2),
+    "counted: the text of its profile, 1 MiB at most, and its values, layers and lists as much again; besides those that \
+     drain there is one that is built and one that a probation may bring back",
+);
+/// What is kept of a generation that served.
+pub const RECORD: Cost = Cost::new(
+    "the record of a generation",
+    ByteSize::mib(4),
+    "counted: the longest file that is read as one",
+);
+
 /// The allocator wastes at most one part in so many: mimalloc's size classes are an eighth apart.
 pub const ALLOCATOR_PART: u64 = 8;
 
 /// Every figure, in the order in which the terms use them.
-pub const ALL: [Cost; 15] = [
+pub const ALL: [Cost; 17] = [
     PROCESS,
     THREAD,
     REFUSAL,
@@ -126,4 +140,6 @@ pub const ALL: [Cost; 15] = [
     STDIO,
     LIMIT_KEY,
     PLUGIN,
+    GENERATION,
+    RECORD,
 ];

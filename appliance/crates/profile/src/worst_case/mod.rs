@@ -6,6 +6,7 @@
 //! Not in the sum, because no profile bounds it: what plugins allocate for themselves, and the kernel's buffers of
 //! sockets, for which `net.ipv4.tcp_mem` is the machine's own bound. Shipped profiles leave a quarter of the memory.
 
+mod change;
 pub mod costs;
 #[cfg(test)]
 mod tests;
@@ -62,6 +63,9 @@ impl WorstCase {
         for plugin in &plan.plugins {
             sum.plugin(plugin);
         }
+        sum.generations(plan);
+        sum.replaced_plugins(plan);
+        sum.upgrade(plan);
         let part = sum.bytes() / ALLOCATOR_PART;
         let how = format!("1/{ALLOCATOR_PART} of the above");
         sum.terms.push(Term { what: "allocator".to_owned(), key: String::new(), how, bytes: part });
@@ -126,8 +130,7 @@ impl WorstCase {
 
     fn process(&mut self, plan: &Plan) {
         self.add("process", "", 1, PROCESS.bytes());
-        let cores = plan.hardware.as_ref().map_or(1, |hardware| hardware.cores);
-        let threads = plan.process.worker_threads.unwrap_or(cores) as u64;
+        let threads = worker_threads(plan);
         self.add("worker threads", "process.worker_threads", threads, THREAD.bytes());
         if let Some(control) = &plan.control {
             self.add("control", "", 1, CONTROL.bytes());
@@ -213,22 +216,8 @@ impl WorstCase {
 
     /// Keys of limits: each limit that is on has its own.
     fn limits(&mut self, plan: &Plan) {
-        let before = &plan.layers.pre_auth_limit;
-        if before.mode != Mode::Off {
-            let keys = before.keys_max.into();
-            self.add("addresses", "layer.pre_auth_limit.keys_max", keys, LIMIT_KEY.bytes());
-        }
-        let rates = &plan.layers.rate_limit;
-        if rates.mode != Mode::Off {
-            let each = [
-                rates.calls_per_sec,
-                rates.tool_calls_per_sec,
-                rates.client_tool_calls_per_sec,
-                rates.sessions_per_min,
-            ];
-            let limits = each.iter().filter(|rate| **rate > 0).count() as u64;
-            let keys = limits.saturating_mul(rates.keys_max.into());
-            self.add("clients", "layer.rate_limit.keys_max", keys, LIMIT_KEY.bytes());
+        for (what, key, keys) in limit_keys(plan) {
+            self.add(what, key, keys, LIMIT_KEY.bytes());
         }
     }
 
@@ -276,6 +265,31 @@ const fn stdio_of(listener: &ListenerPlan) -> Option<&StdioPlan> {
         TransportPlan::Http(_) => None,
         TransportPlan::Stdio(stdio) => Some(stdio),
     }
+}
+
+fn worker_threads(plan: &Plan) -> u64 {
+    let cores = plan.hardware.as_ref().map_or(1, |hardware| hardware.cores);
+    plan.process.worker_threads.unwrap_or(cores) as u64
+}
+
+/// Of each layer that limits: what has keys, the key of the profile, and how many there may be.
+fn limit_keys(plan: &Plan) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+    let before = &plan.layers.pre_auth_limit;
+    let addresses = (before.mode != Mode::Off)
+        .then(|| ("addresses", "layer.pre_auth_limit.keys_max", before.keys_max.into()));
+    let rates = &plan.layers.rate_limit;
+    let clients = (rates.mode != Mode::Off).then(|| {
+        let each = [
+            rates.calls_per_sec,
+            rates.tool_calls_per_sec,
+            rates.client_tool_calls_per_sec,
+            rates.sessions_per_min,
+        ];
+        let limits = each.iter().filter(|rate| **rate > 0).count() as u64;
+        let keys = limits.saturating_mul(rates.keys_max.into());
+        ("clients", "layer.rate_limit.keys_max", keys)
+    });
+    addresses.into_iter().chain(clients)
 }
 
 /// Requests at once where no layer bounds them: one on each stream of each connection, and those of standard input.

@@ -1,3 +1,4 @@
+use super::costs::{GENERATION, RECORD};
 use super::*;
 use crate::{Sources, built_ins, load};
 
@@ -66,7 +67,7 @@ fn bodies_are_bounded_by_the_ledger_or_by_nothing_but_connections() {
 #[test]
 fn calls_are_bounded_by_concurrency_or_by_connections() {
     let calls = |settings: &[&str]| term("calls", "edge-1c1g", settings);
-    let each = CALL.bytes() + MIB;
+    let each = CALL.bytes() + MIB / 2;
     assert_eq!(calls(&[]), Some(64 * each));
     assert_eq!(calls(&["layer.concurrency.calls_max=1"]), Some(each));
     // Only that layer is looked at: such a profile would not fit its box.
@@ -101,10 +102,10 @@ fn connections_of_listeners_count_where_the_layer_does_not_enforce() {
 fn a_stream_keeps_its_ring_or_its_newest_message_whichever_is_more() {
     let streams = |settings: &[&str]| term("streams", "edge-1c1g", settings);
     let each = |kept: u64| STREAM.bytes() + kept + 32 * SUBSCRIPTION.bytes();
-    assert_eq!(streams(&[]), Some(64 * each(MIB)));
-    assert_eq!(streams(&["session.replay_bytes_max=2MiB"]), Some(64 * each(2 * MIB)));
+    assert_eq!(streams(&[]), Some(56 * each(MIB / 2)));
+    assert_eq!(streams(&["session.replay_bytes_max=2MiB"]), Some(56 * each(2 * MIB)));
     let small = ["session.replay_bytes_max=1KiB", "layer.payload.response_bytes_max=1KiB"];
-    assert_eq!(streams(&small), Some(64 * each(MESSAGE.bytes())));
+    assert_eq!(streams(&small), Some(56 * each(MESSAGE.bytes())));
 }
 
 #[test]
@@ -114,13 +115,43 @@ fn a_plugin_adds_its_threads_and_what_it_is_lent() {
         term("plugin echo", "edge-1c1g", &[&[echo], settings].concat()).expect("a term")
     };
     let fixed = PLUGIN.bytes() + 8 * THREAD.bytes();
-    assert_eq!(plugin(&[]), fixed + (2 * (8 + 16) + 1) * MIB);
+    assert_eq!(plugin(&[]), fixed + (2 * (8 + 16) + 1) * MIB / 2);
     let own = [
         "plugin.echo.limits.concurrent_calls=1",
         "plugin.echo.limits.queue_calls=0",
         "plugin.echo.limits.response_bytes_max=2MiB",
     ];
     assert_eq!(plugin(&own), fixed + 3 * 2 * MIB);
+}
+
+#[test]
+fn what_is_replaced_stays_beside_what_serves_for_a_while() {
+    let two = ["plugin.a.library=libecho.so", "plugin.b.library=libecho.so"];
+    let of = |what: &str, settings: &[&str]| {
+        term(what, "edge-1c1g", &[&two, settings].concat()).expect("a term")
+    };
+    // Four drain, one is built, one may come back.
+    assert_eq!(of("generations", &[]), 6 * GENERATION.bytes());
+    assert_eq!(of("generations", &["reload.draining_generations_max=1"]), 3 * GENERATION.bytes());
+    assert_eq!(of("records", &["history.generations_max=7"]), 7 * RECORD.bytes());
+    assert_eq!(of("images", &[]), (8 - 2) * PLUGIN.bytes());
+    assert_eq!(of("threads of replaced", &[]), (8 - 2) * 8 * THREAD.bytes());
+    // There are never more plugins than each generation has.
+    let large = "hardware.memory_bytes=1TiB";
+    let many = ["reload.images_max=1000", "reload.draining_generations_max=1", large];
+    assert_eq!(of("threads of replaced", &many), 3 * 2 * 8 * THREAD.bytes());
+    assert_eq!(of("images", &["reload.images_max=2"]), 0);
+    assert_eq!(term("threads of replaced", "edge-1c1g", &[]), None, "nobody is replaced");
+}
+
+#[test]
+fn an_upgrade_takes_another_process_without_its_clients() {
+    let upgrade = |settings: &[&str]| term("an upgrade", "edge-1c1g", settings).expect("a term");
+    let keys = (25_000 + 2 * 25_000) * LIMIT_KEY.bytes();
+    let alone = PROCESS.bytes() + CONTROL.bytes() + THREAD.bytes() + 1_024 * SESSION.bytes() + keys;
+    assert_eq!(upgrade(&[]), alone);
+    let more = ["plugin.a.library=libecho.so", "session.sessions_max=1025"];
+    assert_eq!(upgrade(&more), alone + PLUGIN.bytes() + SESSION.bytes());
 }
 
 #[test]
