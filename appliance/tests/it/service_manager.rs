@@ -46,8 +46,13 @@ fn is_told_when_it_serves_reloads_and_stops() {
     let manager = Manager::new();
     let profile = quick();
     let mut program = Program::start_by(manager.command(), &profile, &[]);
-    let served = format!("READY=1\nSTATUS=Generation 1 serves at http://{}/mcp.", program.address);
-    assert_eq!(manager.hears(), served);
+    let served = manager.hears();
+    let generations = program.control("/admin/generations").json();
+    let identity = &generations["current"]["identity"].as_str().expect("an identity")[..12];
+    let address = &program.address;
+    let expected =
+        format!("READY=1\nSTATUS=Generation 1 ({identity}) serves at http://{address}/mcp.");
+    assert_eq!(served, expected);
     program.signal("HUP");
     let reloading = manager.hears();
     let since = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").map(str::parse::<u64>);

@@ -69,6 +69,12 @@ impl Record {
         self.identity == other.identity && self.libraries == other.libraries
     }
 
+    /// The first twelve digits of its identity: enough for people to tell profiles apart.
+    #[must_use]
+    pub fn short_identity(&self) -> &str {
+        self.identity.get(..12).unwrap_or(&self.identity)
+    }
+
     /// The text of a file.
     ///
     /// # Errors

@@ -152,6 +152,8 @@ metrics! {
     PluginDemotedTools = "toolrack_plugin_demoted_tools_total", Counter, ["plugin"];
     /// Number of the generation that serves.
     Generation = "toolrack_generation", Gauge, [];
+    /// 1, of the generation that serves: its number, and the first twelve digits of its profile's identity.
+    GenerationInfo = "toolrack_generation_info", Gauge, ["generation", "identity"];
     /// Generations before it that still have calls or streams.
     GenerationsDraining = "toolrack_generations_draining", Gauge, [];
     /// Calls that the oldest of those still has; 0 when there is none.

@@ -56,7 +56,10 @@ fn shown(generation: &Generation) -> Value {
 
 /// What a scrape shows of them.
 pub(super) fn metrics(samples: &mut Samples, endpoint: &Endpoint) {
-    samples.set(Metric::Generation, &[], endpoint.switch.load().number());
+    let current = endpoint.switch.load();
+    let (number, identity) = (current.number(), current.plan().identity.short());
+    samples.set(Metric::Generation, &[], number);
+    samples.set(Metric::GenerationInfo, &[&number.to_string(), &identity], 1);
     let draining = endpoint.switch.draining();
     samples.set(Metric::GenerationsDraining, &[], draining.len());
     let oldest = draining.first();

@@ -304,9 +304,10 @@ async fn serve(
     vitals.enter(Phase::Ready);
     report::say_what_is_served(plan, switch, front, control.as_ref());
     if source == Source::LastGood {
-        let generation = switch.load().number();
+        let serving = switch.load();
         tracing::warn!(
-            generation,
+            generation = serving.number(),
+            identity = serving.plan().identity.short(),
             "The last good profile serves, not the one on disk, until that is mended."
         );
     }

@@ -207,11 +207,12 @@ fn circuit_metrics(samples: &mut Samples, report: &CircuitReport) {
 pub(super) fn status(endpoint: &Endpoint, front: &Front) -> String {
     let url = |http: Open| format!("http://{}{}", http.address, http.path);
     let urls: Vec<_> = front.http().into_iter().map(url).collect();
-    let generation = endpoint.vitals.generation();
+    let serving = endpoint.switch.load();
+    let which = format!("Generation {} ({})", serving.number(), serving.plan().identity.short());
     if urls.is_empty() {
-        format!("Generation {generation} serves.")
+        format!("{which} serves.")
     } else {
-        format!("Generation {generation} serves at {}.", urls.join(", "))
+        format!("{which} serves at {}.", urls.join(", "))
     }
 }
 
@@ -251,5 +252,11 @@ pub(super) fn say_what_is_served(
         tracing::info!(url = %control.address(), "Control listening.");
     }
     let version = env!("CARGO_PKG_VERSION");
-    tracing::info!(profile = %plan.name, version, "Serving. Stop with Ctrl-C.");
+    tracing::info!(
+        profile = %plan.name,
+        generation = generation.number(),
+        identity = plan.identity.short(),
+        version,
+        "Serving. Stop with Ctrl-C."
+    );
 }

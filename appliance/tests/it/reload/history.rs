@@ -31,7 +31,7 @@ impl Live {
         }
     }
 
-    fn roll_back(&self, query: &str) -> Answer {
+    pub(super) fn roll_back(&self, query: &str) -> Answer {
         let host = &self.program.control;
         let head = format!("POST /admin/rollback{query} HTTP/1.1\r\nHost: {host}\r\n");
         self.program.request_control(&head)

@@ -6,6 +6,7 @@ mod clients;
 mod diff;
 mod draining;
 mod history;
+mod identity;
 mod kept;
 mod last_good;
 mod listeners;

@@ -47,7 +47,7 @@ fn a_change_that_makes_calls_fail_is_taken_back_with_the_plugins_of_before() {
     );
     until_metric(&live.program, "toolrack_probation 1");
     let why = taken_back(&live);
-    assert!(why.starts_with("generation 2: "), "{why}");
+    assert!(why.starts_with("generation 2 ("), "{why}");
     assert!(why.contains("calls failed") && why.contains("errors_increase_percent"), "{why}");
     assert_eq!(live.serves("plugin.misbehave.limits.response_bytes_max"), "\"1MiB\"");
     let answer = live.program.call("large", &json!({ "bytes": 3_000 })).json();

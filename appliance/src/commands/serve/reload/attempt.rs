@@ -149,6 +149,7 @@ impl House {
     pub(super) fn served_before(&self, record: &Record) -> Result<Given, Not> {
         tracing::info!(
             generation = record.number,
+            identity = record.short_identity(),
             "Going back to a generation that served before."
         );
         let loaded = commands::load_kept(record, &self.options).map_err(Not::Good)?;

@@ -47,11 +47,12 @@ pub(super) fn changes(changes: &[Change]) -> Vec<Value> {
 pub(super) fn log(attempt: &Attempt) {
     let Attempt { number, generation, .. } = *attempt;
     let (trigger, result) = (attempt.trigger.as_str(), attempt.verdict.as_str());
+    let identity = attempt.identity.short();
     let took_ms = attempt.took.as_millis() as u64;
     let keys = attempt.changed.iter().take(Attempts::CHANGES_SHOWN).map(|change| &*change.key);
     let changed = keys.collect::<Vec<_>>().join(", ");
     for problem in &attempt.problems {
-        tracing::warn!(attempt = number, "{problem}");
+        tracing::warn!(attempt = number, generation, identity, "{problem}");
     }
     macro_rules! line {
         ($level:ident, $message:literal) => {
@@ -60,6 +61,7 @@ pub(super) fn log(attempt: &Attempt) {
                 trigger,
                 result,
                 generation,
+                identity,
                 took_ms,
                 changed,
                 $message

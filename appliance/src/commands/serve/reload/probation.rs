@@ -8,6 +8,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use plugin_host::{Plugin, PluginState};
+use profile::Identity;
 use profile::plan::{ProbationMode, ProbationPlan};
 use runtime::probation::{Breach, Counts, Intended, Reason, Window, judge};
 use runtime::{Attempt, Source, Trigger, Verdict};
@@ -214,21 +215,22 @@ impl House {
         let kit = serving.stack().kit();
         let plan = &serving.plan().reload.probation;
         let look = self.probation().look(kit, self.serving(kit), plan);
-        let number = serving.number();
+        let (number, identity) = (serving.number(), serving.plan().identity);
         // Whoever changes what serves must have no generation.
         drop(serving);
         match look {
             Look::Nothing => None,
             Look::Ended(released) => {
-                tracing::info!(generation = number, "Probation ended well.");
+                let identity = identity.short();
+                tracing::info!(generation = number, identity, "Probation ended well.");
                 self.retire(released);
                 None
             }
-            Look::Worse(breach) => Some(self.roll_back(&breach, number)),
+            Look::Worse(breach) => Some(self.roll_back(&breach, number, identity)),
         }
     }
 
-    fn roll_back(&self, breach: &Breach, number: u64) -> Attempt {
+    fn roll_back(&self, breach: &Breach, number: u64, identity: Identity) -> Attempt {
         let Confirmed { shown, plugins } = self.probation().confirmed.clone();
         let given = Given { plugins, ..Given::of(shown.loaded.clone(), Source::Rollback) };
         let wish = Wish::Given(Box::new(move |_| Ok(given)));
@@ -242,7 +244,9 @@ impl House {
         } else {
             "what served before does not come back"
         };
-        attempt.problems.insert(0, format!("generation {number}: {}; {end}", breach.text));
+        let identity = identity.short();
+        let problem = format!("generation {number} ({identity}): {}; {end}", breach.text);
+        attempt.problems.insert(0, problem);
         attempt
     }
 

@@ -181,9 +181,14 @@ impl Upgrader {
                 })
             }
         };
+        let serving = self.endpoint().switch.load();
+        let (generation, identity) = (serving.number(), serving.plan().identity.short());
+        drop(serving);
         match &outcome {
             Ok(over) => {
                 tracing::info!(
+                    generation,
+                    identity,
                     process = over.process,
                     "Upgraded: another process serves. This one answers what it has, and ends."
                 );
@@ -191,7 +196,11 @@ impl Upgrader {
             Err(problems) => {
                 self.failed.fetch_add(1, Relaxed);
                 for problem in problems {
-                    tracing::error!("Not upgraded, this process serves on: {problem}");
+                    tracing::error!(
+                        generation,
+                        identity,
+                        "Not upgraded, this process serves on: {problem}"
+                    );
                 }
                 self.is_busy.store(false, Release);
             }
