@@ -53,7 +53,8 @@ impl DrainHandle {
     }
 
     /// The same for a listener that ends while its process goes on: unless somebody else has its socket, those who wait
-    /// there are let in first, since they have been told that they are connected.
+    /// there are let in first, since they have been told that they are connected. After [`DrainHandle::leave`] somebody
+    /// else has it: those who wait are that one's.
     pub fn begin_alone(&self, deadline: Instant) {
         self.order(deadline, true);
     }
@@ -61,7 +62,8 @@ impl DrainHandle {
     fn order(&self, deadline: Instant, is_alone: bool) {
         self.state.send_if_modified(|state| {
             let next = match *state {
-                State::Running | State::Leaving => State::Draining { deadline, is_alone },
+                State::Running => State::Draining { deadline, is_alone },
+                State::Leaving => State::Draining { deadline, is_alone: false },
                 State::Draining { deadline: before, is_alone } => {
                     State::Draining { deadline: deadline.min(before), is_alone }
                 }

@@ -173,6 +173,38 @@ async fn a_listener_that_ends_alone_answers_those_who_had_connected() {
 }
 
 #[tokio::test]
+async fn of_two_orders_the_first_says_whose_those_are_who_wait_at_the_socket() {
+    let deadline = Instant::now() + NEVER;
+    let heard = waiting_at_the_socket(|drain| {
+        drain.begin_alone(deadline);
+        drain.leave();
+        drain.begin(deadline);
+    })
+    .await;
+    assert!(heard.starts_with(b"HTTP/1.1 200 OK"), "nobody else has the socket: {heard:?}");
+    let heard = waiting_at_the_socket(|drain| {
+        drain.leave();
+        drain.begin_alone(deadline);
+    })
+    .await;
+    assert_eq!(heard, b"", "they are left to whoever shares the socket");
+}
+
+#[tokio::test]
+async fn whoever_was_accepted_when_its_process_leaves_may_still_ask() {
+    let served = Served::start(&patient());
+    let mut fresh = served.connect().await;
+    while served.connections.used() == 0 {
+        tokio::task::yield_now().await;
+    }
+    served.drain.leave();
+    fresh.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(fresh.answer().await.0, "HTTP/1.1 200 OK");
+    assert_eq!(fresh.end().await, b"", "it was told that this was the last answer");
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn an_abort_waits_for_nobody_even_in_a_drain() {
     let mut served = Served::start(&patient());
     let mut busy = served.connect().await;
