@@ -63,6 +63,30 @@ fn whatever_the_other_program_does_this_one_serves_on_and_says_why() {
     assert_eq!(echo(&upgraded.program, "another").status, 200);
 }
 
+/// The program as the first process of a namespace of its own, as in a container; `None` where the system forbids it.
+fn as_process_one() -> Option<Command> {
+    let arguments = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+    let unshare = |program: &str| {
+        let mut command = Command::new("unshare");
+        command.args(arguments).arg(program);
+        command
+    };
+    let tried = unshare("true").output().is_ok_and(|output| output.status.success());
+    tried.then(|| unshare(env!("CARGO_BIN_EXE_toolrack")))
+}
+
+#[test]
+fn process_one_is_not_upgraded_since_its_container_would_end_with_it() {
+    let Some(command) = as_process_one() else {
+        eprintln!("left out: no namespaces of processes for this user");
+        return;
+    };
+    let upgraded = Upgraded::start_by(command, "");
+    let problems = upgraded.refused("");
+    assert!(problems.contains("this is process 1"), "{problems}");
+    assert_eq!(echo(&upgraded.program, "still here").status, 200);
+}
+
 #[test]
 fn a_profile_that_is_wrong_by_now_is_refused_with_its_problems() {
     let mut upgraded = Upgraded::start("");
