@@ -163,7 +163,7 @@ fn a_profile_that_does_not_fit_its_box_is_refused_with_the_sum() {
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""));
     for part in [
         "hardware.memory_bytes: the worst case does not fit into 1GiB: process 16.0 MiB + ",
-        " + streams 1072.3 MiB + ",
+        " + streams 572.3 MiB + ",
         " MiB; the most is saved by session.streams_max",
     ] {
         assert!(ended.stderr.contains(part), "{part} is not in {}", ended.stderr);
