@@ -39,6 +39,10 @@ const NAMED: &str = "appliance/tests/it/reload/named.rs";
 const POSTED: &str = "appliance/tests/it/reload/posted.rs";
 const LOAD: &str = "appliance/tests/it/reload/load.rs";
 const KEPT: &str = "appliance/tests/it/reload/kept.rs";
+const HISTORY: &str = "appliance/tests/it/reload/history.rs";
+const LAST_GOOD: &str = "appliance/tests/it/reload/last_good.rs";
+const KILLED: &str = "appliance/tests/it/reload/killed.rs";
+const ON_DISK: &str = "appliance/crates/history/src/tests.rs";
 const CLASSES: &str = "appliance/crates/profile/src/classes.rs";
 
 const PROMISES: [Promise; 30] = [
@@ -265,14 +269,36 @@ const PROMISES: [Promise; 30] = [
     Promise {
         name: "H23",
         says: "the last good profile and five generations are kept on disk",
-        held_by: &[],
-        left: "all of it: there is no history",
+        held_by: &[
+            Test(
+                HISTORY,
+                "what_served_is_kept_over_a_restart_and_the_same_again_is_the_same_generation",
+            ),
+            Test(HISTORY, "what_is_kept_is_its_owners_and_holds_no_secret"),
+            Test(HISTORY, "a_generation_comes_back_and_the_files_stay_as_they_are"),
+            Test(HISTORY, "only_what_is_kept_comes_back"),
+            Test(HISTORY, "the_commands_show_generations_and_go_back"),
+            Test(HISTORY, "a_generation_comes_back_with_its_library_or_says_which_file_is_wanted"),
+            Test(HISTORY, "a_disk_that_fails_holds_nothing_up"),
+            Test(ON_DISK, "no_loss_of_power_takes_a_record_that_was_written"),
+            Test(
+                KILLED,
+                "whichever_step_of_writing_it_is_killed_at_what_it_said_that_serves_comes_back",
+            ),
+        ],
+        left: "",
     },
     Promise {
         name: "H24",
         says: "a start with a broken profile fails, or begins with the last good one and says so",
-        held_by: &[Test("appliance/tests/it/cli.rs", "refuses_profiles_that_cannot_be_meant")],
-        left: "a start on the last good profile",
+        held_by: &[
+            Test("appliance/tests/it/cli.rs", "refuses_profiles_that_cannot_be_meant"),
+            Test(LAST_GOOD, "without_a_good_profile_the_last_good_one_serves_when_that_is_allowed"),
+            Test(LAST_GOOD, "the_newest_kept_generation_that_works_is_the_last_good_one"),
+            Test(LAST_GOOD, "a_profile_that_was_mended_serves_instead_of_the_last_good_one"),
+            Test(LAST_GOOD, "a_last_good_profile_is_taken_only_from_where_nobody_else_writes"),
+        ],
+        left: "",
     },
     Promise {
         name: "H25",

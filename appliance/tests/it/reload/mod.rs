@@ -7,6 +7,7 @@ mod diff;
 mod draining;
 mod history;
 mod kept;
+mod killed;
 mod last_good;
 mod listeners;
 mod load;
