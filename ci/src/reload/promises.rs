@@ -42,6 +42,7 @@ const KEPT: &str = "appliance/tests/it/reload/kept.rs";
 const HISTORY: &str = "appliance/tests/it/reload/history.rs";
 const LAST_GOOD: &str = "appliance/tests/it/reload/last_good.rs";
 const KILLED: &str = "appliance/tests/it/reload/killed.rs";
+const RESTART: &str = "appliance/tests/it/reload/restart.rs";
 const ON_DISK: &str = "appliance/crates/history/src/tests.rs";
 const CLASSES: &str = "appliance/crates/profile/src/classes.rs";
 
@@ -215,8 +216,9 @@ const PROMISES: [Promise; 30] = [
         held_by: &[
             Test(REFUSED, "what_takes_a_restart_is_refused_whole_with_its_keys"),
             Test(CLASSES, "every_key_has_a_class_and_every_rule_a_key"),
+            Test(RESTART, "each_key_that_takes_a_restart_is_refused_by_itself_and_with_its_reason"),
         ],
-        left: "each key by itself against a live program",
+        left: "",
     },
     Promise {
         name: "H18",

@@ -16,6 +16,7 @@ mod plugins;
 mod posted;
 mod probation;
 mod refused;
+mod restart;
 mod storms;
 mod triggers;
 mod writes;
