@@ -17,6 +17,7 @@ mod posted;
 mod probation;
 mod refused;
 mod restart;
+mod steps;
 mod storms;
 mod triggers;
 mod writes;
