@@ -14,6 +14,8 @@ struct Promise {
     held_by: &'static [Evidence],
     /// What of it nothing holds yet; empty: nothing is left.
     left: &'static str,
+    /// What it speaks of that the program does not have, so that nothing could hold or break it; empty: nothing.
+    awaits: &'static str,
 }
 
 /// What holds a promise.
@@ -60,6 +62,7 @@ const PROMISES: [Promise; 30] = [
             Scenario("ledger"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H2",
@@ -70,6 +73,7 @@ const PROMISES: [Promise; 30] = [
             Scenario("styles"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H3",
@@ -80,12 +84,14 @@ const PROMISES: [Promise; 30] = [
             Test(STORMS, "an_order_waits_for_its_time_and_is_answered"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H4",
         says: "what is half written is never applied",
         held_by: &[Scenario("torn")],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H5",
@@ -97,6 +103,7 @@ const PROMISES: [Promise; 30] = [
             Scenario("styles"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H6",
@@ -110,6 +117,7 @@ const PROMISES: [Promise; 30] = [
             Test(REFUSED, "no_secret_stands_in_the_ledger"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H7",
@@ -123,6 +131,7 @@ const PROMISES: [Promise; 30] = [
             Test(BROKEN, "check_opens_no_port_and_writes_no_file"),
         ],
         left: "what only loading a library tells: `check` does not load any",
+        awaits: "",
     },
     Promise {
         name: "H8",
@@ -143,12 +152,14 @@ const PROMISES: [Promise; 30] = [
             Scenario("alternate"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H9",
         says: "one step makes the next generation, and no answer mixes two",
         held_by: &[Scenario("mixture"), Scenario("plugins")],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H10",
@@ -158,6 +169,7 @@ const PROMISES: [Promise; 30] = [
             Scenario("steady"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H11",
@@ -168,6 +180,7 @@ const PROMISES: [Promise; 30] = [
             Scenario("mixture"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H12",
@@ -177,6 +190,7 @@ const PROMISES: [Promise; 30] = [
             Scenario("steady"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H13",
@@ -186,18 +200,29 @@ const PROMISES: [Promise; 30] = [
             Test(DRAINING, "calls_of_a_generation_that_drains_for_too_long_are_ended"),
             Test(DRAINING, "a_task_that_waits_for_its_client_ends_with_its_generation"),
             Test(DRAINING, "a_call_that_asks_its_client_ends_with_its_generation"),
+            Test(
+                CLIENTS,
+                "a_subscription_ends_with_its_result_when_nobody_offers_any_of_it_any_more",
+            ),
+            Test(CLIENTS, "a_session_hears_that_its_resource_is_gone_and_when_it_is_back"),
             Test(LISTENERS, "a_call_ends_on_a_listener_that_has_gone"),
         ],
-        left: "how a subscription ends whose resource nobody has any more",
+        left: "",
+        awaits: "",
     },
     Promise {
         name: "H14",
         says: "what is taken away is refused from the next request on",
         held_by: &[
             Scenario("revoke"),
+            Test(
+                CLIENTS,
+                "a_subscription_ends_with_its_result_when_nobody_offers_any_of_it_any_more",
+            ),
             Test(CLIENTS, "a_limit_holds_from_the_next_call_on_of_the_same_connection"),
         ],
-        left: "keys, scopes and principals, once there are any",
+        left: "",
+        awaits: "keys, scopes and principals that an operator could take away: nobody signs in",
     },
     Promise {
         name: "H15",
@@ -210,6 +235,7 @@ const PROMISES: [Promise; 30] = [
             Test(PLUGINS, "a_task_ends_where_it_began"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H16",
@@ -220,7 +246,8 @@ const PROMISES: [Promise; 30] = [
             Test(LISTENERS, "an_address_in_use_is_refused_and_nothing_changes"),
             Test(LISTENERS, "a_lower_bound_on_connections_cuts_nobody_and_lets_nobody_in"),
         ],
-        left: "certificates, once there are any",
+        left: "",
+        awaits: "certificates: listeners speak no TLS",
     },
     Promise {
         name: "H17",
@@ -231,6 +258,7 @@ const PROMISES: [Promise; 30] = [
             Test(RESTART, "each_key_that_takes_a_restart_is_refused_by_itself_and_with_its_reason"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H18",
@@ -241,6 +269,7 @@ const PROMISES: [Promise; 30] = [
             Scenario("ledger"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H19",
@@ -250,6 +279,7 @@ const PROMISES: [Promise; 30] = [
             Scenario("alternate"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H20",
@@ -259,6 +289,7 @@ const PROMISES: [Promise; 30] = [
             Test(POSTED, "the_files_undo_a_posted_profile_only_when_they_change"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H21",
@@ -270,6 +301,7 @@ const PROMISES: [Promise; 30] = [
             Scenario("endless"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H22",
@@ -279,6 +311,7 @@ const PROMISES: [Promise; 30] = [
             Test(CLIENTS, "a_session_lives_on_and_hears_once_of_lists_that_changed"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H23",
@@ -301,6 +334,7 @@ const PROMISES: [Promise; 30] = [
             ),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H24",
@@ -313,6 +347,7 @@ const PROMISES: [Promise; 30] = [
             Test(LAST_GOOD, "a_last_good_profile_is_taken_only_from_where_nobody_else_writes"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H25",
@@ -328,6 +363,7 @@ const PROMISES: [Promise; 30] = [
             Scenario("steady"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H26",
@@ -343,6 +379,7 @@ const PROMISES: [Promise; 30] = [
             Scenario("plugins"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H27",
@@ -352,6 +389,7 @@ const PROMISES: [Promise; 30] = [
             Test(KEPT, "a_process_that_stops_takes_no_other_profile_and_says_so"),
         ],
         left: "",
+        awaits: "",
     },
     Promise {
         name: "H28",
@@ -360,19 +398,22 @@ const PROMISES: [Promise; 30] = [
             NAMED,
             "another_content_of_a_secret_makes_an_attempt_that_says_nothing_of_it",
         )],
-        left: "certificates, once there are any",
+        left: "",
+        awaits: "certificates: listeners speak no TLS",
     },
     Promise {
         name: "H29",
         says: "a reload of a large profile is cheap",
         held_by: &[Scenario("cost")],
         left: "a thousand tools of one plugin",
+        awaits: "",
     },
     Promise {
         name: "H30",
         says: "one profile is the same everywhere",
         held_by: &[Test(KEPT, "one_profile_is_the_same_in_every_folder_language_and_zone")],
         left: "",
+        awaits: "",
     },
 ];
 
@@ -397,13 +438,18 @@ pub(super) fn list() {
             };
             run::say(&format!("       {line}"));
         }
-        if !promise.left.is_empty() {
-            run::say(&format!("       left: {}", promise.left));
+        for (word, what) in [("left", promise.left), ("awaits", promise.awaits)] {
+            if !what.is_empty() {
+                run::say(&format!("       {word}: {what}"));
+            }
         }
     }
     let count = |state| PROMISES.iter().filter(|promise| promise.state() == state).count();
     let [covered, partly, not_yet] = ["covered", "partly", "not yet"].map(count);
-    run::say(&format!("{covered} covered, {partly} partly, {not_yet} not yet"));
+    let awaiting = PROMISES.iter().filter(|promise| !promise.awaits.is_empty()).count();
+    run::say(&format!(
+        "{covered} covered, {partly} partly, {not_yet} not yet; {awaiting} await what does not exist"
+    ));
 }
 
 #[cfg(test)]
