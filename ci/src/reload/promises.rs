@@ -111,7 +111,7 @@ const PROMISES: [Promise; 30] = [
         held_by: &[
             Test(
                 BROKEN,
-                "two_hundred_broken_profiles_are_refused_as_they_were_by_check_and_by_a_live_program",
+                "two_hundred_broken_profiles_are_refused_by_check_by_a_dry_run_and_by_a_reload_alike",
             ),
             Test(BROKEN, "a_profile_that_is_no_text_or_no_file_is_refused"),
             Test(REFUSED, "no_secret_stands_in_the_ledger"),
@@ -125,9 +125,12 @@ const PROMISES: [Promise; 30] = [
         held_by: &[
             Test(
                 BROKEN,
-                "two_hundred_broken_profiles_are_refused_as_they_were_by_check_and_by_a_live_program",
+                "two_hundred_broken_profiles_are_refused_by_check_by_a_dry_run_and_by_a_reload_alike",
             ),
-            Test(BROKEN, "fifty_good_profiles_are_taken_by_check_and_by_a_live_program"),
+            Test(
+                BROKEN,
+                "fifty_good_profiles_are_taken_by_check_by_a_dry_run_and_by_a_reload_alike",
+            ),
             Test(BROKEN, "check_opens_no_port_and_writes_no_file"),
         ],
         left: "what only loading a library tells: `check` does not load any",
