@@ -408,7 +408,7 @@ const PROMISES: [Promise; 30] = [
         name: "H29",
         says: "a reload of a large profile is cheap",
         held_by: &[Scenario("cost")],
-        left: "a thousand tools of one plugin",
+        left: "",
         awaits: "",
     },
     Promise {
