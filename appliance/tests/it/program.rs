@@ -53,6 +53,9 @@ pub(crate) fn toolrack_with_descriptors(count: u32) -> Command {
     shell
 }
 
+/// The exit code of a program, which it has unless a signal ended it, and what it said.
+pub(crate) type Ended = (Option<i32>, Vec<Value>);
+
 /// A running program.
 pub(crate) struct Program {
     child: Child,
@@ -117,7 +120,22 @@ impl Program {
         Self::spawn(command, profile, more)
     }
 
-    fn spawn(mut command: Command, profile: &Path, more: &[&str]) -> Self {
+    /// The same of one that may end before it serves; then its exit code, and what it said.
+    pub(crate) fn try_start_by(
+        mut command: Command,
+        profile: &Path,
+        more: &[&str],
+    ) -> Result<Self, Ended> {
+        command.stdin(Stdio::null());
+        Self::try_spawn(command, profile, more)
+    }
+
+    fn spawn(command: Command, profile: &Path, more: &[&str]) -> Self {
+        Self::try_spawn(command, profile, more)
+            .unwrap_or_else(|ended| panic!("the program ended: {ended:#?}"))
+    }
+
+    fn try_spawn(mut command: Command, profile: &Path, more: &[&str]) -> Result<Self, Ended> {
         command.args(["serve", "--profile"]).arg(profile).args(more);
         command.args(["--set", "log.format=json"]);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
@@ -140,7 +158,7 @@ impl Program {
         let host = |url: &Value| {
             url.as_str().and_then(|url| url.split('/').nth(2)).unwrap_or_default().to_owned()
         };
-        program.wait_for(|program, line| {
+        let serving = program.read_until(|program, line| {
             match line["message"].as_str() {
                 Some("Listening.") => program.address = host(&line["url"]),
                 Some("Control listening.") => program.control = host(&line["url"]),
@@ -150,19 +168,30 @@ impl Program {
             program.said.push(line.clone());
             false
         });
-        program
+        match serving {
+            Ok(_) => Ok(program),
+            Err(said) => Err((program.wait(), said)),
+        }
     }
 
     /// Reads the log until a line is the one.
-    pub(crate) fn wait_for(&mut self, mut is_it: impl FnMut(&mut Self, &Value) -> bool) -> Value {
+    pub(crate) fn wait_for(&mut self, is_it: impl FnMut(&mut Self, &Value) -> bool) -> Value {
+        self.read_until(is_it).unwrap_or_else(|said| panic!("the program ended; it said {said:#?}"))
+    }
+
+    /// The same; everything that it said when it ended without the line.
+    fn read_until(
+        &mut self,
+        mut is_it: impl FnMut(&mut Self, &Value) -> bool,
+    ) -> Result<Value, Vec<Value>> {
         let mut said = Vec::new();
         while let Ok(line) = self.lines.get_mut().expect("no test panics with it").recv() {
             if is_it(self, &line) {
-                return line;
+                return Ok(line);
             }
             said.push(line);
         }
-        panic!("the program ended; it said {said:#?}");
+        Err(said)
     }
 
     /// Sends one request on a connection of its own and reads the answer to its end.

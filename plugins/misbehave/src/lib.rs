@@ -7,6 +7,7 @@ mod rubbish;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ use rubbish::Rubbish;
 pub struct Config {
     /// Where it panics by itself; nowhere by default.
     panics_in: Option<Step>,
+    /// A file that its start waits for, however long that takes; none by default.
+    starts_after: Option<PathBuf>,
 }
 
 /// A step in the life of a plugin.
@@ -115,6 +118,11 @@ impl Drop for Bomb {
 impl Misbehave {
     fn new(config: Config, host: &Host) -> Result<Self> {
         assert!(config.panics_in != Some(Step::Start), "asked to panic in start");
+        if let Some(file) = &config.starts_after {
+            while !file.exists() {
+                hold_thread(1);
+            }
+        }
         Ok(Self { host: *host, panics_in: config.panics_in, was_described: AtomicBool::new(false) })
     }
 

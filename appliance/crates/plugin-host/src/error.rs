@@ -46,7 +46,9 @@ pub enum LoadError {
     Create { what: String },
     #[error("the plugin's description is wrong: {what}; this is for its author to mend")]
     Describe { what: String },
-    #[error("the plugin did not {what} within {limit_ms} ms")]
+    #[error(
+        "the plugin did not {what} within {limit_ms} ms; see in its log lines what it waits for, or leave it out"
+    )]
     Slow { what: &'static str, limit_ms: u128 },
     #[error("the plugin has stopped")]
     Stopped,

@@ -82,6 +82,10 @@ impl Watches {
         self.lock().get(uri)?.plugin.clone()
     }
 
+    fn is_offered(&self, uri: &str) -> bool {
+        self.lock().get(uri).is_some_and(|watched| watched.plugin.is_some())
+    }
+
     /// How many resources are watched.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -110,6 +114,13 @@ impl Watch {
             }
         };
         tokio::time::timeout(BEGIN_DEADLINE, all).await.ok();
+    }
+
+    /// Whether anybody offers the resource. When nobody does any more, [`Watches::follow`] has said so; it is watched
+    /// again as soon as somebody does.
+    #[must_use]
+    pub fn is_offered(&self) -> bool {
+        self.watches.is_offered(&self.uri)
     }
 
     /// The resource.

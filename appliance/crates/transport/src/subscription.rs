@@ -17,7 +17,7 @@ use crate::task;
 pub(crate) enum Heard {
     /// A notification.
     Message(Bytes),
-    /// The server ends: the result of the request.
+    /// The server ends, or nobody offers any more what the client listens to: the result of the request.
     End(Bytes),
 }
 
@@ -155,19 +155,28 @@ impl Subscription {
                 () = self.news.notified() => continue,
                 change = self.changes.recv() => Some(change),
             };
-            let Some(change) = change else {
-                return Heard::End(self.end());
-            };
-            let message = match change {
-                Ok(change) => self.message(&change),
+            let change = match change {
+                Some(Ok(change)) => change,
                 // Too many changes to name each: lists are the cheapest way to catch up.
-                Err(RecvError::Lagged(_)) => self.message(&Change::Resources),
-                Err(RecvError::Closed) => return Heard::End(self.end()),
+                Some(Err(RecvError::Lagged(_))) => Change::Resources,
+                Some(Err(RecvError::Closed)) | None => return Heard::End(self.end()),
             };
+            let message = self.message(&change);
+            let concerns_resources = message.is_some() || change == Change::Resources;
+            if concerns_resources && self.has_nothing_left() {
+                return Heard::End(self.end());
+            }
             if let Some(message) = message {
                 return Heard::Message(message);
             }
         }
+    }
+
+    /// Whether all that was acknowledged were resources, and nobody offers any of them now.
+    fn has_nothing_left(&self) -> bool {
+        let has_others = self.tools || self.prompts || self.resources || !self.tasks.is_empty();
+        let has_resources = !self.watches.is_empty();
+        has_resources && !has_others && !self.watches.iter().any(Watch::is_offered)
     }
 
     /// The state of a followed task that changed since the client was last told of it. What changes faster than the

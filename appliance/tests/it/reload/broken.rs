@@ -1,5 +1,5 @@
-//! Two hundred broken profiles and fifty good ones: `check` and a program that serves say the same of each, word for
-//! word what they said before, and never a secret.
+//! Two hundred broken profiles and fifty good ones: `check`, a dry run and a reload say the same of each, word for word
+//! what they said before, and never a secret.
 //!
 //! After a change that is meant: `GOLDEN=write cargo test -p toolrack --test it broken`, and read the difference.
 
@@ -252,14 +252,27 @@ fn start() -> Live {
 fn reloaded(live: &Live, text: &str) -> (Value, String) {
     fs::write(live.path(), text).expect("written");
     let attempt = live.reload();
+    let problems = problems(live, &attempt);
+    (attempt, problems)
+}
+
+/// Has the program try this text, which changes nothing; the same of it.
+fn tried(live: &Live, text: &str) -> (Value, String) {
+    let tried = live.program.post_control("/admin/profile?dry_run=true", "", text).json();
+    // It came from nowhere.
+    let problems = problems(live, &tried).replace("posted profile:", "live.toml:");
+    (tried, problems)
+}
+
+fn problems(live: &Live, attempt: &Value) -> String {
     let problems = attempt["problems"].as_array().expect("a list");
     let problems = problems.iter().map(|problem| problem.as_str().expect("text"));
     let problems: Vec<_> = problems.map(|problem| without(live.folder.path(), problem)).collect();
-    (attempt, problems.join("\n"))
+    problems.join("\n")
 }
 
 #[test]
-fn two_hundred_broken_profiles_are_refused_as_they_were_by_check_and_by_a_live_program() {
+fn two_hundred_broken_profiles_are_refused_by_check_by_a_dry_run_and_by_a_reload_alike() {
     let broken = broken();
     assert!(broken.len() >= 200, "{}", broken.len());
     let texts: Vec<_> = broken.iter().map(|(_, text)| text.clone()).collect();
@@ -274,6 +287,8 @@ fn two_hundred_broken_profiles_are_refused_as_they_were_by_check_and_by_a_live_p
             "{what}"
         );
         assert_eq!(problems, checked, "{what}");
+        let (tried, said) = tried(&live, text);
+        assert_eq!((&tried["result"], &*said), (&json!("refused"), &*checked), "{what}");
         told.push_str(&format!("{}\n", what.trim_end().replace('\n', " | ")));
         problems.lines().for_each(|problem| told.push_str(&format!("  {}\n", essence(problem))));
         leaks
@@ -297,12 +312,14 @@ fn two_hundred_broken_profiles_are_refused_as_they_were_by_check_and_by_a_live_p
 }
 
 #[test]
-fn fifty_good_profiles_are_taken_by_check_and_by_a_live_program() {
+fn fifty_good_profiles_are_taken_by_check_by_a_dry_run_and_by_a_reload_alike() {
     let texts = good();
     assert!(texts.len() >= 50, "{}", texts.len());
     let live = start();
     for (text, (code, problems)) in texts.iter().zip(checked(&texts)) {
         assert_eq!((code, &*problems), (Some(0), ""), "{text}");
+        let (tried, said) = tried(&live, text);
+        assert_eq!((&tried["result"], &*said), (&json!("applied"), ""), "{text} {tried}");
         let (attempt, _) = reloaded(&live, text);
         assert_eq!(attempt["result"], "applied", "{text} {attempt}");
     }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use serde_json::json;
 
 use super::*;
-use crate::wire::{Connection, echo_posted, refusal, request};
+use crate::program::{modern_headers, modern_params};
+use crate::wire::{Connection, echo_posted, metric, posted, refusal, request};
 
 const REVISION: &str = "2025-11-25";
 const TIME: &str = "[plugin.time]\nlibrary = \"libtime.so\"\n";
@@ -38,8 +39,16 @@ fn a_session_lives_on_and_hears_once_of_lists_that_changed() {
     assert_eq!(live.program.post(&session, &request("tools/call", &now)).status, 200);
 }
 
-#[test]
-fn a_subscription_follows_its_resource_to_the_library_that_took_over() {
+/// A program whose plugin `files` has a file to watch.
+struct Watching {
+    live: Live,
+    library: PathBuf,
+    root: PathBuf,
+    /// The plugin's table.
+    files: String,
+}
+
+fn watching() -> Watching {
     let folder = tempfile::tempdir().expect("a folder");
     let library = folder.path().join("libfiles.so");
     copy("libfilesystem.so", &library);
@@ -48,8 +57,14 @@ fn a_subscription_follows_its_resource_to_the_library_that_took_over() {
     fs::write(root.join("watched.txt"), "old").expect("written");
     let files =
         format!("[plugin.files]\nlibrary = \"./libfiles.so\"\nconfig = {{ root = {root:?} }}\n");
-    fs::write(folder.path().join("live.toml"), text(&[ON_REQUEST, &files])).expect("written");
-    let live = Live::start_in(folder);
+    fs::write(folder.path().join("live.toml"), text(&[ON_REQUEST, CONFORMANCE, &files]))
+        .expect("written");
+    Watching { live: Live::start_in(folder), library, root, files }
+}
+
+#[test]
+fn a_subscription_follows_its_resource_to_the_library_that_took_over() {
+    let Watching { live, library, root, .. } = watching();
     let session = live.program.session(REVISION, json!({}));
     let mut stream = stream(&live, &session);
     let subscribe = request("resources/subscribe", &json!({ "uri": "file:///watched.txt" }));
@@ -68,7 +83,59 @@ fn a_subscription_follows_its_resource_to_the_library_that_took_over() {
         stream.until("notifications/resources/updated");
         is_told.store(true, Relaxed);
     });
-    assert_eq!(crate::wire::metric(&live.program, "toolrack_watched_resources"), Some(1.0));
+    assert_eq!(metric(&live.program, "toolrack_watched_resources"), Some(1.0));
+}
+
+/// A subscription that wants to hear of the file, and of `more`; it is acknowledged.
+fn listening(live: &Live, more: &str) -> Connection {
+    let wanted = format!("{{ \"resourceSubscriptions\": [\"file:///watched.txt\"] {more} }}");
+    let wanted: Value = serde_json::from_str(&wanted).expect("JSON");
+    let params = modern_params(json!({ "notifications": wanted }), &json!({}));
+    let headers = modern_headers("subscriptions/listen", None);
+    let listen = request("subscriptions/listen", &params);
+    let mut stream = Connection::with(&live.program, &posted(&live.program, &headers, &listen));
+    stream.until("watched.txt");
+    stream
+}
+
+#[test]
+fn a_subscription_ends_with_its_result_when_nobody_offers_any_of_it_any_more() {
+    let Watching { live, files, .. } = watching();
+    let mut ends = listening(&live, "");
+    let mut stays = listening(&live, ", \"resourcesListChanged\": true");
+    live.applies(&[ON_REQUEST, CONFORMANCE]);
+    // In order, and not a word of a resource that cannot be read.
+    let end = ends.until("\r\n0\r\n\r\n");
+    let result = "\"result\":{\"resultType\":\"complete\",\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":1}}";
+    assert!(end.contains(result) && !end.contains("resources/updated"), "{end}");
+    let told = stays.until("notifications/resources/updated");
+    assert!(told.contains("notifications/resources/list_changed"), "{told}");
+    // Whoever goes on to listen hears of it again.
+    live.applies(&[ON_REQUEST, CONFORMANCE, &files]);
+    let told = stays.until("notifications/resources/updated");
+    assert!(told.contains("notifications/resources/list_changed"), "{told}");
+    listening(&live, "");
+}
+
+#[test]
+fn a_session_hears_that_its_resource_is_gone_and_when_it_is_back() {
+    let Watching { live, files, .. } = watching();
+    let session = live.program.session(REVISION, json!({}));
+    let mut stream = stream(&live, &session);
+    let uri = json!({ "uri": "file:///watched.txt" });
+    let ask = |method| live.program.post(&session, &request(method, &uri)).json();
+    assert_eq!(ask("resources/subscribe")["result"], json!({}));
+    live.applies(&[ON_REQUEST, CONFORMANCE]);
+    let told = stream.until("notifications/resources/updated");
+    assert!(told.contains("notifications/resources/list_changed"), "{told}");
+    for method in ["resources/read", "resources/subscribe"] {
+        assert_eq!(ask(method)["error"]["code"], json!(-32002), "{method}");
+    }
+    // Its revisions know no word for the end of a subscription: it sleeps until somebody offers the resource again.
+    live.applies(&[ON_REQUEST, CONFORMANCE, &files]);
+    stream.until("notifications/resources/updated");
+    assert_eq!(ask("resources/unsubscribe")["result"], json!({}));
+    assert_eq!(metric(&live.program, "toolrack_watched_resources"), Some(0.0));
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! A start without a good profile serves the last good one, when that is allowed, and says so.
 
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -34,6 +33,8 @@ fn broken() -> Vec<(String, &'static str)> {
         table("[layer.concurrency]\ncalls_maxx = 1\n", "did you mean `calls_max`?"),
         table("[layer.concurrency]\ncalls_max = \"many\"\n", "layer.concurrency.calls_max"),
         table("[layer.concurrency]\ncalls_max = 0\n", "layer.concurrency.calls_max"),
+        table("[layer.payload]\nrequest_bytes_max = \"1 furlong\"\n", "request_bytes_max"),
+        table("[tasks]\nttl_ms = 1000\ndeadline_ms = 1001\n", "tasks.deadline_ms"),
         table("[hardware]\ncores = 1\nmemory_bytes = \"1GiB\"\n", "hardware.memory_bytes"),
         table("[request_state]\nkey = { env = \"TOOLRACK_NOWHERE\" }\n", "request_state.key"),
         table("[request_state]\nkey = { file = \"nowhere\" }\n", "request_state.key"),
@@ -53,7 +54,9 @@ fn broken() -> Vec<(String, &'static str)> {
 fn without_a_good_profile_the_last_good_one_serves_when_that_is_allowed() {
     let mut live = started(&[&deadline(5_001)]);
     until("it is written", || live.files().len() == 1);
-    for (broken, said) in broken() {
+    let broken = broken();
+    assert!(broken.len() >= 20, "{}", broken.len());
+    for (broken, said) in broken {
         live.program.signal("KILL");
         fs::write(live.path(), &broken).expect("written");
         let refused = fails(&live, &[]);
@@ -145,47 +148,4 @@ fn a_last_good_profile_is_taken_only_from_where_nobody_else_writes() {
     live.write(&["[wrong\n"]);
     let said = fails(&live, &["--allow-last-good"]);
     assert!(said.contains("no history.folder can be read"), "{said}");
-}
-
-#[test]
-fn whenever_it_is_killed_what_was_kept_serves_again() {
-    let live = started(&[&deadline(5_000)]);
-    until("the first is written", || live.files().len() == 1);
-    // The last that was written, and the last that is known to have served.
-    let (mut live, mut ms, mut told) = (live, 5_000, 5_000);
-    for round in 0..8_u32 {
-        // Reloads one after the other; it is killed in the middle of one.
-        for _ in 0..round % 4 {
-            ms += 1;
-            live.applies(&[ON_REQUEST, HISTORY, ECHO, &deadline(ms)]);
-            told = ms;
-        }
-        live.write(&[ON_REQUEST, HISTORY, ECHO, &deadline(ms + 1)]);
-        ms += 1;
-        live.program.signal("HUP");
-        // The moment moves over the attempt, from round to round.
-        let (begun, moment) = (Instant::now(), Duration::from_millis(15) * round);
-        while begun.elapsed() < moment {
-            std::hint::spin_loop();
-        }
-        live.program.signal("KILL");
-        assert_eq!(live.program.wait(), None);
-        fs::write(live.path(), "[wrong\n").expect("written");
-        let set = "history.folder=history";
-        live.program = Program::start(&live.path(), &["--allow-last-good", "--set", set]);
-        let torn = live
-            .program
-            .said
-            .iter()
-            .any(|line| line["message"] == "A file in history.folder is left aside.");
-        assert!(!torn, "{:#?}", live.program.said);
-        let (serves, source) = live.state();
-        let serves: u32 = serves.parse().expect("a number");
-        let before = std::mem::replace(&mut told, serves);
-        assert_eq!(source, "last_good");
-        // Whoever was told that it serves finds it again.
-        assert!((before..=ms).contains(&serves), "{serves} of {before} to {ms}");
-        let kept: Vec<_> = numbers(&live.history());
-        assert!(kept.is_sorted() && kept.len() <= 5, "{kept:?}");
-    }
 }

@@ -55,7 +55,12 @@ async fn leaves_a_plugin_that_hangs_at_its_start_and_destroys_it_when_it_comes_b
     async fn hangs(wrong: &str, what: &str) {
         let mut pipes = Pipes::new();
         let message = start_refused(pipes.config(wrong)).await;
-        assert_eq!(message, format!("the plugin did not {what} within 5000 ms"));
+        assert_eq!(
+            message,
+            format!(
+                "the plugin did not {what} within 5000 ms; see in its log lines what it waits for, or leave it out"
+            )
+        );
         pipes.let_go();
         pipes.wait_for('d');
     }

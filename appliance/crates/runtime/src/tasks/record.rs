@@ -119,12 +119,13 @@ impl Record {
         if !self.status.may_become(TaskStatus::InputRequired) {
             return Ok(());
         }
-        self.questions = questions
+        let next = questions
             .into_iter()
             .map(|(name, json)| Question { key: self.new_key(&name), name, json, answer: None })
             .collect();
+        let before = std::mem::replace(&mut self.questions, next);
         if !self.share.resize(self.bytes()) {
-            for question in std::mem::take(&mut self.questions) {
+            for question in std::mem::replace(&mut self.questions, before) {
                 self.keys.remove(&question.key);
             }
             return Err(NoRoom);

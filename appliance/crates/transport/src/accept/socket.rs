@@ -55,7 +55,7 @@ pub enum BindError {
         address: SocketAddr,
     },
     /// Anything else that the system objects to.
-    #[error("listen.{listener}.http.bind: cannot listen on {address}")]
+    #[error("listen.{listener}.http.bind: cannot listen on {address}: {source}")]
     System {
         /// The listener's name.
         listener: Arc<str>,

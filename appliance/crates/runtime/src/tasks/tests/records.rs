@@ -63,6 +63,10 @@ fn questions_and_answers_without_room_change_nothing() {
     assert_eq!((open(&task), bound.used()), (vec!["a".to_owned()], used));
     task.answer(raw(r#"{"a":{}}"#), NOW).expect("room");
     assert_eq!(task.status(), TaskStatus::Working);
+    let before = (task.answers(), bound.used());
+    assert_eq!(task.ask(questions(&["a", "b", "c"]), NOW), Err(NoRoom));
+    assert_eq!((task.answers(), bound.used()), before, "the round before is kept");
+    assert_eq!(bound.used(), task.bytes());
 }
 
 #[derive(Clone, Debug)]
