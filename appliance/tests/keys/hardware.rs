@@ -9,8 +9,9 @@ const MANY_CORES: &str = "hardware.cores=1024";
 const MUCH_MEMORY: &str = "hardware.memory_bytes=16TiB";
 
 /// What begins with these is small enough for every machine.
-const SMALL: [&str; 10] = [
+const SMALL: [&str; 14] = [
     "layer.memory.mode=enforce",
+    "layer.memory.ledger_bytes_max=16MiB",
     "session.sessions_max=1",
     "session.subscriptions_max=1",
     "session.streams_max=1",
@@ -20,6 +21,9 @@ const SMALL: [&str; 10] = [
     "layer.bulkhead.concurrent_calls=1",
     "layer.bulkhead.queue_calls=0",
     "process.worker_threads=1",
+    "reload.images_max=4",
+    "reload.draining_generations_max=1",
+    "history.generations_max=2",
 ];
 
 /// What a process says of a small profile with these settings. It ends at once, because nobody is at its standard
