@@ -149,7 +149,8 @@ pub(crate) fn so_many_probes_pass_at_once() {
             ("calls_min", "1"),
             ("open_ms", "1"),
             ("probes_max", probes_max),
-            ("plugin.limits.deadline_ms", "1500"),
+            // The first probe must still be there when the second comes, and metrics are up to a second old.
+            ("plugin.limits.deadline_ms", "5000"),
         ]);
         assert_eq!(refusal(&program.call("never", &json!({}))).1, "timed_out");
         let _probe = hanging(&program);

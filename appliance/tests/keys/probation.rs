@@ -66,13 +66,14 @@ fn timing_out() -> Trial {
     }
 }
 
-/// Calls that wait for one another.
+/// Calls that wait for one another, for thirty times as long as each takes; one after the other they are still many more
+/// than are compared at least.
 fn slow() -> Trial {
     Trial {
-        callers: 8,
-        think_ms: 0,
+        callers: 40,
+        think_ms: 60,
         tool: "wait",
-        arguments: json!({ "ms": 30 }),
+        arguments: json!({ "ms": 10 }),
         from: "[layer.concurrency]\n",
         to: "[layer.concurrency]\ncalls_max = 1\n",
     }
