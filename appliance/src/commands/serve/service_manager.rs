@@ -25,6 +25,8 @@ pub(super) struct ServiceManager {
     watchdog: Option<Duration>,
     /// Whether another process speaks for the service.
     is_silent: AtomicBool,
+    /// Whether it was told of the end: then it is told nothing that would take that back.
+    is_stopping: AtomicBool,
     /// What was said last of how the service is, while it was silent too.
     status: Mutex<String>,
 }
@@ -43,7 +45,8 @@ impl ServiceManager {
     }
 
     fn new(socket: Option<UnixDatagram>, watchdog: Option<Duration>, is_silent: bool) -> Self {
-        Self { socket, watchdog, is_silent: is_silent.into(), status: Mutex::default() }
+        let (is_silent, is_stopping) = (is_silent.into(), false.into());
+        Self { socket, watchdog, is_silent, is_stopping, status: Mutex::default() }
     }
 
     /// This process is the service from now on.
@@ -56,11 +59,16 @@ impl ServiceManager {
     /// It serves; also after [`ServiceManager::reloading`].
     pub(super) fn ready(&self, status: &str) {
         status.clone_into(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
-        self.say(&format!("READY=1\nSTATUS={}", one_line(status)));
+        if !self.is_stopping.load(Relaxed) {
+            self.say(&format!("READY=1\nSTATUS={}", one_line(status)));
+        }
     }
 
     /// It reads its profile again.
     pub(super) fn reloading(&self) {
+        if self.is_stopping.load(Relaxed) {
+            return;
+        }
         let now = clock_gettime(ClockId::Monotonic);
         let now_us = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
         self.say(&format!("RELOADING=1\nMONOTONIC_USEC={now_us}"));
@@ -68,6 +76,7 @@ impl ServiceManager {
 
     /// It is about to end.
     pub(super) fn stopping(&self, status: &str) {
+        self.is_stopping.store(true, Relaxed);
         self.say(&format!("STOPPING=1\nSTATUS={}", one_line(status)));
     }
 
@@ -145,5 +154,20 @@ mod tests {
             assert_eq!(said, ["READY=1\nSTATUS=one two", "MAINPID=7"]);
         }
         assert!(connected(folder.path().join("none").as_os_str()).is_err());
+    }
+
+    #[test]
+    fn who_was_told_of_the_end_hears_of_no_reload() {
+        let (socket, heard) = UnixDatagram::pair().expect("sockets");
+        let manager = ServiceManager::new(Some(socket), None, false);
+        manager.stopping("Stopping.");
+        manager.reloading();
+        manager.ready("It serves.");
+        drop(manager);
+        heard.set_nonblocking(true).expect("set");
+        let mut text = [0; 200];
+        let length = heard.recv(&mut text).expect("the end");
+        assert_eq!(&text[..length], b"STOPPING=1\nSTATUS=Stopping.");
+        assert!(heard.recv(&mut text).is_err(), "{:?}", String::from_utf8_lossy(&text));
     }
 }

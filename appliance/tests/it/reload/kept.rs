@@ -1,6 +1,7 @@
 //! What a reload leaves alone, what it refuses while the process ends, and what is the same everywhere.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -41,6 +42,24 @@ fn a_process_that_stops_takes_no_other_profile_and_says_so() {
     live.write(&[ON_REQUEST, ECHO, CONFORMANCE, &deadline(60_001)]);
     let answer = live.ask("?wait=true");
     assert!([409, 503].contains(&answer.status) && answer.body.contains("stopping"), "{answer:?}");
+    drop(waiting);
+    assert_eq!(live.program.wait(), Some(0));
+}
+
+#[test]
+fn a_process_that_stops_does_not_try_what_is_written_meanwhile() {
+    let mut live =
+        Live::start(&["[reload]\ninterval_ms = 0\n", ECHO, CONFORMANCE, &deadline(60_000)]);
+    let waiting = Connection::waiting(&live.program);
+    live.program.signal("TERM");
+    crate::wire::until("it drains", || live.program.control("/readyz").status == 503);
+    live.write(&["[reload]\ninterval_ms = 0\n", ECHO, CONFORMANCE, &deadline(60_001)]);
+    // Longer than a write waits to be read.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        let reloads = live.program.control("/admin/reloads").json();
+        assert_eq!(reloads["attempts"].as_array().map(Vec::len), Some(0), "{reloads}");
+    }
     drop(waiting);
     assert_eq!(live.program.wait(), Some(0));
 }

@@ -39,15 +39,17 @@ impl Front {
                 cut += ended.unwrap_or_default();
             }
         };
-        tokio::select! {
-            () = drained => {}
+        let at_once = tokio::select! {
+            () = drained => false,
             () = signals.next() => {
                 self.set().abort();
-                tracing::warn!("Stopped at once: calls in flight were cut.");
+                true
             }
-        }
+        };
         endpoint.sessions.end_all();
-        if cut > 0 {
+        if at_once {
+            tracing::warn!("Stopped at once: calls in flight were cut.");
+        } else if cut > 0 {
             tracing::warn!(
                 connections = cut,
                 "Stopped; connections that did not finish in time were cut."

@@ -244,9 +244,10 @@ impl House {
         report::status(&self.endpoint, &self.front)
     }
 
-    /// Whether the profile that serves wants its files watched.
+    /// Whether the profile that serves wants its files watched. A process that stops takes none of them.
     pub(super) fn wants_watch(&self) -> bool {
-        self.endpoint.switch.load().plan().reload.watch
+        let stops = self.endpoint.vitals.phase() == Phase::Draining;
+        !stops && self.endpoint.switch.load().plan().reload.watch
     }
 
     fn follow(&self, wish: Wish, trigger: Trigger, noted: &mut Noted) -> Result<Verdict, Not> {
