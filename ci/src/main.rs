@@ -7,6 +7,7 @@ mod conformance;
 mod dev;
 mod interop;
 mod models;
+mod release;
 mod reload;
 mod run;
 mod schemas;
@@ -37,6 +38,12 @@ enum Task {
         /// For `toolrack serve`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
+    },
+    /// Build the program and its plugins as they are shipped: trained on clients of every kind, into `target/dist`.
+    Release {
+        /// Build nothing; see that the training works, on what the tests have built.
+        #[arg(long)]
+        check: bool,
     },
     /// Everything that must hold before a change lands.
     Test,
@@ -75,6 +82,8 @@ fn main() -> ExitCode {
     umask(umask(NOT_OTHERS) | NOT_OTHERS);
     let outcome = match Cli::parse().task {
         Task::Dev { arguments } => dev::run(&arguments),
+        Task::Release { check: true } => release::check(),
+        Task::Release { check: false } => release::run(),
         Task::Test => test::run(),
         Task::Tidy => tidy::run(),
         Task::Arrows => arrows::run(),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::Outcome;
 use crate::run;
-use crate::{arrows, conformance, interop, models, reload, schemas, stress, tidy};
+use crate::{arrows, conformance, interop, models, release, reload, schemas, stress, tidy};
 
 type Step = (&'static str, fn() -> Outcome);
 
@@ -29,6 +29,7 @@ const STEPS: &[Step] = &[
     ("models of the concurrent cores", models::run),
     ("conformance", conformance::run),
     ("interop", interop::run),
+    ("training of a release", release::check),
     ("stress", stress::check),
     ("reload", reload::check),
 ];

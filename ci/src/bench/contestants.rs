@@ -2,25 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use load::Era;
 
 use crate::Outcome;
-use crate::run;
+use crate::{release, run};
 
 /// The workspace of the peers.
 const PEERS: &str = "ci/peers";
 /// The profile that ours serves.
 pub(crate) const PROFILE: &str = "ci/bench/profile.toml";
-/// Our packages that a benchmark needs.
-const OURS: [&str; 6] = ["toolrack", "echo", "time", "filesystem", "conformance", "misbehave"];
-
 /// What a contestant is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// The appliance.
     Ours,
+    /// The appliance as `cargo build --release` makes it, untrained as the peers are: how much of the distance is the
+    /// compiler's.
+    Plain,
     /// What ours is compared with.
     Peer,
     /// Nothing that speaks HTTP can be much faster.
@@ -47,6 +47,13 @@ pub(crate) const ALL: &[Contestant] = &[
     Contestant {
         name: "toolrack",
         role: Role::Ours,
+        package: "toolrack",
+        program: "toolrack",
+        eras: &[(Era::Session, None), (Era::Modern, None)],
+    },
+    Contestant {
+        name: "toolrack, untrained",
+        role: Role::Plain,
         package: "toolrack",
         program: "toolrack",
         eras: &[(Era::Session, None), (Era::Modern, None)],
@@ -91,6 +98,7 @@ impl Contestant {
         let program = peers().join(self.program).to_string_lossy().into_owned();
         match self.role {
             Role::Ours => serve(PROFILE),
+            Role::Plain => serve_with(&plain().join(self.program), PROFILE),
             Role::Ceiling => vec![program, answer_bytes.to_string()],
             Role::Peer => {
                 let argument = self.eras.iter().find(|(known, _)| *known == era);
@@ -98,6 +106,11 @@ impl Contestant {
                 std::iter::once(program).chain(argument).collect()
             }
         }
+    }
+
+    /// Whether it is the appliance, however it was built.
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(self.role, Role::Ours | Role::Plain)
     }
 
     /// Whether it shakes hands and says the text back; the ceiling does neither.
@@ -111,9 +124,18 @@ fn peers() -> PathBuf {
     run::root().join(PEERS).join("target/release")
 }
 
+/// Where the untrained build is.
+fn plain() -> PathBuf {
+    run::target().join("release")
+}
+
 /// How ours serves a profile.
 pub(crate) fn serve(profile: &str) -> Vec<String> {
-    let program = run::target().join("release/toolrack").to_string_lossy().into_owned();
+    serve_with(&release::folder().join("toolrack"), profile)
+}
+
+fn serve_with(program: &Path, profile: &str) -> Vec<String> {
+    let program = program.to_string_lossy().into_owned();
     vec![program, "serve".to_owned(), "--profile".to_owned(), profile.to_owned()]
 }
 
@@ -135,13 +157,12 @@ pub(crate) fn choose(only: &[String]) -> Result<Vec<&'static Contestant>, String
 
 /// Builds them. Each peer on its own, so that no peer's features change another.
 pub(crate) fn build(chosen: &[&Contestant]) -> Outcome {
-    let mut ours = vec!["build", "--release"];
-    for package in OURS {
-        ours.extend(["--package", package]);
+    release::build()?;
+    if chosen.iter().any(|contestant| contestant.role == Role::Plain) {
+        run::must("cargo", &["build", "--release", "--package", "toolrack", "--package", "echo"])?;
     }
-    run::must("cargo", &ours)?;
     let manifest = format!("{PEERS}/Cargo.toml");
-    let others = chosen.iter().filter(|contestant| contestant.role != Role::Ours);
+    let others = chosen.iter().filter(|contestant| !contestant.is_ours());
     let programs = others.map(|contestant| contestant.program);
     for package in programs.chain(["bare-line-loop"]) {
         let target = format!("{PEERS}/target");

@@ -44,7 +44,7 @@ pub(crate) fn measure(
 }
 
 fn row(contestant: &Contestant, settings: &Settings) -> Result<Row, String> {
-    let is_ours = contestant.role == Role::Ours;
+    let is_ours = contestant.is_ours();
     let era = contestant.eras.last().map_or(Era::Modern, |(era, _)| *era);
     let process = start(contestant, era, settings)?;
     let speaks_mcp = contestant.speaks_mcp();
@@ -88,12 +88,12 @@ fn row(contestant: &Contestant, settings: &Settings) -> Result<Row, String> {
 
 fn start(contestant: &Contestant, era: Era, settings: &Settings) -> Result<Process, String> {
     let mut argv = contestant.argv(era, 160);
-    if contestant.role == Role::Ours {
+    if contestant.is_ours() {
         // Its bounds are there to prevent just this.
         argv.extend(["--set", "listen.public.http.connections_max=20000"].map(str::to_owned));
         argv.extend(["--set", "session.sessions_max=1000000"].map(str::to_owned));
     }
-    Process::start(&argv, settings.cores.server)
+    Process::start(&argv, Some(settings.cores.server))
 }
 
 fn session_bytes(process: &Process, sessions: usize) -> Result<f64, String> {

@@ -83,7 +83,7 @@ fn count(
     argv.push(format!("--callgrind-out-file={}", profile.display()));
     argv.push(format!("--log-file={}", folder.join("valgrind.log").display()));
     argv.extend(contestant.argv(era, text_bytes + 96));
-    let process = Process::start(&argv, settings.cores.server)?;
+    let process = Process::start(&argv, Some(settings.cores.server))?;
     let tool = Tool::echo(&wire::text(text_bytes));
     let mut clients = Vec::new();
     for _ in 0..settings.connections {

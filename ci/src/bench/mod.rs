@@ -20,7 +20,9 @@ use clap::{Args, ValueEnum};
 use crate::Outcome;
 use crate::run;
 use machine::{Cores, Machine};
+pub(crate) use process::Process;
 use report::Report;
+pub(crate) use stdio::Pipe;
 
 /// What the command line says.
 #[derive(Args, Debug)]

@@ -1,7 +1,7 @@
 //! A server process on the servers' core, and what it costs.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a program on `core` and waits until it says where it listens.
-    pub(crate) fn start(argv: &[String], core: usize) -> Result<Self, String> {
+    /// Starts a program on `core`, or anywhere, and waits until it says where it listens.
+    pub(crate) fn start(argv: &[String], core: Option<usize>) -> Result<Self, String> {
         let label = argv.join(" ");
         let started_at = Instant::now();
         let mut child =
@@ -67,11 +67,11 @@ impl Process {
     }
 
     /// Asks it to end, and waits for that.
-    pub(crate) fn terminate(mut self) -> Result<(), String> {
+    pub(crate) fn terminate(mut self) -> Result<ExitStatus, String> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or("a process without an id")?;
         kill_process(pid, Signal::TERM).map_err(|error| format!("cannot stop it: {error}"))?;
-        self.child.wait().map(drop).map_err(|error| error.to_string())
+        self.child.wait().map_err(|error| error.to_string())
     }
 }
 
@@ -91,15 +91,15 @@ fn listen(pipe: impl Read + Send + 'static, sender: Sender<String>) {
     });
 }
 
-/// Starts a program that stays on `core`, from the root of the checkout, with all output in pipes.
-pub(crate) fn spawn(argv: &[String], core: usize, input: Stdio) -> Result<Child, String> {
+/// Starts a program that stays on `core`, or runs anywhere, from the root of the checkout, with all output in pipes.
+pub(crate) fn spawn(argv: &[String], core: Option<usize>, input: Stdio) -> Result<Child, String> {
     let (program, arguments) = argv.split_first().ok_or("no program to start")?;
     let mut command = Command::new(program);
     command.args(arguments).current_dir(run::root()).stdin(input);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     // A child stays where the thread was that started it.
     let pinned = std::thread::spawn(move || {
-        machine::pin(core)?;
+        core.map_or(Ok(()), machine::pin)?;
         command.spawn().map_err(|error| error.to_string())
     });
     pinned.join().map_err(|_| "the thread that starts programs has panicked".to_owned())?

@@ -126,7 +126,7 @@ impl Case {
             }
             let argv = contestant.argv(era, answer_bytes);
             if !processes.contains_key(&argv) {
-                let process = Process::start(&argv, settings.cores.server)?;
+                let process = Process::start(&argv, Some(settings.cores.server))?;
                 processes.insert(argv.clone(), process);
             }
             if let Some(process) = processes.get(&argv) {

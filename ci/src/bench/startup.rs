@@ -60,7 +60,7 @@ pub(crate) fn measure(
 pub(crate) const FIVE_PLUGINS: &str = "toolrack, five plugins";
 
 fn start_ms(argv: &[String], era: Era, speaks_mcp: bool, core: usize) -> Result<f64, String> {
-    let process = Process::start(argv, core)?;
+    let process = Process::start(argv, Some(core))?;
     Client::connect(process.target())?.call(era, "x", speaks_mcp)?;
     Ok(process.started_at().elapsed().as_secs_f64() * 1e3)
 }

@@ -48,7 +48,7 @@ pub(crate) fn measure(settings: &Settings) -> Result<Vec<Row>, String> {
 fn size(text_bytes: usize, settings: &Settings) -> Result<Row, String> {
     let text = wire::text(text_bytes);
     let ours = contestants::serve("ci/bench/stdio.toml");
-    let mut pipe = Pipe::open(&ours, settings.cores.server)?;
+    let mut pipe = Pipe::open(&ours, Some(settings.cores.server))?;
     let answer_bytes = pipe.call(&text)?;
     drop(pipe);
     let programs = [(ours, Some(text.as_str())), (contestants::bare_line_loop(answer_bytes), None)];
@@ -56,7 +56,7 @@ fn size(text_bytes: usize, settings: &Settings) -> Result<Row, String> {
     for round in 0..settings.rounds {
         for place in rotation(programs.len(), round) {
             if let (Some((argv, echo)), Some(rates)) = (programs.get(place), rates.get_mut(place)) {
-                let pipe = Pipe::open(argv, settings.cores.server)?;
+                let pipe = Pipe::open(argv, Some(settings.cores.server))?;
                 rates.push(pipe.run(&text, *echo, settings.round_time)?);
             }
         }
@@ -73,14 +73,15 @@ fn size(text_bytes: usize, settings: &Settings) -> Result<Row, String> {
 }
 
 /// A program that is spoken to in lines.
-struct Pipe {
+pub(crate) struct Pipe {
     child: Child,
     input: ChildStdin,
     output: ChildStdout,
 }
 
 impl Pipe {
-    fn open(argv: &[String], core: usize) -> Result<Self, String> {
+    /// Starts a program on `core`, or anywhere.
+    pub(crate) fn open(argv: &[String], core: Option<usize>) -> Result<Self, String> {
         let mut child = process::spawn(argv, core, Stdio::piped())?;
         if let Some(errors) = child.stderr.take() {
             std::thread::spawn(move || BufReader::new(errors).lines().for_each(drop));
@@ -104,7 +105,12 @@ impl Pipe {
     }
 
     /// Calls for `duration` with [`IN_FLIGHT`] requests under way; answers in a second. With `echo`, looks into some.
-    fn run(mut self, text: &str, echo: Option<&str>, duration: Duration) -> Result<f64, String> {
+    pub(crate) fn run(
+        mut self,
+        text: &str,
+        echo: Option<&str>,
+        duration: Duration,
+    ) -> Result<f64, String> {
         let (credit, credits) = channel();
         let input = self.input;
         let template = wire::call_message(Era::Modern, FIRST_ID, &Tool::echo(text)).to_string();

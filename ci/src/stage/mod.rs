@@ -6,13 +6,13 @@ pub(crate) mod clients;
 pub(crate) mod figure;
 pub(crate) mod findings;
 pub(crate) mod group;
+pub(crate) mod http2;
 pub(crate) mod profile;
 pub(crate) mod report;
 pub(crate) mod rules;
 pub(crate) mod scenario;
 pub(crate) mod wait;
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use figure::Outcome;
@@ -20,10 +20,8 @@ use findings::Findings;
 use report::{Entry, Report};
 use scenario::{Length, Scenario, Stage, choose};
 
-use crate::run;
+use crate::{release, run};
 
-/// Plugins that the scenarios call.
-const PLUGINS: [&str; 5] = ["echo", "conformance", "misbehave", "time", "filesystem"];
 /// What chance begins with, unless a seed is given: failures of the short run can be made again.
 const SEED: u64 = 20_260_728;
 
@@ -64,7 +62,7 @@ impl Suite {
         if cfg!(debug_assertions) && !choice.debug {
             return run::optimized(&format!("cargo ci {}", self.task));
         }
-        let folder = if choice.debug { run::target().join("debug") } else { build()? };
+        let folder = if choice.debug { run::target().join("debug") } else { release::build()? };
         load::process::raise_descriptors()?;
         let (length, seed) = (if choice.long { Length::Long } else { Length::Short }, choice.seed);
         run::say(&format!("{length:?} run of {} scenarios, seed {seed}", chosen.len()));
@@ -76,16 +74,6 @@ impl Suite {
         }
         report.finish()
     }
-}
-
-/// Builds the release program with the plugins; where they are.
-fn build() -> Result<PathBuf, String> {
-    let mut arguments = vec!["build", "--release", "--package", "toolrack"];
-    for plugin in PLUGINS {
-        arguments.extend(["--package", plugin]);
-    }
-    run::must("cargo", &arguments)?;
-    Ok(run::target().join("release"))
 }
 
 /// Plays one scenario and prints its figures.

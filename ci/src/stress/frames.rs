@@ -5,18 +5,11 @@ use std::time::{Duration, Instant};
 use load::Target;
 
 use super::peer::Peer;
+use crate::stage::http2::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEAD_BYTES, HEADERS, PING, PREFACE,
+    PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame,
+};
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-const END_HEADERS: u8 = 4;
-const END_STREAM: u8 = 1;
 /// Frames that are sent in one piece.
 const PIECE: u32 = 32;
 /// A GET of `/`, by the static table (RFC 7541, appendix A) and one literal.
@@ -100,7 +93,7 @@ impl Flood {
     ) -> Result<Option<Duration>, String> {
         let mut peer = Peer::connect(target, None)?;
         peer.set_write_patience(Duration::from_millis(200));
-        let mut hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        let mut hello = PREFACE.to_vec();
         hello.extend(frame(SETTINGS, 0, 0, &[]));
         hello.extend(self.opening());
         peer.send(&hello);
@@ -123,11 +116,11 @@ impl Flood {
 pub(crate) fn is_served(target: &Target, patience: Duration) -> Result<bool, String> {
     let mut peer = Peer::connect(target, None)?;
     let mark = *b"alive?!!";
-    let mut hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let mut hello = PREFACE.to_vec();
     hello.extend(frame(SETTINGS, 0, 0, &[]));
     hello.extend(frame(PING, 0, 0, &mark));
     peer.send(&hello);
-    let mut head = [0; 9];
+    let mut head = [0; HEAD_BYTES];
     while peer.read_exact(&mut head, patience) {
         let [a, b, c, kind, flags, ..] = head;
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
@@ -141,24 +134,9 @@ pub(crate) fn is_served(target: &Target, patience: Duration) -> Result<bool, Str
     Ok(false)
 }
 
-/// The bytes of a frame.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap_or_default().to_be_bytes();
-    let mut frame = length.get(1..).unwrap_or_default().to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn frame_has_its_length_kind_flags_and_stream() {
-        assert_eq!(frame(PING, 1, 3, &[9, 8]), [0, 0, 2, PING, 1, 0, 0, 0, 3, 9, 8]);
-    }
 
     #[test]
     fn steps_use_streams_of_their_own() {
