@@ -100,7 +100,8 @@ impl Settings {
 
     /// In words, for the report.
     fn method(&self) -> Vec<String> {
-        vec![format!(
+        vec![
+            format!(
             "{} interleaved rounds of {} s, {} connections with one request in flight each; servers on core {}, load \
              on core {}; medians, and the distance of the extreme rounds as spread. Ratios compare medians of one era.",
             self.rounds,
@@ -108,7 +109,11 @@ impl Settings {
             self.connections,
             self.cores.server,
             self.cores.generator
-        )]
+            ),
+            "`toolrack` is what `cargo ci release` builds, trained; `toolrack, untrained` and all others are release \
+             builds of cargo."
+                .to_owned(),
+        ]
     }
 }
 
