@@ -91,12 +91,18 @@ fn forget(folder: &Path, counts: &Path) -> Outcome {
     Ok(())
 }
 
-/// Puts a copy of a package's file in place of what is there, whose bytes stay as they are: it may be running.
+/// Puts a copy of a package's file in place of what is there, whose bytes stay as they are: it may be running. The same
+/// again is left alone, with the pages that the system has of it.
 fn copy(package: &str, from: &Path, to: &Path) -> Outcome {
     let name = file_name(package);
-    let (from, beside) = (from.join(&name), to.join(format!("{name}.new")));
+    let (from, there, beside) = (from.join(&name), to.join(&name), to.join(format!("{name}.new")));
+    let failed = |error| format!("cannot copy {} to {}: {error}", from.display(), to.display());
+    let bytes = fs::read(&from).map_err(failed)?;
+    if fs::read(&there).is_ok_and(|present| present == bytes) {
+        return Ok(());
+    }
     fs::create_dir_all(to)
         .and_then(|()| fs::copy(&from, &beside))
-        .and_then(|_| fs::rename(&beside, to.join(&name)))
-        .map_err(|error| format!("cannot copy {} to {}: {error}", from.display(), to.display()))
+        .and_then(|_| fs::rename(&beside, &there))
+        .map_err(failed)
 }
