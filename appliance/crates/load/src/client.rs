@@ -1,10 +1,11 @@
 //! A client that waits for each answer: handshakes, probes, and the calls whose number matters more than their pace.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::answer::{self, Parser, Progress};
+use crate::arrival::{self, Clocks, Part};
 use crate::target::Target;
 use crate::wire::{self, Era, Tool};
 
@@ -23,6 +24,8 @@ pub struct Client {
     stream: TcpStream,
     target: Target,
     buffer: Vec<u8>,
+    /// When the last request was sent.
+    sent_at: Instant,
 }
 
 /// A whole answer.
@@ -32,6 +35,8 @@ pub struct Answer {
     pub status: u16,
     /// Its head and body.
     pub bytes: Vec<u8>,
+    /// When the kernel had the last of it.
+    pub arrived_at: Instant,
 }
 
 impl Client {
@@ -59,7 +64,11 @@ impl Client {
         let stream = connect().map_err(|error: std::io::Error| {
             format!("cannot reach {}: {error}; is a server there?", target.authority)
         })?;
-        Ok(Self { stream, target: target.clone(), buffer: Vec::new() })
+        Ok(Self::new(stream, target))
+    }
+
+    fn new(stream: TcpStream, target: &Target) -> Self {
+        Self { stream, target: target.clone(), buffer: Vec::new(), sent_at: Instant::now() }
     }
 
     /// Gives the connection away.
@@ -82,6 +91,7 @@ impl Client {
     /// # Errors
     /// Why the connection did not take it.
     pub fn send(&mut self, request: &[u8]) -> Result<(), String> {
+        self.sent_at = Instant::now();
         self.stream.write_all(request).map_err(|error| format!("sending: {error}"))
     }
 
@@ -93,8 +103,8 @@ impl Client {
         let mut parser = Parser::default();
         let mut part = [0; 16 * 1024];
         loop {
-            let got = match self.stream.read(&mut part) {
-                Ok(got) => got,
+            let Part { bytes: got, stamp } = match arrival::read(&self.stream, &mut part) {
+                Ok(part) => part,
                 // A signal, which is for others.
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(format!("reading: {error}")),
@@ -107,9 +117,10 @@ impl Client {
             }
             self.buffer.extend_from_slice(&part[..got]);
             if let Progress::Whole { status, length, .. } = parser.advance(&self.buffer)? {
+                let arrived_at = Clocks::read().arrival(stamp, self.sent_at, Instant::now());
                 let rest = self.buffer.split_off(length);
                 let bytes = std::mem::replace(&mut self.buffer, rest);
-                return Ok(Answer { status, bytes });
+                return Ok(Answer { status, bytes, arrived_at });
             }
         }
     }
@@ -171,6 +182,35 @@ impl Client {
     /// Why the connection cannot be used.
     pub fn again(stream: TcpStream, target: &Target) -> Result<Self, String> {
         stream.set_nonblocking(false).map_err(|error| error.to_string())?;
-        Ok(Self { stream, target: target.clone(), buffer: Vec::new() })
+        Ok(Self::new(stream, target))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn answer_that_waits_for_its_reader_came_when_the_kernel_had_it() {
+        const LATE: Duration = Duration::from_millis(200);
+        let _kernel_stamps = arrival::tests::stamped();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let mut client = Client::connect(&Target::resolve(&url).unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        client.send(b"?").unwrap();
+        server.read_exact(&mut [0]).unwrap();
+        server.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        client.stream.peek(&mut [0]).unwrap();
+        let seen_at = Instant::now();
+        while seen_at.elapsed() < LATE {
+            std::hint::spin_loop();
+        }
+        let answer = client.receive().unwrap();
+        assert_eq!(answer.status, 200);
+        assert!(answer.arrived_at < seen_at + LATE / 2, "{:?}", answer.arrived_at - seen_at);
     }
 }

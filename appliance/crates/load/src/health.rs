@@ -96,29 +96,24 @@ impl<'a> Probes<'a> {
             self.wake_ns.saturating_record((woken_at - due_at).as_nanos() as u64);
             woken_at
         };
-        self.exchange(path, begun);
-        self.busy_until = Instant::now();
+        self.busy_until = self.exchange(path, begun);
     }
 
-    fn exchange(&mut self, path: &str, begun: Instant) {
-        let mut client = match self.client.take() {
-            Some(client) => client,
-            None => match Client::connect(self.target) {
-                Ok(client) => client,
-                Err(_) => {
-                    self.lost += 1;
-                    return;
-                }
-            },
+    /// Asks once; when the server was done with it.
+    fn exchange(&mut self, path: &str, begun: Instant) -> Instant {
+        let connected = self.client.take().map_or_else(|| Client::connect(self.target), Ok);
+        let asked = connected.and_then(|mut client| {
+            let answer = client.exchange(&wire::get(self.target, path))?;
+            Ok((client, answer))
+        });
+        let Ok((client, answer)) = asked else {
+            self.lost += 1;
+            return Instant::now();
         };
-        match client.exchange(&wire::get(self.target, path)) {
-            Ok(answer) => {
-                self.answer_ns.saturating_record(begun.elapsed().as_nanos() as u64);
-                self.not_ok += u64::from(answer.status != 200);
-                self.client = Some(client);
-            }
-            Err(_) => self.lost += 1,
-        }
+        self.client = Some(client);
+        self.answer_ns.saturating_record((answer.arrived_at - begun).as_nanos() as u64);
+        self.not_ok += u64::from(answer.status != 200);
+        answer.arrived_at
     }
 
     fn health(&self, is_first: bool) -> Health {

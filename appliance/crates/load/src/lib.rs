@@ -4,6 +4,7 @@
 //! comes late because the server is slow counts from the moment it was due, so that waiting is never left out.
 
 pub mod answer;
+mod arrival;
 pub mod client;
 pub mod health;
 mod line;

@@ -1,14 +1,15 @@
 //! One client: its connection, and the one call that is under way on it.
 
 use std::borrow::Cow;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use crate::answer::{Parser, Progress};
+use crate::arrival::{self, Part};
 use crate::client::Client;
 use crate::target::Target;
 use crate::wire;
@@ -47,6 +48,8 @@ pub(crate) enum Received {
     Answer {
         /// Its status.
         status: u16,
+        /// When the kernel had the last of it; see [`Part::stamp`].
+        stamp: Option<Duration>,
     },
 }
 
@@ -183,9 +186,9 @@ impl Line {
             }
             let space = self.buffer.get_mut(self.filled..).unwrap_or_default();
             let room = space.len();
-            let got = match stream.read(space) {
-                Ok(0) => return Err(closed()),
-                Ok(got) => got,
+            let Part { bytes: got, stamp } = match stream.try_io(|| arrival::read(stream, space)) {
+                Ok(Part { bytes: 0, .. }) => return Err(closed()),
+                Ok(part) => part,
                 Err(error) if is_not_yet(&error) => return Ok(Received::Pending),
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
                     return Err(Fault::new("cannot_connect", error.to_string()));
@@ -200,7 +203,7 @@ impl Line {
                         return Err(Fault::new("not_http", "more bytes than the answer has"));
                     }
                     self.closes = closes;
-                    return Ok(Received::Answer { status });
+                    return Ok(Received::Answer { status, stamp });
                 }
                 // A short read has emptied the socket; the next bytes bring an event of their own.
                 Progress::Partial if got < room => return Ok(Received::Pending),

@@ -13,6 +13,7 @@ use rustix::time::{
     timerfd_settime,
 };
 
+use crate::arrival::Clocks;
 use crate::line::{Fault, Line, Received};
 use crate::pace::{Pace, Schedule};
 use crate::tally::Tally;
@@ -53,6 +54,8 @@ struct Run {
     tally: Tally,
     end: Instant,
     schedule: Option<Schedule>,
+    /// Read with each batch of events.
+    clocks: Clocks,
     waiting: usize,
     is_over: bool,
 }
@@ -98,7 +101,8 @@ impl<'a> Load<'a> {
             Pace::Open { calls_per_sec } => Some(Schedule::new(calls_per_sec, begun, duration)),
         };
         let end = begun + duration;
-        let mut run = Run { tally: Tally::new()?, end, schedule, waiting: 0, is_over: false };
+        let (tally, clocks) = (Tally::new()?, Clocks::read());
+        let mut run = Run { tally, end, schedule, clocks, waiting: 0, is_over: false };
         let mut watched_at = begun;
         loop {
             let now = Instant::now();
@@ -120,6 +124,7 @@ impl<'a> Load<'a> {
                 break;
             }
             self.sleep(now, &run, &mut events)?;
+            run.clocks = Clocks::read();
             for event in &events {
                 self.step(event.token().0, event.is_read_closed(), &mut run);
             }
@@ -198,16 +203,17 @@ impl<'a> Load<'a> {
             }
             return;
         }
-        let status = match line.send().and_then(|()| line.receive()) {
+        let (status, stamp) = match line.send().and_then(|()| line.receive()) {
             Ok(Received::Pending) => return,
-            Ok(Received::Answer { status }) => status,
+            Ok(Received::Answer { status, stamp }) => (status, stamp),
             Err(fault) => return self.fail(index, fault, run),
         };
         let now = Instant::now();
         let ending =
             Tally::ending(status, line.answer(), self.workload.expected, run.tally.accepted);
-        let (since_due, since_sent) = (now - line.due_at, now - line.sent_at);
-        run.tally.record(ending, line.answer(), since_due, since_sent, now <= run.end);
+        let arrived_at = run.clocks.arrival(stamp, line.sent_at, now);
+        let (since_due, since_sent) = (arrived_at - line.due_at, arrived_at - line.sent_at);
+        run.tally.record(ending, line.answer(), since_due, since_sent, arrived_at <= run.end);
         line.finish();
         if is_closed {
             line.hang_up();

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::arrival;
+
 /// A plain HTTP address, resolved once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -43,10 +45,11 @@ impl Target {
         Ok(Self { address, authority: authority.to_owned(), path: path.to_owned() })
     }
 
-    /// A socket to connect from, at `source` or wherever the kernel likes.
+    /// A socket to connect from, at `source` or wherever the kernel likes, with stamps of what comes in.
     pub(crate) fn socket(&self, source: Option<IpAddr>) -> io::Result<Socket> {
         let domain = Domain::for_address(self.address);
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        arrival::request_stamps(&socket);
         if let Some(source) = source {
             socket.bind(&SocketAddr::new(source, 0).into())?;
         }

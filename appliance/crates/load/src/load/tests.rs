@@ -192,3 +192,40 @@ fn nobody_there_is_said_at_once() {
     let error = Load::open(&target, workload).err().unwrap();
     assert!(error.starts_with("connection 1: cannot reach 127.0.0.1:"), "{error}");
 }
+
+#[test]
+fn answer_that_waits_for_the_generator_counts_from_when_the_kernel_had_it() {
+    const LATE: Duration = Duration::from_millis(200);
+    let _kernel_stamps = crate::arrival::tests::stamped();
+    let target = serve(|_| Some((429, REFUSAL)));
+    let tool = Tool::echo("hi");
+    let workload = Workload {
+        era: Era::Modern,
+        tool: &tool,
+        expected: Expected::Result,
+        connections: 1,
+        addresses: 1,
+        first_address: Ipv4Addr::LOCALHOST,
+        calls_per_connection: None,
+    };
+    let mut load = Load::open(&target, workload).unwrap();
+    let (tally, clocks, sent_at) = (Tally::new().unwrap(), Clocks::read(), Instant::now());
+    let end = sent_at + GRACE;
+    let mut run = Run { tally, end, schedule: None, clocks, waiting: 0, is_over: true };
+    load.begin(0, sent_at, sent_at, &mut run);
+    let mut events = Events::with_capacity(EVENTS);
+    while !events.iter().any(|event| event.token() == Token(0) && event.is_readable()) {
+        load.look(SLEEP_MAX, &mut events).unwrap();
+    }
+    let seen_at = Instant::now();
+    while seen_at.elapsed() < LATE {
+        std::hint::spin_loop();
+    }
+    load.step(0, false, &mut run);
+    assert_eq!((run.tally.refused(), run.waiting), (1, 0));
+    let bound = seen_at - sent_at + LATE / 2;
+    for latency_ns in [&run.tally.refused_ns, &run.tally.refusal_answer_ns] {
+        let latency = Duration::from_nanos(latency_ns.max());
+        assert!(latency < bound, "{latency:?} {bound:?}");
+    }
+}
