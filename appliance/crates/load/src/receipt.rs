@@ -165,7 +165,7 @@ pub struct Step {
     pub generator_processor_seconds: f64,
 }
 
-/// Latencies to the last byte.
+/// Latencies, until the kernel had the whole answer: what the load itself waits before it reads that does not count.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct Latency {
     /// Half were faster.
@@ -181,7 +181,7 @@ pub struct Latency {
 }
 
 /// `/livez` and `/readyz` in turns, 100 probes a second on one connection: from the first byte out, or from the moment
-/// a probe was due when the one before it took too long.
+/// a probe was due when the one before it took too long, until the kernel had the answer.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct Health {
     /// Probes.

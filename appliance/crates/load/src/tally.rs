@@ -63,11 +63,11 @@ pub struct Tally {
     pub connects: u64,
     /// How long calls were made.
     pub elapsed: Duration,
-    /// Nanoseconds of accepted calls, from the moment each was due to the last byte in.
+    /// Nanoseconds of accepted calls, from the moment each was due until the kernel had the whole answer.
     pub accepted_ns: Histogram<u64>,
-    /// Nanoseconds of refusals, from the moment each was due to the last byte in.
+    /// Nanoseconds of refusals, from the moment each was due until the kernel had the whole answer.
     pub refused_ns: Histogram<u64>,
-    /// Nanoseconds of refusals, from the first byte out to the last byte in.
+    /// Nanoseconds of refusals, from the first byte out until the kernel had the whole answer.
     pub refusal_answer_ns: Histogram<u64>,
 }
 
@@ -129,7 +129,7 @@ impl Tally {
         self.offered as f64 / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
-    /// Counts one whole answer. `since_due` and `since_sent`: until its last byte.
+    /// Counts one whole answer. `since_due` and `since_sent`: until the kernel had it.
     pub(crate) fn record(
         &mut self,
         ending: Ending,

@@ -161,8 +161,9 @@ fn circumstances(out: &mut String, receipt: &Receipt) {
 }
 
 /// How it was measured.
-const METHOD: &str = "Open loop: calls are due by the clock, and an accepted call counts from then. A call that finds \
-    no free connection within 10 ms is not sent. One generator thread, on this machine, beside \
+const METHOD: &str = "Open loop: calls are due by the clock, and an accepted call counts from then until the \
+    kernel has the answer; a refusal counts from when it was sent. What the load itself waits before it reads an \
+    answer does not count. A call that finds no free connection within 10 ms is not sent. One generator thread, on this machine, beside \
     the server when that is here too.";
 
 #[cfg(test)]
