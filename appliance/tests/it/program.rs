@@ -374,6 +374,16 @@ impl Piped {
 
     /// With `more` of a profile, and `--set` for each of `settings`.
     pub(crate) fn start_set(more: &str, settings: &[&str]) -> Self {
+        let (mut command, profile) = Self::command(more, settings);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        Self { child, input, output, _profile: profile }
+    }
+
+    /// The command line, and its profile.
+    pub(crate) fn command(more: &str, settings: &[&str]) -> (Command, tempfile::TempPath) {
         let text = "format = 1\n[listen.desktop]\nstdio = {}\n[layer.payload]\nrequest_bytes_max = \"64KiB\"\n\
             [layer.timeout]\n[plugin.echo]\nlibrary = \"libecho.so\"\n[plugin.conformance]\nlibrary = \"libconformance.so\"\n\
             [log]\nfilter = \"warn\"\n";
@@ -381,22 +391,20 @@ impl Piped {
         file.write_all(text.as_bytes()).expect("written");
         file.write_all(more.as_bytes()).expect("written");
         let profile = file.into_temp_path();
-        let mut child = toolrack()
-            .args(["serve", "--profile"])
-            .arg(&profile)
-            .args(settings.iter().flat_map(|setting| ["--set", setting]))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let input = child.stdin.take();
-        let output = BufReader::new(child.stdout.take().expect("piped"));
-        Self { child, input, output, _profile: profile }
+        let mut command = toolrack();
+        command.args(["serve", "--profile"]).arg(&profile);
+        command.args(settings.iter().flat_map(|setting| ["--set", setting]));
+        (command, profile)
     }
 
     pub(crate) fn send(&mut self, line: &str) {
         let input = self.input.as_mut().expect("open");
         writeln!(input, "{line}").and_then(|()| input.flush()).expect("it reads");
+    }
+
+    /// Gives away its input, which then ends with whoever has it.
+    pub(crate) fn take_input(&mut self) -> ChildStdin {
+        self.input.take().expect("open")
     }
 
     pub(crate) fn receive(&mut self) -> Value {

@@ -1,5 +1,12 @@
 //! Both eras over standard input and output.
 
+use std::io::{Read, Seek, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+
+use rustix::fs::{OFlags, fcntl_getfl};
 use serde_json::json;
 
 use crate::program::{Piped, modern_call, modern_params};
@@ -145,4 +152,82 @@ fn running_calls_are_answered_when_the_server_ends() {
     let (rest, code) = piped.wait();
     assert!(rest.lines().any(|line| line.contains("\"resultType\":\"complete\"")), "{rest}");
     assert_eq!(code, Some(0));
+}
+
+/// Requests of so many bytes each, with ids from 0.
+fn echoes(count: usize, bytes: usize) -> String {
+    let call = |id: usize| {
+        let mut call = modern_call("echo", &json!({"text": "x".repeat(bytes)}));
+        call["id"] = json!(id);
+        format!("{call}\n")
+    };
+    (0..count).map(call).collect()
+}
+
+fn is_blocking(end: impl AsFd) -> bool {
+    !fcntl_getfl(end).expect("its flags").contains(OFlags::NONBLOCK)
+}
+
+#[test]
+fn serves_a_socket_and_leaves_it_as_it_was() {
+    let (mut client, servers) = UnixStream::pair().expect("a pair");
+    let kept = servers.try_clone().expect("the same end");
+    let (mut command, _profile) = Piped::command("", &[]);
+    let output = OwnedFd::from(servers.try_clone().expect("the same end"));
+    command.stdin(OwnedFd::from(servers)).stdout(output);
+    let mut child = command.spawn().expect("it starts");
+    drop(command);
+    client.write_all(echoes(3, 10).as_bytes()).expect("it reads");
+    client.shutdown(Shutdown::Write).expect("shut");
+    let status = child.wait().expect("it ends");
+    assert!(is_blocking(&kept));
+    drop(kept);
+    let mut said = String::new();
+    client.read_to_string(&mut said).expect("it writes");
+    assert_eq!((said.lines().count(), status.code()), (3, Some(0)), "{said}");
+}
+
+#[test]
+fn a_pipe_blocks_again_for_whoever_has_it_next() {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    let kept = reader.try_clone().expect("the same end");
+    let (mut command, _profile) = Piped::command("", &[]);
+    let mut child = command.stdin(reader).stdout(Stdio::piped()).spawn().expect("it starts");
+    drop(command);
+    writer.write_all(echoes(1, 10).as_bytes()).expect("it reads");
+    drop(writer);
+    let mut said = String::new();
+    child.stdout.take().expect("piped").read_to_string(&mut said).expect("it writes");
+    assert!(child.wait().expect("it ends").success());
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(is_blocking(&kept));
+}
+
+#[test]
+fn serves_files() {
+    let mut requests = tempfile::tempfile().expect("a file");
+    requests.write_all(echoes(5, 10).as_bytes()).expect("written");
+    requests.rewind().expect("at its begin");
+    let mut answers = tempfile::tempfile().expect("a file");
+    let (mut command, _profile) = Piped::command("", &[]);
+    command.stdin(requests).stdout(answers.try_clone().expect("the same"));
+    assert!(command.status().expect("it runs").success());
+    let mut said = String::new();
+    answers.rewind().expect("at its begin");
+    answers.read_to_string(&mut said).expect("text");
+    assert_eq!(said.lines().count(), 5, "{said}");
+}
+
+#[test]
+fn answers_wait_for_a_client_that_does_not_read() {
+    let mut piped = Piped::start();
+    // More than both pipes hold, so that its answers find no room before they are read.
+    let requests = echoes(64, 16 * 1024);
+    let mut input = piped.take_input();
+    let writer = std::thread::spawn(move || input.write_all(requests.as_bytes()));
+    for id in 0..64 {
+        let answer = piped.receive();
+        assert_eq!(answer["id"], id, "{answer}");
+    }
+    writer.join().expect("it ends").expect("it reads");
 }

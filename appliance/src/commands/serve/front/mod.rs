@@ -3,6 +3,7 @@
 mod end;
 mod leave;
 mod set;
+mod standard;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -172,7 +173,7 @@ fn http(plan: &Plan) -> Vec<(&Arc<str>, &HttpPlan)> {
 }
 
 async fn serve_stdio(endpoint: Arc<Endpoint>, plan: StdioPlan) {
-    let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
+    let (input, output, _modes) = standard::take();
     if let Err(error) = transport::stdio::serve(endpoint, &plan, input, output).await {
         tracing::debug!(%error, "The client on stdio is gone.");
     }
