@@ -1,7 +1,6 @@
 //! Lines on standard input and output: one client, both eras, one task that owns the output.
 //!
-//! Calls that are answered at once are answered between two lines, and everything that a read brought in goes out
-//! with one write.
+//! Calls that are answered at once are answered between two lines, and what a read brought in goes out with few writes.
 
 mod conversation;
 mod lines;
@@ -23,6 +22,9 @@ use lines::{Line, Lines};
 const END_GRACE: Duration = Duration::from_secs(2);
 /// Messages of running calls on their way to the output; a call that is ahead of the client waits here.
 const MESSAGES_MAX: usize = 256;
+/// Answers that are written together: the client reads them while the next ones are made, and the first of many lines
+/// does not wait for the last.
+const ANSWERS_TOGETHER: usize = 16;
 /// From here on output is written before more input is looked at.
 const OUTPUT_BYTES_HIGH: usize = 256 * 1024;
 
@@ -91,6 +93,7 @@ async fn answer_lines(
     output: &mut (impl AsyncWrite + Unpin),
 ) -> std::io::Result<()> {
     let bytes_max = conversation.line_bytes_max();
+    let mut answers = 0;
     while let Some(line) = lines.next(bytes_max) {
         let answer = match line {
             Line::Whole(line) => conversation.take(line).await,
@@ -104,9 +107,11 @@ async fn answer_lines(
         };
         if let Some(answer) = answer {
             push(out, &answer);
+            answers += 1;
         }
-        if out.len() >= OUTPUT_BYTES_HIGH {
+        if answers == ANSWERS_TOGETHER || out.len() >= OUTPUT_BYTES_HIGH {
             flush(out, output).await?;
+            answers = 0;
         }
     }
     Ok(())
