@@ -13,11 +13,15 @@ use crate::{release, run};
 const PEERS: &str = "ci/peers";
 /// The profile that ours serves.
 pub(crate) const PROFILE: &str = "ci/bench/profile.toml";
+/// The same behind all layers.
+const WHOLE: &str = "ci/bench/whole.toml";
 /// What a contestant is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// The appliance.
     Ours,
+    /// The appliance behind every layer.
+    Whole,
     /// The appliance as `cargo build --release` makes it, untrained as the peers are: how much of the distance is the
     /// compiler's.
     Plain,
@@ -47,6 +51,13 @@ pub(crate) const ALL: &[Contestant] = &[
     Contestant {
         name: "toolrack",
         role: Role::Ours,
+        package: "toolrack",
+        program: "toolrack",
+        eras: &[(Era::Session, None), (Era::Modern, None)],
+    },
+    Contestant {
+        name: "toolrack, all layers",
+        role: Role::Whole,
         package: "toolrack",
         program: "toolrack",
         eras: &[(Era::Session, None), (Era::Modern, None)],
@@ -98,6 +109,7 @@ impl Contestant {
         let program = peers().join(self.program).to_string_lossy().into_owned();
         match self.role {
             Role::Ours => serve(PROFILE),
+            Role::Whole => serve(WHOLE),
             Role::Plain => serve_with(&plain().join(self.program), PROFILE),
             Role::Ceiling => vec![program, answer_bytes.to_string()],
             Role::Peer => {
@@ -108,9 +120,9 @@ impl Contestant {
         }
     }
 
-    /// Whether it is the appliance, however it was built.
+    /// Whether it is the appliance, however it was built and set up.
     pub(crate) fn is_ours(&self) -> bool {
-        matches!(self.role, Role::Ours | Role::Plain)
+        matches!(self.role, Role::Ours | Role::Whole | Role::Plain)
     }
 
     /// Whether it shakes hands and says the text back; the ceiling does neither.

@@ -51,7 +51,12 @@ fn at_most(bound: f64, what: impl Into<String>, measured: Option<f64>) -> Goal {
 
 /// The name of ours in all tables.
 fn ours() -> &'static str {
-    ALL.iter().find(|each| each.role == Role::Ours).map_or("", |each| each.name)
+    name_of(Role::Ours)
+}
+
+/// The name of the one that is there for this.
+fn name_of(role: Role) -> &'static str {
+    ALL.iter().find(|each| each.role == role).map_or("", |each| each.name)
 }
 
 /// All goals against what was measured.
@@ -82,6 +87,9 @@ pub(crate) fn judge(report: &Report) -> Vec<Goal> {
     goals
 }
 
+/// Share of its throughput that the appliance keeps behind every layer.
+const ALL_LAYERS_LEAVE: f64 = 0.85;
+
 /// For each size and era: as a share of the ceiling, as a multiple of the best peer, and the tail beside the peers'.
 fn throughput(rows: &[rounds::Row]) -> Vec<Goal> {
     let mut goals = Vec::new();
@@ -103,6 +111,12 @@ fn throughput(rows: &[rounds::Row]) -> Vec<Goal> {
             goals.push(at_least(of_ceiling, format!("{name}: of raw hyper"), ceiling));
             goals.push(at_least(of_best_peer, format!("{name}: times the best peer"), peer));
             goals.push(at_most(1.0, format!("{name}: p99 beside the best peer's"), tail));
+            let whole = case.iter().find(|row| row.server == name_of(Role::Whole));
+            let left = whole.zip(own).map(|(w, o)| w.requests_per_second / o.requests_per_second);
+            let peer = whole.and_then(|row| row.of_best_peer);
+            goals.push(at_least(ALL_LAYERS_LEAVE, format!("{name}: left by all layers"), left));
+            let what = format!("{name}: all layers, times the best peer");
+            goals.push(at_least(of_best_peer, what, peer));
         }
     }
     goals
