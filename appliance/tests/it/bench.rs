@@ -69,14 +69,18 @@ fn steps(receipt: &Value) -> Vec<&Value> {
     unloaded.into_iter().chain(array("search")).chain(array("steps")).collect()
 }
 
-/// The receipt fits its published schema, and no call of any step is missing or counted twice.
-fn is_sound(run: &Run) {
+fn fits_the_schema(receipt: &Value) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/receipt.schema.json");
     let schema: Value =
         serde_json::from_str(&std::fs::read_to_string(path).expect("a file")).expect("JSON");
     let schema = Schema::compile(&schema).expect("a schema");
-    let misfits = schema.misfits(&run.receipt, 10);
+    let misfits = schema.misfits(receipt, 10);
     assert!(misfits.is_empty(), "{misfits:?}");
+}
+
+/// The receipt fits its published schema, and no call of any step is missing or counted twice.
+fn is_sound(run: &Run) {
+    fits_the_schema(&run.receipt);
     let sum = |kinds: &Value| -> u64 {
         kinds.as_object().into_iter().flatten().filter_map(|(_, calls)| calls.as_u64()).sum()
     };
@@ -88,6 +92,18 @@ fn is_sound(run: &Run) {
         assert_eq!(calls("failed"), sum(&step["errors"]), "{step}");
     }
     assert!(run.page.contains("<h1>Load receipt</h1>"));
+}
+
+#[test]
+fn receipts_of_earlier_versions_fit_the_schema() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../profiles/receipts");
+    let boxes: Vec<_> = std::fs::read_dir(folder).expect("a folder").collect();
+    assert!(!boxes.is_empty());
+    for entry in boxes {
+        let path = entry.expect("an entry").path().join("receipt.json");
+        let text = std::fs::read_to_string(&path).expect("a receipt");
+        fits_the_schema(&serde_json::from_str(&text).expect("JSON"));
+    }
 }
 
 #[test]
@@ -105,6 +121,7 @@ fn receipt_of_an_own_appliance_adds_up() {
         assert!(step["health"]["probes"].as_u64() > Some(5), "{step}");
         assert!(step["server"]["resident_bytes_max"].as_u64() > Some(1 << 20), "{step}");
         assert!(step["server"]["descriptors_max"].as_u64() > Some(10), "{step}");
+        assert!(step["generator_lateness"]["p99_us"].as_f64() > Some(0.0), "{step}");
     }
     assert_eq!(run.page.matches("<svg").count(), 3);
     assert!(run.stdout.contains("Envelope: 100 calls/s, as given."), "{}", run.stdout);
@@ -117,6 +134,7 @@ fn peak_is_measured_when_no_rate_is_given() {
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     is_sound(&run);
     assert_eq!(run.receipt["envelope"]["is_measured"], true);
+    assert_eq!(run.receipt["search"][0]["generator_lateness"], Value::Null);
     let peak = run.receipt["envelope"]["calls_per_sec"].as_f64().expect("a rate");
     let closed = run.receipt["search"][0]["goodput_per_sec"].as_f64().expect("a rate");
     assert!(peak > 1.0 && peak <= closed * 1.25, "{peak} {closed}");

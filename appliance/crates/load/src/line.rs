@@ -70,9 +70,11 @@ pub(crate) struct Line {
     answer_bytes_max: usize,
     filled: usize,
     parser: Parser,
-    /// When the call was due.
-    pub(crate) due_at: Instant,
-    /// When its first byte was sent.
+    /// When the call was due; `None` where the server sets the pace.
+    due_at: Option<Instant>,
+    /// When this client was free for it: the answer before it had come in, or was given up.
+    pub(crate) free_at: Instant,
+    /// Right before its first byte was sent, or before the connection for it was opened.
     pub(crate) sent_at: Instant,
     /// Whether a call is under way.
     pub(crate) is_waiting: bool,
@@ -108,7 +110,8 @@ impl Line {
             answer_bytes_max: (BUFFERS_BYTES_MAX / workload.connections.max(1)).max(BUFFER_BYTES),
             filled: 0,
             parser: Parser::default(),
-            due_at: Instant::now(),
+            due_at: None,
+            free_at: Instant::now(),
             sent_at: Instant::now(),
             is_waiting: false,
         };
@@ -147,14 +150,28 @@ impl Line {
             .map_err(|error| Fault::new("cannot_connect", error.to_string()))
     }
 
-    /// Begins a call. With `is_last`, the connection ends after it.
-    pub(crate) fn begin(&mut self, due_at: Instant, now: Instant, is_last: bool) {
+    /// Begins a call, right before it is sent. With `is_last`, the connection ends after it.
+    pub(crate) fn begin(&mut self, due_at: Option<Instant>, is_last: bool) {
         self.is_waiting = true;
         self.is_last = is_last;
         self.written = 0;
         self.filled = 0;
         self.due_at = due_at;
-        self.sent_at = now;
+        self.sent_at = Instant::now();
+    }
+
+    /// How long the call, although due, waited for this client because that still waited for the server.
+    pub(crate) fn waited(&self) -> Duration {
+        let wait = |due_at| self.free_at.saturating_duration_since(due_at);
+        self.due_at.map(wait).unwrap_or_default()
+    }
+
+    /// How late the generator itself sent the call, which was due and had this client; `None` where the server sets
+    /// the pace.
+    pub(crate) fn lateness(&self) -> Option<Duration> {
+        let lateness =
+            |due_at: Instant| self.sent_at.saturating_duration_since(due_at.max(self.free_at));
+        self.due_at.map(lateness)
     }
 
     /// Writes what is left of the request, as far as the socket takes it.
@@ -217,9 +234,10 @@ impl Line {
         self.buffer.get(..self.filled).unwrap_or_default()
     }
 
-    /// The call has its answer. The connection goes when either side said so.
-    pub(crate) fn finish(&mut self) {
+    /// The call has its answer, which came in at this moment. The connection goes when either side said so.
+    pub(crate) fn finish(&mut self, arrived_at: Instant) {
         self.is_waiting = false;
+        self.free_at = arrived_at;
         if std::mem::take(&mut self.closes) || self.is_last {
             self.hang_up();
         }

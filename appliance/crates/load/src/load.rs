@@ -153,14 +153,14 @@ impl<'a> Load<'a> {
                 // Each once: whoever fails at once is free again, and must not be tried without end.
                 for _ in 0..self.free.len() {
                     if let Some(index) = self.free.pop_front() {
-                        self.begin(index, now, now, run);
+                        self.begin(index, None, run);
                     }
                 }
             }
             Some(mut schedule) => {
                 while let Some(due_at) = schedule.due().filter(|due_at| *due_at <= now) {
                     if let Some(index) = self.free.pop_front() {
-                        self.begin(index, due_at, now, run);
+                        self.begin(index, Some(due_at), run);
                     } else if now - due_at > CLIENT_WAIT || run.is_over {
                         run.tally.offered += 1;
                         run.tally.not_sent += 1;
@@ -174,7 +174,7 @@ impl<'a> Load<'a> {
         }
     }
 
-    fn begin(&mut self, index: usize, due_at: Instant, now: Instant, run: &mut Run) {
+    fn begin(&mut self, index: usize, due_at: Option<Instant>, run: &mut Run) {
         let Some(line) = self.lines.get_mut(index) else { return };
         self.begun += 1;
         run.tally.offered += 1;
@@ -183,7 +183,8 @@ impl<'a> Load<'a> {
             .workload
             .calls_per_connection
             .is_some_and(|calls| self.begun.is_multiple_of(calls));
-        line.begin(due_at, now, is_last);
+        line.begin(due_at, is_last);
+        run.tally.record_lateness(line.lateness());
         let sent = line.reconnect(self.target, self.poll.registry()).and_then(|is_new| {
             run.tally.connects += u64::from(is_new);
             line.send()
@@ -212,16 +213,16 @@ impl<'a> Load<'a> {
         let ending =
             Tally::ending(status, line.answer(), self.workload.expected, run.tally.accepted);
         let arrived_at = run.clocks.arrival(stamp, line.sent_at, now);
-        let (since_due, since_sent) = (arrived_at - line.due_at, arrived_at - line.sent_at);
-        run.tally.record(ending, line.answer(), since_due, since_sent, arrived_at <= run.end);
-        line.finish();
+        let (waited, since_sent) = (line.waited(), arrived_at - line.sent_at);
+        run.tally.record(ending, line.answer(), waited, since_sent, arrived_at <= run.end);
+        line.finish(arrived_at);
         if is_closed {
             line.hang_up();
         }
         run.waiting -= 1;
         run.is_over |= now >= run.end;
         if run.schedule.is_none() && !run.is_over {
-            self.begin(index, now, now, run);
+            self.begin(index, None, run);
         } else {
             self.free.push_back(index);
         }
@@ -230,6 +231,7 @@ impl<'a> Load<'a> {
     fn fail(&mut self, index: usize, fault: Fault, run: &mut Run) {
         if let Some(line) = self.lines.get_mut(index) {
             line.hang_up();
+            line.free_at = Instant::now();
         }
         run.waiting -= 1;
         self.free.push_back(index);

@@ -151,9 +151,9 @@ pub struct Step {
     pub first_error: Option<String>,
     /// Connections that were opened in the course of it.
     pub connects: u64,
-    /// Accepted calls, from the moment each was due.
+    /// Accepted calls, from the moment each was due, less the lateness of the load itself.
     pub accepted_latency: Option<Latency>,
-    /// Refused calls, from the moment each was due.
+    /// Refused calls, from the moment each was due, less the lateness of the load itself.
     pub refused_latency: Option<Latency>,
     /// Refused calls, from the first byte out: what the server needs to say no.
     pub refusal_answer: Option<Latency>,
@@ -163,9 +163,13 @@ pub struct Step {
     pub server: Option<Server>,
     /// Processor time of the load itself.
     pub generator_processor_seconds: f64,
+    /// How well the load itself kept the planned pace; absent where the server set the pace, and in older receipts,
+    /// whose latencies hold it.
+    pub generator_lateness: Option<Lateness>,
 }
 
-/// Latencies, until the kernel had the whole answer: what the load itself waits before it reads that does not count.
+/// Latencies, until the kernel had the whole answer. A call that was due while all connections waited for the server
+/// waited with them; what the load itself waits, before it sends a call or reads an answer, does not count.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct Latency {
     /// Half were faster.
@@ -177,6 +181,18 @@ pub struct Latency {
     /// 99.9 % were faster.
     pub p999_us: f64,
     /// The slowest.
+    pub max_us: f64,
+}
+
+/// How late the load itself sent calls that were due and had a free connection: no delay of the server. Above some
+/// milliseconds, the box has no core left for the load.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+pub struct Lateness {
+    /// Half were sent sooner.
+    pub p50_us: f64,
+    /// 99 % were sent sooner.
+    pub p99_us: f64,
+    /// The latest.
     pub max_us: f64,
 }
 
@@ -249,6 +265,18 @@ impl Latency {
     }
 }
 
+impl Lateness {
+    /// The percentiles of `histogram`, in nanoseconds; `None` when it is empty.
+    #[must_use]
+    pub fn of(histogram: &Histogram<u64>) -> Option<Self> {
+        Latency::of(histogram).map(|Latency { p50_us, p99_us, max_us, .. }| Self {
+            p50_us,
+            p99_us,
+            max_us,
+        })
+    }
+}
+
 impl Step {
     /// What `tally` says, without what only the outside can know.
     #[must_use]
@@ -274,6 +302,7 @@ impl Step {
             health: None,
             server: None,
             generator_processor_seconds: 0.0,
+            generator_lateness: Lateness::of(&tally.lateness_ns),
         }
     }
 }
@@ -312,7 +341,7 @@ mod tests {
     #[test]
     fn percentiles_are_those_of_all_calls() {
         let mut all = histogram().unwrap();
-        assert!(Latency::of(&all).is_none());
+        assert!(Latency::of(&all).is_none() && Lateness::of(&all).is_none());
         for millis in 1..=1_000 {
             all.record(millis * 1_000_000).unwrap();
         }
@@ -326,6 +355,9 @@ mod tests {
         ] {
             assert!((found_us / 1e3 / millis - 1.0).abs() < 0.002, "{found_us} {millis}");
         }
+        let lateness = Lateness::of(&all).unwrap();
+        assert_eq!(lateness.p50_us, latency.p50_us);
+        assert_eq!((lateness.p99_us, lateness.max_us), (latency.p99_us, latency.max_us));
     }
 
     #[test]

@@ -63,12 +63,16 @@ pub struct Tally {
     pub connects: u64,
     /// How long calls were made.
     pub elapsed: Duration,
-    /// Nanoseconds of accepted calls, from the moment each was due until the kernel had the whole answer.
+    /// Nanoseconds of accepted calls, from the moment each was due until the kernel had the whole answer, less the
+    /// generator's own lateness: while all clients wait for the server, a call that is due waits for it too.
     pub accepted_ns: Histogram<u64>,
-    /// Nanoseconds of refusals, from the moment each was due until the kernel had the whole answer.
+    /// Nanoseconds of refusals, counted in the same way.
     pub refused_ns: Histogram<u64>,
     /// Nanoseconds of refusals, from the first byte out until the kernel had the whole answer.
     pub refusal_answer_ns: Histogram<u64>,
+    /// Nanoseconds that calls were sent too late although a client was free: the generator's own lateness. Empty where
+    /// the server sets the pace.
+    pub lateness_ns: Histogram<u64>,
 }
 
 impl fmt::Debug for Tally {
@@ -102,6 +106,7 @@ impl Tally {
             accepted_ns: histogram()?,
             refused_ns: histogram()?,
             refusal_answer_ns: histogram()?,
+            lateness_ns: histogram()?,
         })
     }
 
@@ -129,12 +134,20 @@ impl Tally {
         self.offered as f64 / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
-    /// Counts one whole answer. `since_due` and `since_sent`: until the kernel had it.
+    /// Notes how late the generator sent a call; `None` where the server sets the pace.
+    pub(crate) fn record_lateness(&mut self, lateness: Option<Duration>) {
+        if let Some(lateness) = lateness {
+            self.lateness_ns.saturating_record(nanos(lateness));
+        }
+    }
+
+    /// Counts one whole answer. `waited`: for a client that waited for the server; `since_sent`: until the kernel had
+    /// the answer.
     pub(crate) fn record(
         &mut self,
         ending: Ending,
         answer: &[u8],
-        since_due: Duration,
+        waited: Duration,
         since_sent: Duration,
         in_time: bool,
     ) {
@@ -142,11 +155,11 @@ impl Tally {
             Ending::Accepted => {
                 self.accepted += 1;
                 self.accepted_in_time += u64::from(in_time);
-                self.accepted_ns.saturating_record(nanos(since_due));
+                self.accepted_ns.saturating_record(nanos(waited + since_sent));
             }
             Ending::Refused(kind) => {
                 count(&mut self.refusals, kind.into(), 1);
-                self.refused_ns.saturating_record(nanos(since_due));
+                self.refused_ns.saturating_record(nanos(waited + since_sent));
                 self.refusal_answer_ns.saturating_record(nanos(since_sent));
             }
             Ending::Failed(name) => self.fail(name, 1, || String::from_utf8_lossy(answer)),

@@ -151,7 +151,7 @@ fn circumstances(out: &mut String, receipt: &Receipt) {
                 load.connections, load.addresses, load.new_connections_percent
             ),
         ),
-        ("Method", METHOD.to_owned()),
+        ("Method", format!("{METHOD} {}", table::LATENESS)),
     ];
     out.push_str("<h2>Circumstances</h2>\n<table class=\"words\">");
     for (name, value) in rows {
@@ -162,9 +162,9 @@ fn circumstances(out: &mut String, receipt: &Receipt) {
 
 /// How it was measured.
 const METHOD: &str = "Open loop: calls are due by the clock, and an accepted call counts from then until the \
-    kernel has the answer; a refusal counts from when it was sent. What the load itself waits before it reads an \
-    answer does not count. A call that finds no free connection within 10 ms is not sent. One generator thread, on this machine, beside \
-    the server when that is here too.";
+    kernel has the answer; a refusal counts from when it was sent. What the load itself waits, before it sends a call \
+    or reads an answer, does not count. A call that finds no free connection within 10 ms is not sent. One generator \
+    thread, on this machine, beside the server when that is here too.";
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,10 @@ use std::fmt::Write;
 
 use load::receipt::{Envelope, Goal, Receipt, Step};
 
+/// What the column of that name says.
+pub(super) const LATENESS: &str = "late p99: how late the load itself sent calls, in ms, although they were due and a \
+    connection was free; above some ms the box has no core left for the load.";
+
 /// The steps, the goals and what else there is to know.
 pub(super) fn render(receipt: &Receipt) -> String {
     let mut out = String::new();
@@ -19,6 +23,7 @@ pub(super) fn render(receipt: &Receipt) -> String {
     out.push('\n');
     let steps: Vec<_> = steps(receipt).collect();
     out.push_str(&columns(&steps.iter().map(|step| cells(step)).collect::<Vec<_>>()));
+    say(&mut out, LATENESS.to_owned());
     for step in steps {
         if let Some(line) = kinds(step) {
             say(&mut out, format!("  {}: {line}", step.name));
@@ -92,13 +97,14 @@ pub(super) fn kinds(step: &Step) -> Option<String> {
 }
 
 /// The headings of [`cells`].
-pub(super) const HEADINGS: [&str; 14] = [
+pub(super) const HEADINGS: [&str; 15] = [
     "step",
     "offered/s",
     "accepted/s",
     "refused",
     "failed",
     "not sent",
+    "late p99",
     "p50 ms",
     "p90 ms",
     "p99 ms",
@@ -110,7 +116,7 @@ pub(super) const HEADINGS: [&str; 14] = [
 ];
 
 /// One step, in the columns of the headings.
-pub(super) fn cells(step: &Step) -> [String; 14] {
+pub(super) fn cells(step: &Step) -> [String; 15] {
     let ms = |us: Option<f64>| us.map_or_else(|| "-".to_owned(), |us| number(us / 1e3));
     let latency = step.accepted_latency;
     [
@@ -120,6 +126,7 @@ pub(super) fn cells(step: &Step) -> [String; 14] {
         step.refused.to_string(),
         step.failed.to_string(),
         step.not_sent.to_string(),
+        ms(step.generator_lateness.map(|lateness| lateness.p99_us)),
         ms(latency.map(|latency| latency.p50_us)),
         ms(latency.map(|latency| latency.p90_us)),
         ms(latency.map(|latency| latency.p99_us)),
@@ -135,7 +142,7 @@ pub(super) fn cells(step: &Step) -> [String; 14] {
 }
 
 /// Columns under their headings, the first to the left and the others to the right.
-fn columns(rows: &[[String; 14]]) -> String {
+fn columns(rows: &[[String; 15]]) -> String {
     let mut out = String::new();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(String::len);
@@ -172,7 +179,7 @@ pub(super) fn number(value: f64) -> String {
 pub(super) mod tests {
     use std::collections::BTreeMap;
 
-    use load::receipt::{Build, FORMAT, Health, Latency, Load, Machine, Server};
+    use load::receipt::{Build, FORMAT, Health, Latency, Lateness, Load, Machine, Server};
 
     use super::*;
 
@@ -219,6 +226,7 @@ pub(super) mod tests {
                 processor_us_per_refused: (refused > 0).then_some(4.0),
             }),
             generator_processor_seconds: 0.2,
+            generator_lateness: Some(Lateness { p50_us: 60.0, p99_us: 12_300.0, max_us: 45_600.0 }),
         }
     }
 
@@ -280,6 +288,7 @@ pub(super) mod tests {
             assert!(said.lines().any(|line| line.starts_with(name)), "{name}: {said}");
         }
         assert!(said.contains("  10x: 9070 refused overloaded\n"), "{said}");
+        assert!(said.contains("  12.3  ") && said.contains(LATENESS), "{said}");
         let held = "goodput at 10x, % of the peak: 93.0 (goal: at least 90.0): held";
         assert!(said.contains(held), "{said}");
         assert!(!said.contains("MISSED") && !said.contains("Ended early"), "{said}");

@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::tally::Expected;
@@ -45,17 +45,22 @@ fn converse(
     }
 }
 
-fn run(target: &Target, pace: Pace, change: impl FnOnce(&mut Workload<'_>)) -> Tally {
-    let tool = Tool::echo("hi");
-    let mut workload = Workload {
+/// Calls of `tool` from so many connections of one address.
+fn workload(tool: &Tool, connections: usize) -> Workload<'_> {
+    Workload {
         era: Era::Modern,
-        tool: &tool,
+        tool,
         expected: Expected::Result,
-        connections: 50,
+        connections,
         addresses: 1,
         first_address: Ipv4Addr::LOCALHOST,
         calls_per_connection: None,
-    };
+    }
+}
+
+fn run(target: &Target, pace: Pace, change: impl FnOnce(&mut Workload<'_>)) -> Tally {
+    let tool = Tool::echo("hi");
+    let mut workload = workload(&tool, 50);
     change(&mut workload);
     let mut load = Load::open(target, workload).unwrap();
     let tally = load.run(pace, Duration::from_millis(200), &mut |_| ControlFlow::Continue(()));
@@ -72,14 +77,14 @@ fn clock_sets_the_pace_of_an_open_loop() {
     let tally = run(&serve(|_| Some((200, RESULT))), Pace::Open { calls_per_sec: 100.0 }, |_| {});
     assert_eq!(tally.offered, 20);
     assert!(adds_up(&tally), "{tally:?}");
-    assert_eq!(tally.accepted_ns.len(), tally.accepted);
+    assert_eq!((tally.accepted_ns.len(), tally.lateness_ns.len()), (tally.accepted, 20));
 }
 
 #[test]
 fn server_sets_the_pace_of_a_closed_loop() {
     let tally = run(&serve(|_| Some((200, RESULT))), Pace::Closed, |_| {});
     assert!(tally.accepted > 50 && adds_up(&tally), "{tally:?}");
-    assert_eq!((tally.connects, tally.failed()), (0, 0));
+    assert_eq!((tally.connects, tally.failed(), tally.lateness_ns.len()), (0, 0, 0));
 }
 
 #[test]
@@ -94,8 +99,7 @@ fn refusals_are_told_apart_from_errors() {
 
 #[test]
 fn calls_without_a_free_connection_are_counted() {
-    let gate = std::sync::Mutex::new(());
-    let held = Arc::new(gate);
+    let held = Arc::new(Mutex::new(()));
     let guard = Arc::clone(&held);
     let _locked = held.lock().unwrap();
     let target = serve(move |_| {
@@ -103,15 +107,7 @@ fn calls_without_a_free_connection_are_counted() {
         None
     });
     let tool = Tool::echo("hi");
-    let workload = Workload {
-        era: Era::Modern,
-        tool: &tool,
-        expected: Expected::Result,
-        connections: 2,
-        addresses: 2,
-        first_address: Ipv4Addr::LOCALHOST,
-        calls_per_connection: None,
-    };
+    let workload = Workload { addresses: 2, ..workload(&tool, 2) };
     let mut load = Load::open(&target, workload).unwrap();
     let begun = Instant::now();
     let pace = Pace::Open { calls_per_sec: 1_000.0 };
@@ -158,15 +154,7 @@ fn server_that_hangs_up_is_an_error_of_each_call() {
 fn watcher_ends_a_run_that_has_much_to_do() {
     let target = serve(|_| Some((200, RESULT)));
     let tool = Tool::echo("hi");
-    let workload = Workload {
-        era: Era::Modern,
-        tool: &tool,
-        expected: Expected::Echo("hi"),
-        connections: 1,
-        addresses: 2,
-        first_address: Ipv4Addr::LOCALHOST,
-        calls_per_connection: None,
-    };
+    let workload = Workload { addresses: 2, expected: Expected::Echo("hi"), ..workload(&tool, 1) };
     let mut load = Load::open(&target, workload).unwrap();
     let pace = Pace::Open { calls_per_sec: 10.0 };
     let tally =
@@ -180,16 +168,7 @@ fn nobody_there_is_said_at_once() {
     let target = Target::resolve(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     drop(listener);
     let tool = Tool::echo("hi");
-    let workload = Workload {
-        era: Era::Modern,
-        tool: &tool,
-        expected: Expected::Result,
-        connections: 1,
-        addresses: 1,
-        first_address: Ipv4Addr::LOCALHOST,
-        calls_per_connection: None,
-    };
-    let error = Load::open(&target, workload).err().unwrap();
+    let error = Load::open(&target, workload(&tool, 1)).err().unwrap();
     assert!(error.starts_with("connection 1: cannot reach 127.0.0.1:"), "{error}");
 }
 
@@ -199,20 +178,11 @@ fn answer_that_waits_for_the_generator_counts_from_when_the_kernel_had_it() {
     let _kernel_stamps = crate::arrival::tests::stamped();
     let target = serve(|_| Some((429, REFUSAL)));
     let tool = Tool::echo("hi");
-    let workload = Workload {
-        era: Era::Modern,
-        tool: &tool,
-        expected: Expected::Result,
-        connections: 1,
-        addresses: 1,
-        first_address: Ipv4Addr::LOCALHOST,
-        calls_per_connection: None,
-    };
-    let mut load = Load::open(&target, workload).unwrap();
+    let mut load = Load::open(&target, workload(&tool, 1)).unwrap();
     let (tally, clocks, sent_at) = (Tally::new().unwrap(), Clocks::read(), Instant::now());
     let end = sent_at + GRACE;
     let mut run = Run { tally, end, schedule: None, clocks, waiting: 0, is_over: true };
-    load.begin(0, sent_at, sent_at, &mut run);
+    load.begin(0, None, &mut run);
     let mut events = Events::with_capacity(EVENTS);
     while !events.iter().any(|event| event.token() == Token(0) && event.is_readable()) {
         load.look(SLEEP_MAX, &mut events).unwrap();
@@ -228,4 +198,93 @@ fn answer_that_waits_for_the_generator_counts_from_when_the_kernel_had_it() {
         let latency = Duration::from_nanos(latency_ns.max());
         assert!(latency < bound, "{latency:?} {bound:?}");
     }
+}
+
+/// From one call of a slow schedule to the next: so long that no machine is late by as much.
+const PERIOD: Duration = Duration::from_secs(8);
+
+/// A run of so many calls, the first due a period ago and the second now.
+fn slow_run(calls: u32) -> Run {
+    let (tally, clocks, now) = (Tally::new().unwrap(), Clocks::read(), Instant::now());
+    let schedule = Schedule::new(1.0 / PERIOD.as_secs_f64(), now - PERIOD, PERIOD * calls);
+    let (schedule, end) = (Some(schedule), now + GRACE);
+    Run { tally, end, schedule, clocks, waiting: 0, is_over: false }
+}
+
+/// Goes on until nobody waits for the server.
+fn read_answers(load: &mut Load<'_>, run: &mut Run) {
+    let mut events = Events::with_capacity(EVENTS);
+    while run.waiting > 0 {
+        load.look(SLEEP_MAX, &mut events).unwrap();
+        run.clocks = Clocks::read();
+        for event in &events {
+            load.step(event.token().0, event.is_read_closed(), run);
+        }
+    }
+}
+
+#[test]
+fn lateness_of_the_generator_is_not_charged_to_the_server() {
+    let target = serve(|_| Some((200, RESULT)));
+    let tool = Tool::echo("hi");
+    let mut load = Load::open(&target, workload(&tool, 1)).unwrap();
+    let now = Instant::now();
+    // The client is free long before the call is due, or a period after that.
+    for (free_at, is_generators) in [(now - 2 * PERIOD, true), (now, false)] {
+        load.lines[0].free_at = free_at;
+        let mut run = slow_run(1);
+        load.begin_due(Instant::now(), &mut run);
+        read_answers(&mut load, &mut run);
+        let Tally { accepted_ns, lateness_ns, .. } = &run.tally;
+        assert_eq!((accepted_ns.len(), lateness_ns.len()), (1, 1));
+        let is_long = |found_ns: u64| Duration::from_nanos(found_ns) > PERIOD / 2;
+        assert_eq!(is_long(lateness_ns.max()), is_generators, "{}", lateness_ns.max());
+        assert_eq!(is_long(accepted_ns.max()), !is_generators, "{}", accepted_ns.max());
+    }
+}
+
+#[test]
+fn call_that_waits_for_a_busy_client_is_charged_to_the_server() {
+    const HELD: Duration = Duration::from_millis(200);
+    // The first call is answered, or its connection is closed.
+    for first in [Some((200, RESULT)), None] {
+        let gate = Arc::new(Mutex::new(()));
+        let guard = Arc::clone(&gate);
+        let target = serve(move |number| {
+            drop(guard.lock());
+            if number == 0 { first } else { Some((200, RESULT)) }
+        });
+        let tool = Tool::echo("hi");
+        let mut load = Load::open(&target, workload(&tool, 1)).unwrap();
+        let locked = gate.lock().unwrap();
+        let mut run = slow_run(2);
+        let second_due_at = run.end - GRACE;
+        load.begin_due(second_due_at, &mut run);
+        assert_eq!((run.tally.offered, run.waiting), (1, 1));
+        while second_due_at.elapsed() < HELD {
+            std::hint::spin_loop();
+        }
+        drop(locked);
+        read_answers(&mut load, &mut run);
+        load.begin_due(second_due_at, &mut run);
+        read_answers(&mut load, &mut run);
+        let accepted = if first.is_some() { 2 } else { 1 };
+        assert_eq!((run.tally.offered, run.tally.accepted), (2, accepted), "{:?}", run.tally);
+        // The histogram keeps three digits.
+        let shortest = Duration::from_nanos(run.tally.accepted_ns.min());
+        assert!(shortest >= HELD * 99 / 100, "{shortest:?}");
+    }
+}
+
+#[test]
+fn calls_that_are_due_together_count_each_from_its_own_sending() {
+    let target = serve(|_| Some((200, RESULT)));
+    let tool = Tool::echo("hi");
+    let mut load = Load::open(&target, workload(&tool, 2)).unwrap();
+    let mut run = slow_run(2);
+    let now = Instant::now();
+    load.begin_due(now, &mut run);
+    let sent_at: Vec<_> = load.lines.iter().map(|line| line.sent_at).collect();
+    assert_eq!(run.waiting, 2);
+    assert!(now < sent_at[0] && sent_at[0] < sent_at[1], "{now:?} {sent_at:?}");
 }
