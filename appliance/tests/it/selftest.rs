@@ -303,15 +303,51 @@ fn without_probe() -> (tempfile::TempDir, Command) {
 }
 
 #[test]
-fn checks_that_need_the_probe_say_that_it_is_missing() {
+fn a_test_without_the_probe_is_no_whole_one_and_says_what_to_mend() {
     let (_folder, command) = without_probe();
-    let program = Program::start_by(command, &profile(ALL_LAYERS), &[]);
-    let (report, code) = report(&program, &["--layer", "origin", "--layer", "timeout"]);
-    assert_eq!(code, Some(0), "{report:#}");
+    let program =
+        Program::start_by(command, &profile(ALL_LAYERS), &["--set", "layer.memory.mode=off"]);
+    let (report, code) =
+        report(&program, &["--layer", "origin", "--layer", "timeout", "--layer", "listen"]);
+    assert_eq!((code, &report["behaved"]), (Some(75), &json!(false)), "{report:#}");
+    let said = report["stopped"].as_str().expect("a sentence");
+    for part in
+        ["without the plugin `probe` 2 keys were not tried", "`libprobe.so`", "copy it there"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
     assert_eq!(finding(&report, "layer.origin.allowed_hosts")["verdict"], "changed_behaviour");
-    let missing = finding(&report, "layer.timeout.deadline_ms");
-    assert_eq!(missing["verdict"], "not_exercised");
-    assert!(missing["why"].as_str().is_some_and(|why| why.contains("libprobe.so")), "{missing}");
+    assert_eq!(finding(&report, "listen.public.http.head_ms")["verdict"], "changed_behaviour");
+    for key in ["layer.timeout.deadline_ms", "listen.public.http.write_ms"] {
+        let missing = finding(&report, key);
+        assert_eq!(missing["verdict"], "not_exercised");
+        assert_eq!(missing["why"], "the probe is missing");
+    }
+    let findings = report["findings"].as_array().expect("findings");
+    let told: BTreeSet<_> = findings.iter().map(|finding| finding["key"].as_str()).collect();
+    assert_eq!(told.len(), findings.len(), "each key is told once: {report:#}");
+    let output = selftest(&program, &["--layer", "timeout"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(75), "{said}");
+    assert!(said.contains("The test is not whole: without the plugin `probe` 1 key was"), "{said}");
+    // What is off, and what needs no probe, lacks none.
+    for layer in ["origin", "memory", "session"] {
+        let output = selftest(&program, &["--layer", layer]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+}
+
+#[test]
+fn a_profile_that_no_attack_reaches_is_not_tested_and_told_so() {
+    let profile = profile("");
+    let text = fs::read_to_string(&profile).expect("a profile");
+    let text = text.replace("http = { bind = \"127.0.0.1:0\" }", "stdio = {}");
+    fs::write(&profile, text).expect("written");
+    let program = Program::start_with_stdio(&profile, &[]);
+    let (report, code) = report(&program, &[]);
+    assert_eq!((code, &report["behaved"]), (Some(75), &json!(false)), "{report:#}");
+    let said = report["stopped"].as_str().expect("a sentence");
+    assert!(said.contains("no listener for HTTP"), "{said}");
 }
 
 #[test]

@@ -63,12 +63,37 @@ pub(super) fn turned_on(lane: &Lane, plugins: &[String]) -> Vec<(String, Mode)> 
     known
 }
 
+/// What kept checks from trying keys.
+pub(super) struct Untried<'a> {
+    /// Why the test ended early.
+    pub(super) stopped: Option<&'a str>,
+    /// Tables with keys that only a probe could have tried, which is missing.
+    pub(super) without_probe: &'a [&'a str],
+}
+
+impl Untried<'_> {
+    fn lacks_probe(&self, key: &str) -> bool {
+        self.without_probe.iter().any(|table| key.starts_with(table))
+    }
+
+    /// Why there is no finding of a key.
+    fn why(&self, key: &str) -> &str {
+        match self.stopped {
+            _ if self.lacks_probe(key) => "the probe is missing",
+            Some(stopped) => stopped,
+            None => "no attack of this version tries it",
+        }
+    }
+}
+
 /// Adds what the findings do not speak of: the modes, and keys that no check came to. Then sorts them as the layers are.
+/// How many of the keys only lacked the probe.
 pub(super) fn complete(
     findings: &mut Vec<Finding>,
     known: &[(String, Mode)],
-    stopped: Option<&str>,
-) {
+    untried: &Untried<'_>,
+) -> usize {
+    let mut lacking = 0;
     for (key, mode) in known {
         if findings.iter().any(|finding| finding.key == *key) {
             continue;
@@ -76,13 +101,21 @@ pub(super) fn complete(
         findings.push(match key.strip_suffix("mode").filter(|table| table.ends_with('.')) {
             Some(table) => of_mode(key, *mode, table, findings),
             None => {
-                Finding::not_exercised(key, stopped.unwrap_or("no attack of this version tries it"))
+                lacking += usize::from(untried.lacks_probe(key));
+                Finding::not_exercised(key, untried.why(key))
             }
         });
     }
     let groups = groups();
     let place = |finding: &Finding| groups.iter().position(|group| belongs(&finding.key, group));
     findings.sort_by(|one, other| (place(one), &one.key).cmp(&(place(other), &other.key)));
+    lacking
+}
+
+/// That so many keys lacked the probe, and why there is none; `None`: it made no difference.
+pub(super) fn says_lacking(count: usize, why: &str) -> Option<String> {
+    let keys = if count == 1 { "1 key was" } else { &format!("{count} keys were") };
+    (count > 0).then(|| format!("without the plugin `probe` {keys} not tried: {why}"))
 }
 
 /// What the findings of a layer say of its mode.
@@ -139,7 +172,8 @@ mod tests {
             verdict: Verdict::ChangedBehaviour,
             ..Finding::not_exercised("layer.origin.allowed_hosts", "")
         }];
-        complete(&mut findings, &known, Some("out of time"));
+        let untried = Untried { stopped: Some("out of time"), without_probe: &[] };
+        assert_eq!(complete(&mut findings, &known, &untried), 0);
         let told: Vec<_> = findings
             .iter()
             .map(|finding| (&*finding.key, finding.verdict, &*finding.why))
@@ -151,5 +185,33 @@ mod tests {
             ("layer.memory.mode", Verdict::NotExercised, "the layer is off"),
         ];
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn only_keys_that_were_to_be_tried_lack_the_probe() {
+        let known = [
+            ("layer.timeout.deadline_ms".to_owned(), Mode::Enforce),
+            ("layer.timeout.mode".to_owned(), Mode::Enforce),
+            ("layer.memory.mode".to_owned(), Mode::Off),
+            ("listen.public.http.path".to_owned(), Mode::Enforce),
+            ("listen.public.http.write_ms".to_owned(), Mode::Enforce),
+        ];
+        let mut findings = vec![Finding::not_exercised("listen.public.http.path", "tried")];
+        let tables = ["layer.timeout.", "layer.memory.", "listen."];
+        let untried = Untried { stopped: None, without_probe: &tables };
+        assert_eq!(complete(&mut findings, &known, &untried), 2);
+        let told: Vec<_> = findings.iter().map(|finding| (&*finding.key, &*finding.why)).collect();
+        let expected = [
+            ("layer.memory.mode", "the layer is off"),
+            ("layer.timeout.deadline_ms", "the probe is missing"),
+            ("layer.timeout.mode", "none of its keys was exercised"),
+            ("listen.public.http.path", "tried"),
+            ("listen.public.http.write_ms", "the probe is missing"),
+        ];
+        assert_eq!(told, expected, "each key once");
+        assert_eq!(says_lacking(0, "it is not there"), None);
+        let said = says_lacking(2, "it is not there");
+        let sentence = "without the plugin `probe` 2 keys were not tried: it is not there";
+        assert_eq!(said.as_deref(), Some(sentence));
     }
 }

@@ -48,8 +48,9 @@ pub(super) const GROUPS: &[Group] = &[
     group(&["layer.concurrency."], true, calls::concurrency),
     group(&["layer.bulkhead.", "plugin."], true, places::check),
     group(&["layer.connections."], false, connections::layer),
-    group(&["listen."], true, connections::listeners),
-    group(&["listen."], true, waiting::check),
+    group(&["listen."], false, connections::listeners),
+    group(&["listen."], false, waiting::check),
+    group(&["listen."], true, waiting::unread),
     group(&["listen."], false, counted::proxies),
-    group(&["session."], true, sessions::check),
+    group(&["session."], false, sessions::check),
 ];

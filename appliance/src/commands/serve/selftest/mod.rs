@@ -7,13 +7,6 @@
 
 mod bounds;
 mod lane;
-/// Where the probe is looked for: where the plugins are, most of them in the same folders, then in these.
-fn folders(plan: &Plan, others: &[PathBuf]) -> Vec<PathBuf> {
-    let mut known = HashSet::new();
-    let all = plan.plugins.iter().flat_map(|plugin| &plugin.search).chain(others);
-    all.filter(|folder| known.insert(*folder)).cloned().collect()
-}
-
 #[cfg(test)]
 mod tests;
 mod wishes;
@@ -31,6 +24,7 @@ use profile::Plan;
 use runtime::{SecretId, Switch};
 use rustix::process::{Resource, getrlimit};
 use serde_json::json;
+use stack::StartError;
 use telemetry::LaneRegistry;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -121,10 +115,8 @@ impl Tests {
         plan.plugins = vec![wishes::probe(folders(&plan, &self.library_search))];
         // Nobody listens to what it says of itself.
         let (notices, _) = tokio::sync::mpsc::channel(1);
-        let started =
-            stack::start_plugins(&plan, &notices, &stack::Known::default()).map_err(|errors| {
-                errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-            })?;
+        let started = stack::start_plugins(&plan, &notices, &stack::Known::default())
+            .map_err(|errors| errors.iter().map(missing).collect::<Vec<_>>().join(" "))?;
         let started = started.plugins.into_iter().next().ok_or("the probe did not start")?;
         Ok(Arc::clone(probe.insert(started)))
     }
@@ -279,6 +271,28 @@ async fn serve_orders(
             }
         };
         reply.send(Told { status: StatusCode::OK, body }).ok();
+    }
+}
+
+/// Where the probe is looked for: where the plugins are, most of them in the same folders, then in these.
+fn folders(plan: &Plan, others: &[PathBuf]) -> Vec<PathBuf> {
+    let mut known = HashSet::new();
+    let all = plan.plugins.iter().flat_map(|plugin| &plugin.search).chain(others);
+    all.filter(|folder| known.insert(*folder)).cloned().collect()
+}
+
+/// Why there is no probe, and how to come by one. No profile names it, so no profile can say where it is.
+fn missing(error: &StartError) -> String {
+    match error {
+        StartError::NotFound { library, searched, .. } => {
+            let folders: Vec<_> = searched.iter().map(|of| of.display().to_string()).collect();
+            format!(
+                "`{}`, which comes with the program, is in none of {}; copy it there, and test again",
+                library.display(),
+                folders.join(", ")
+            )
+        }
+        other => other.to_string(),
     }
 }
 
