@@ -24,7 +24,7 @@ const LIMITED: [&str; 3] = [
 ];
 
 /// What is shown of the usual profile with limits.
-const SHOWN: [&str; 44] = [
+const SHOWN: [&str; 57] = [
     "layer.bulkhead.concurrent_calls",
     "layer.bulkhead.queue_calls",
     "layer.bulkhead.queue_wait_ms",
@@ -67,9 +67,37 @@ const SHOWN: [&str; 44] = [
     "listen.public.http.trusted_proxies",
     "listen.public.http.write_ms",
     "plugin.echo.limits.concurrent_calls",
+    "request_state.ttl_ms",
+    "server.page_items_max",
+    "session.answer_ms",
+    "session.idle_ms",
+    "session.replay_bytes_max",
+    "session.replay_events_max",
+    "session.replay_ms",
     "session.sessions_max",
     "session.streams_max",
+    "session.subscriptions_max",
+    "tasks.bytes_max",
+    "tasks.count_max",
+    "tasks.deadline_ms",
+    "tasks.poll_ms",
+    "tasks.ttl_ms",
 ];
+
+/// What no lane can try, of which a report says why.
+const BEYOND_REACH: [&str; 8] = [
+    "control.refusals_kept",
+    "history.generations_max",
+    "layer.connections.descriptors_reserve",
+    "plugin.echo.limits.deadline_ms",
+    "plugin.echo.tool.echo.concurrent_calls",
+    "reload.images_max",
+    "reload.probation.mode",
+    "shutdown.drain_ms",
+];
+
+/// What is said of a key that nobody has thought of.
+const FORGOTTEN: &str = "no attack of this version tries it";
 
 fn serve(settings: &[&str]) -> Program {
     let settings: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
@@ -142,7 +170,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 #[test]
 fn every_key_gets_a_verdict_and_clients_notice_nothing() {
-    let program = serve(&LIMITED);
+    let program = serve(&[&LIMITED[..], &["plugin.echo.tool.echo.concurrent_calls=2"]].concat());
     let (over, is_over) = channel::<()>();
     let (report, calls, code) = std::thread::scope(|scope| {
         let program = &program;
@@ -167,12 +195,18 @@ fn every_key_gets_a_verdict_and_clients_notice_nothing() {
     );
     assert!(calls > 2, "clients were served beside");
     let known = profile::keys();
-    for key in known.iter().filter(|key| key.starts_with("layer.")) {
-        finding(&report, key);
+    let tables = ["layer.", "session.", "tasks.", "reload.", "shutdown."];
+    for key in known.iter().filter(|key| tables.iter().any(|table| key.starts_with(table))) {
+        assert_ne!(finding(&report, key)["why"], FORGOTTEN, "{key}");
     }
     let shown = &keys(&report, "exercised") | &keys(&report, "changed_behaviour");
     for key in SHOWN {
         assert!(shown.contains(key), "{}", finding(&report, key));
+    }
+    for key in BEYOND_REACH {
+        let beyond = finding(&report, key);
+        assert_eq!(beyond["verdict"], "not_exercised", "{beyond}");
+        assert_ne!(beyond["why"], FORGOTTEN, "{beyond}");
     }
     let metrics = program.control("/metrics").body;
     let refused = metrics.lines().filter(|line| line.starts_with("toolrack_refusals_total{"));
@@ -317,7 +351,9 @@ fn a_test_without_the_probe_is_no_whole_one_and_says_what_to_mend() {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(finding(&report, "layer.origin.allowed_hosts")["verdict"], "changed_behaviour");
-    assert_eq!(finding(&report, "listen.public.http.head_ms")["verdict"], "changed_behaviour");
+    for key in ["listen.public.http.head_ms", "listen.public.http.path"] {
+        assert_eq!(finding(&report, key)["verdict"], "changed_behaviour", "{key}");
+    }
     for key in ["layer.timeout.deadline_ms", "listen.public.http.write_ms"] {
         let missing = finding(&report, key);
         assert_eq!(missing["verdict"], "not_exercised");
@@ -331,7 +367,7 @@ fn a_test_without_the_probe_is_no_whole_one_and_says_what_to_mend() {
     assert_eq!(output.status.code(), Some(75), "{said}");
     assert!(said.contains("The test is not whole: without the plugin `probe` 1 key was"), "{said}");
     // What is off, and what needs no probe, lacks none.
-    for layer in ["origin", "memory", "session"] {
+    for layer in ["origin", "memory", "reload"] {
         let output = selftest(&program, &["--layer", layer]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
     }

@@ -1,12 +1,22 @@
-//! The keys that a report must speak of: those of every layer and listener that is on.
+//! The order of a report, and what it says of keys that no check came to.
 
 use middleware::Mode;
 
 use super::judge::{Finding, Verdict};
-use super::lane::Lane;
+use super::reach::Known;
 
-/// Tables beside the layers that are tried.
-const BESIDE: [&str; 2] = ["listen", "session"];
+/// Tables beside the layers, those first that are tried.
+const BESIDE: [&str; 9] = [
+    "listen",
+    "session",
+    "tasks",
+    "request_state",
+    "server",
+    "reload",
+    "history",
+    "shutdown",
+    "control",
+];
 
 /// What `--layer` may name, in the order of a report: the layers as a request meets them.
 pub(super) fn groups() -> Vec<&'static str> {
@@ -28,39 +38,6 @@ pub(super) fn belongs(key: &str, group: &str) -> bool {
         Some("plugin") => group == "bulkhead",
         first => first == Some(group),
     }
-}
-
-/// Every key of the lane's layers with its mode, of its listeners, and of the caps that are tried besides. A layer
-/// that is off is spoken of once.
-pub(super) fn turned_on(lane: &Lane, plugins: &[String]) -> Vec<(String, Mode)> {
-    let mut known = Vec::new();
-    for key in profile::keys() {
-        let mut parts = key.split('.');
-        match (parts.next(), parts.next()) {
-            (Some("layer"), Some(layer)) => {
-                let mode = lane.mode(layer);
-                if mode != Mode::Off || key.ends_with(".mode") {
-                    known.push((key.clone(), mode));
-                }
-            }
-            (Some("listen"), _) if key.contains(".http.") => {
-                let of = |name: &str| (key.replacen("NAME", name, 1), Mode::Enforce);
-                known.extend(lane.listeners.iter().map(|way| of(&way.name)));
-            }
-            (Some("session"), Some("sessions_max" | "streams_max")) => {
-                known.push((key.clone(), Mode::Enforce));
-            }
-            (Some("plugin"), _) if lane.mode("bulkhead") != Mode::Off => {
-                let is_tried = ["concurrent_calls", "queue_calls"];
-                if is_tried.iter().any(|of| key == format!("plugin.NAME.limits.{of}")) {
-                    let of = |name: &String| (key.replacen("NAME", name, 1), lane.mode("bulkhead"));
-                    known.extend(plugins.iter().map(of));
-                }
-            }
-            _ => {}
-        }
-    }
-    known
 }
 
 /// What kept checks from trying keys.
@@ -90,17 +67,19 @@ impl Untried<'_> {
 /// How many of the keys only lacked the probe.
 pub(super) fn complete(
     findings: &mut Vec<Finding>,
-    known: &[(String, Mode)],
+    known: &[Known],
     untried: &Untried<'_>,
 ) -> usize {
     let mut lacking = 0;
-    for (key, mode) in known {
+    for Known { key, mode, out_of_reach } in known {
         if findings.iter().any(|finding| finding.key == *key) {
             continue;
         }
-        findings.push(match key.strip_suffix("mode").filter(|table| table.ends_with('.')) {
-            Some(table) => of_mode(key, *mode, table, findings),
-            None => {
+        let table = key.strip_suffix("mode").filter(|table| table.ends_with('.'));
+        findings.push(match (out_of_reach, table) {
+            (Some(why), _) => Finding::not_exercised(key, *why),
+            (None, Some(table)) => of_mode(key, *mode, table, findings),
+            (None, None) => {
                 lacking += usize::from(untried.lacks_probe(key));
                 Finding::not_exercised(key, untried.why(key))
             }
@@ -142,6 +121,10 @@ fn of_mode(key: &str, mode: Mode, table: &str, findings: &[Finding]) -> Finding 
 mod tests {
     use super::*;
 
+    fn known(key: &str, mode: Mode) -> Known {
+        Known { key: key.to_owned(), mode, out_of_reach: None }
+    }
+
     #[test]
     fn every_layer_of_the_program_can_be_asked_for() {
         let groups = groups();
@@ -163,10 +146,14 @@ mod tests {
     #[test]
     fn keys_that_nobody_tried_are_told() {
         let known = [
-            ("layer.origin.mode".to_owned(), Mode::Enforce),
-            ("layer.origin.allowed_hosts".to_owned(), Mode::Enforce),
-            ("layer.origin.allowed_origins".to_owned(), Mode::Enforce),
-            ("layer.memory.mode".to_owned(), Mode::Off),
+            known("layer.origin.mode", Mode::Enforce),
+            known("layer.origin.allowed_hosts", Mode::Enforce),
+            known("layer.origin.allowed_origins", Mode::Enforce),
+            known("layer.memory.mode", Mode::Off),
+            Known {
+                out_of_reach: Some("a lane serves one profile"),
+                ..known("reload.probation.mode", Mode::Enforce)
+            },
         ];
         let mut findings = vec![Finding {
             verdict: Verdict::ChangedBehaviour,
@@ -183,6 +170,7 @@ mod tests {
             ("layer.origin.allowed_origins", Verdict::NotExercised, "out of time"),
             ("layer.origin.mode", Verdict::Exercised, ""),
             ("layer.memory.mode", Verdict::NotExercised, "the layer is off"),
+            ("reload.probation.mode", Verdict::NotExercised, "a lane serves one profile"),
         ];
         assert_eq!(told, expected);
     }
@@ -190,11 +178,11 @@ mod tests {
     #[test]
     fn only_keys_that_were_to_be_tried_lack_the_probe() {
         let known = [
-            ("layer.timeout.deadline_ms".to_owned(), Mode::Enforce),
-            ("layer.timeout.mode".to_owned(), Mode::Enforce),
-            ("layer.memory.mode".to_owned(), Mode::Off),
-            ("listen.public.http.path".to_owned(), Mode::Enforce),
-            ("listen.public.http.write_ms".to_owned(), Mode::Enforce),
+            known("layer.timeout.deadline_ms", Mode::Enforce),
+            known("layer.timeout.mode", Mode::Enforce),
+            known("layer.memory.mode", Mode::Off),
+            known("listen.public.http.path", Mode::Enforce),
+            known("listen.public.http.write_ms", Mode::Enforce),
         ];
         let mut findings = vec![Finding::not_exercised("listen.public.http.path", "tried")];
         let tables = ["layer.timeout.", "layer.memory.", "listen."];

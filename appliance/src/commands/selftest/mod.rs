@@ -4,10 +4,13 @@
 //! a plugin that nobody else meets. The attacks come from here, over real connections, and every key of a protection
 //! that the plan turns on gets a verdict.
 
+mod answer;
 mod checks;
+mod client;
 mod judge;
 mod keys;
 mod lane;
+mod reach;
 mod report;
 mod run;
 mod wire;
@@ -58,7 +61,7 @@ fn attack(test: Test, wanted: &[String]) -> Report {
         Ok(lane) => {
             let is_closed = lane.listeners.is_empty();
             let why = "the profile has no listener for HTTP, over which a test attacks";
-            (keys::turned_on(&lane, &begun.plugins), is_closed.then(|| why.to_owned()))
+            (reach::turned_on(&lane, &begun), is_closed.then(|| why.to_owned()))
         }
         Err(Stopped(why)) => (Vec::new(), Some(why)),
     };
@@ -79,7 +82,7 @@ fn attack(test: Test, wanted: &[String]) -> Report {
     }
     let mut findings = std::mem::take(&mut run.findings);
     findings.retain(|finding| is_wanted(&finding.key));
-    let known: Vec<_> = known.into_iter().filter(|(key, _)| is_wanted(key)).collect();
+    let known: Vec<_> = known.into_iter().filter(|known| is_wanted(&known.key)).collect();
     let untried = Untried { stopped: stopped.as_deref(), without_probe: &without_probe };
     let lacking = keys::complete(&mut findings, &known, &untried);
     let stopped = stopped.or_else(|| keys::says_lacking(lacking, begun.probe_missing.as_deref()?));

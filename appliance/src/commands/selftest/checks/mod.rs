@@ -9,9 +9,13 @@ mod fairness;
 mod frames;
 mod http2;
 mod limits;
+mod lists;
 mod memory;
 mod places;
+mod questions;
 mod sessions;
+mod streams;
+mod tasks;
 mod waiting;
 
 use super::run::{Checked, Run};
@@ -53,4 +57,9 @@ pub(super) const GROUPS: &[Group] = &[
     group(&["listen."], true, waiting::unread),
     group(&["listen."], false, counted::proxies),
     group(&["session."], false, sessions::check),
+    group(&["session."], true, streams::check),
+    group(&["session."], true, questions::answers),
+    group(&["request_state."], true, questions::states),
+    group(&["tasks."], true, tasks::check),
+    group(&["server."], true, lists::check),
 ];

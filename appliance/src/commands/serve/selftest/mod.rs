@@ -21,6 +21,7 @@ use control::{Ask, SelfTests, Telling, Told};
 use http::StatusCode;
 use plugin_host::Plugin;
 use profile::Plan;
+use profile::plan::{ListenerPlan, PluginPlan, TransportPlan};
 use runtime::{SecretId, Switch};
 use rustix::process::{Resource, getrlimit};
 use serde_json::json;
@@ -181,6 +182,8 @@ impl Tests {
             "generation": generation.number(),
             "connections_max": connections_max,
             "plugins": plan.plugins.iter().map(|plugin| &*plugin.name).collect::<Vec<_>>(),
+            "tools": bounded_tools(&plan),
+            "stdio": on_stdio(&plan),
             "probe_missing": probe.as_ref().err(),
         });
         drop(generation);
@@ -272,6 +275,18 @@ async fn serve_orders(
         };
         reply.send(Told { status: StatusCode::OK, body }).ok();
     }
+}
+
+/// Tools that have bounds of their own: their plugins' names, and theirs.
+fn bounded_tools(plan: &Plan) -> Vec<[&str; 2]> {
+    let named = plan.plugins.iter().map(|PluginPlan { name, tools, .. }| (name, tools));
+    named.flat_map(|(name, tools)| tools.keys().map(move |tool| [&**name, &**tool])).collect()
+}
+
+/// Names of the listeners on standard input, which no lane has.
+fn on_stdio(plan: &Plan) -> Vec<&str> {
+    let is_ours = |of: &&ListenerPlan| matches!(of.transport, TransportPlan::Stdio(_));
+    plan.listeners.iter().filter(is_ours).map(|listener| &*listener.name).collect()
 }
 
 /// Where the probe is looked for: where the plugins are, most of them in the same folders, then in these.
