@@ -14,7 +14,7 @@ pub(crate) const RESTARTS: u8 = 5;
 pub(crate) const USAGE: u8 = 64;
 /// A fault of ours.
 pub(crate) const INTERNAL: u8 = 70;
-/// Not now: a port is in use, for example. Trying again later can help.
+/// Not now, or not whole: a port is in use, a self-test has no probe. Trying again can help, once that is mended.
 pub(crate) const TEMPORARY: u8 = 75;
 /// The profile, or something that it names, is wrong.
 pub(crate) const CONFIG: u8 = 78;

@@ -16,7 +16,7 @@ Exit codes:
  3-5  diff: what changes is live, drains, or takes a restart
   64  the command line is wrong
   70  a fault of ours
-  75  not now, for example a port in use
+  75  not now, for example a port in use; a self-test that is not whole
   78  the profile, or something that it names, is wrong";
 
 pub(super) const SERVE: &str = "\
@@ -64,7 +64,8 @@ Examples:
 
 Run it on the machine of the appliance, after every deployment. Clients do not notice: the lane has
 listeners, states and a plugin of its own, and ends within a minute. Exit code 1 says that a
-protection did not do what the profile says, 75 that there was no test, or not to its end.";
+protection did not do what the profile says, 75 that there was no test or no whole one: the report says
+what kept it, for example that the plugin `probe` is missing.";
 
 pub(super) const RELOAD: &str = "\
 Examples:

@@ -200,7 +200,7 @@ pub(crate) struct SelftestOptions {
     /// Report as JSON instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Only this layer, or `listen` or `session`; may be given more than once.
+    /// Only this layer, or this table beside the layers, as `listen` or `tasks`; may be given more than once.
     #[arg(long, value_name = "NAME")]
     pub(crate) layer: Vec<String>,
 }

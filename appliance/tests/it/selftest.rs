@@ -24,7 +24,7 @@ const LIMITED: [&str; 3] = [
 ];
 
 /// What is shown of the usual profile with limits.
-const SHOWN: [&str; 44] = [
+const SHOWN: [&str; 57] = [
     "layer.bulkhead.concurrent_calls",
     "layer.bulkhead.queue_calls",
     "layer.bulkhead.queue_wait_ms",
@@ -67,9 +67,37 @@ const SHOWN: [&str; 44] = [
     "listen.public.http.trusted_proxies",
     "listen.public.http.write_ms",
     "plugin.echo.limits.concurrent_calls",
+    "request_state.ttl_ms",
+    "server.page_items_max",
+    "session.answer_ms",
+    "session.idle_ms",
+    "session.replay_bytes_max",
+    "session.replay_events_max",
+    "session.replay_ms",
     "session.sessions_max",
     "session.streams_max",
+    "session.subscriptions_max",
+    "tasks.bytes_max",
+    "tasks.count_max",
+    "tasks.deadline_ms",
+    "tasks.poll_ms",
+    "tasks.ttl_ms",
 ];
+
+/// What no lane can try, of which a report says why.
+const BEYOND_REACH: [&str; 8] = [
+    "control.refusals_kept",
+    "history.generations_max",
+    "layer.connections.descriptors_reserve",
+    "plugin.echo.limits.deadline_ms",
+    "plugin.echo.tool.echo.concurrent_calls",
+    "reload.images_max",
+    "reload.probation.mode",
+    "shutdown.drain_ms",
+];
+
+/// What is said of a key that nobody has thought of.
+const FORGOTTEN: &str = "no attack of this version tries it";
 
 fn serve(settings: &[&str]) -> Program {
     let settings: Vec<_> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
@@ -142,7 +170,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 #[test]
 fn every_key_gets_a_verdict_and_clients_notice_nothing() {
-    let program = serve(&LIMITED);
+    let program = serve(&[&LIMITED[..], &["plugin.echo.tool.echo.concurrent_calls=2"]].concat());
     let (over, is_over) = channel::<()>();
     let (report, calls, code) = std::thread::scope(|scope| {
         let program = &program;
@@ -167,12 +195,18 @@ fn every_key_gets_a_verdict_and_clients_notice_nothing() {
     );
     assert!(calls > 2, "clients were served beside");
     let known = profile::keys();
-    for key in known.iter().filter(|key| key.starts_with("layer.")) {
-        finding(&report, key);
+    let tables = ["layer.", "session.", "tasks.", "reload.", "shutdown."];
+    for key in known.iter().filter(|key| tables.iter().any(|table| key.starts_with(table))) {
+        assert_ne!(finding(&report, key)["why"], FORGOTTEN, "{key}");
     }
     let shown = &keys(&report, "exercised") | &keys(&report, "changed_behaviour");
     for key in SHOWN {
         assert!(shown.contains(key), "{}", finding(&report, key));
+    }
+    for key in BEYOND_REACH {
+        let beyond = finding(&report, key);
+        assert_eq!(beyond["verdict"], "not_exercised", "{beyond}");
+        assert_ne!(beyond["why"], FORGOTTEN, "{beyond}");
     }
     let metrics = program.control("/metrics").body;
     let refused = metrics.lines().filter(|line| line.starts_with("toolrack_refusals_total{"));
@@ -303,15 +337,53 @@ fn without_probe() -> (tempfile::TempDir, Command) {
 }
 
 #[test]
-fn checks_that_need_the_probe_say_that_it_is_missing() {
+fn a_test_without_the_probe_is_no_whole_one_and_says_what_to_mend() {
     let (_folder, command) = without_probe();
-    let program = Program::start_by(command, &profile(ALL_LAYERS), &[]);
-    let (report, code) = report(&program, &["--layer", "origin", "--layer", "timeout"]);
-    assert_eq!(code, Some(0), "{report:#}");
+    let program =
+        Program::start_by(command, &profile(ALL_LAYERS), &["--set", "layer.memory.mode=off"]);
+    let (report, code) =
+        report(&program, &["--layer", "origin", "--layer", "timeout", "--layer", "listen"]);
+    assert_eq!((code, &report["behaved"]), (Some(75), &json!(false)), "{report:#}");
+    let said = report["stopped"].as_str().expect("a sentence");
+    for part in
+        ["without the plugin `probe` 2 keys were not tried", "`libprobe.so`", "copy it there"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
     assert_eq!(finding(&report, "layer.origin.allowed_hosts")["verdict"], "changed_behaviour");
-    let missing = finding(&report, "layer.timeout.deadline_ms");
-    assert_eq!(missing["verdict"], "not_exercised");
-    assert!(missing["why"].as_str().is_some_and(|why| why.contains("libprobe.so")), "{missing}");
+    for key in ["listen.public.http.head_ms", "listen.public.http.path"] {
+        assert_eq!(finding(&report, key)["verdict"], "changed_behaviour", "{key}");
+    }
+    for key in ["layer.timeout.deadline_ms", "listen.public.http.write_ms"] {
+        let missing = finding(&report, key);
+        assert_eq!(missing["verdict"], "not_exercised");
+        assert_eq!(missing["why"], "the probe is missing");
+    }
+    let findings = report["findings"].as_array().expect("findings");
+    let told: BTreeSet<_> = findings.iter().map(|finding| finding["key"].as_str()).collect();
+    assert_eq!(told.len(), findings.len(), "each key is told once: {report:#}");
+    let output = selftest(&program, &["--layer", "timeout"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(75), "{said}");
+    assert!(said.contains("The test is not whole: without the plugin `probe` 1 key was"), "{said}");
+    // What is off, and what needs no probe, lacks none.
+    for layer in ["origin", "memory", "reload"] {
+        let output = selftest(&program, &["--layer", layer]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+}
+
+#[test]
+fn a_profile_that_no_attack_reaches_is_not_tested_and_told_so() {
+    let profile = profile("");
+    let text = fs::read_to_string(&profile).expect("a profile");
+    let text = text.replace("http = { bind = \"127.0.0.1:0\" }", "stdio = {}");
+    fs::write(&profile, text).expect("written");
+    let program = Program::start_with_stdio(&profile, &[]);
+    let (report, code) = report(&program, &[]);
+    assert_eq!((code, &report["behaved"]), (Some(75), &json!(false)), "{report:#}");
+    let said = report["stopped"].as_str().expect("a sentence");
+    assert!(said.contains("no listener for HTTP"), "{said}");
 }
 
 #[test]

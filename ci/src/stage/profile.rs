@@ -29,8 +29,19 @@ pub(crate) fn post(appliance: &Appliance, tables: &str) -> Result<Value, String>
     serde_json::from_str(&body).map_err(|_| format!("status {status}, no attempt: {body}"))
 }
 
+/// Posts a good profile with these tables; whether it came in. It has to, or has to come too late: something else made a
+/// generation meanwhile.
+pub(crate) fn post_good(appliance: &Appliance, tables: &str) -> Result<bool, String> {
+    let attempt = post(appliance, tables)?;
+    match attempt["result"].as_str() {
+        Some("applied") => Ok(true),
+        Some("superseded") => Ok(false),
+        _ => Err(format!("a good profile was not taken: {attempt}")),
+    }
+}
+
 /// Posts one profile after the other for so long, at this pace, with the tables that `tables` makes of their numbers; how
-/// many came in. Each of them has to, or has to come too late: something else made a generation meanwhile.
+/// many came in.
 pub(crate) fn post_for(
     appliance: &Appliance,
     time: Duration,
@@ -43,12 +54,7 @@ pub(crate) fn post_for(
         if begun.elapsed() >= time {
             break;
         }
-        let attempt = post(appliance, &tables(number))?;
-        match attempt["result"].as_str() {
-            Some("applied") => applied += 1,
-            Some("superseded") => {}
-            _ => return Err(format!("a good profile was not taken: {attempt}")),
-        }
+        applied += u64::from(post_good(appliance, &tables(number))?);
     }
     Ok(applied)
 }

@@ -1,5 +1,5 @@
-//! Stands in for real plugins while an appliance tests itself: tools without any effect that answer, fail, take their
-//! time, hang or say much, each when it is told to.
+//! Stands in for real plugins while an appliance tests itself: tools without any effect that answer, ask, fail, take
+//! their time, hang or say much, each when it is told to.
 
 #[cfg(test)]
 mod tests;
@@ -33,6 +33,28 @@ pub struct FailArgs {
 pub struct LargeArgs {
     /// Bytes.
     bytes: usize,
+}
+
+/// How often a tool speaks.
+#[derive(Deserialize, JsonSchema)]
+pub struct SpeakArgs {
+    /// Times.
+    times: u32,
+}
+
+/// Which resource.
+#[derive(Deserialize, JsonSchema)]
+pub struct FollowedArgs {
+    /// Its number.
+    number: u32,
+}
+
+/// What a client decides.
+#[derive(Deserialize, JsonSchema)]
+struct Consent {
+    /// Whether the tool may go on.
+    #[serde(rename = "ok")]
+    _ok: bool,
 }
 
 #[plugin(id = "toolrack.probe", description = "Stands in for real plugins in a self-test.")]
@@ -89,5 +111,34 @@ impl Probe {
     #[tool(name = "probe_large", read_only)]
     fn large(&self, args: LargeArgs) -> Result<String> {
         Ok("x".repeat(args.bytes))
+    }
+
+    /// Runs as a task for those who know tasks. Never completes, and leaves when it is cancelled.
+    #[tool(name = "probe_task", read_only, task = "optional")]
+    async fn task(&self) -> Result<String> {
+        std::future::pending().await
+    }
+
+    /// Asks its client whether it may go on, and answers whatever it decided.
+    #[tool(name = "probe_ask", read_only)]
+    async fn ask(&self, ctx: &Context) -> Result<&'static str> {
+        let questions = Questions::new().elicit::<Consent>("go_on", "May this self-test go on?");
+        ctx.ask(&questions.state("asked".into()))?;
+        Ok("answered")
+    }
+
+    /// Speaks so many times before it answers.
+    #[tool(name = "probe_speak", read_only)]
+    async fn speak(&self, ctx: &Context, args: SpeakArgs) -> Result<&'static str> {
+        for time in 1..=args.times {
+            ctx.progress(time.into(), Some(args.times.into()), "speaking")?;
+        }
+        Ok("answered")
+    }
+
+    /// As many resources as somebody follows. None of them ever changes.
+    #[resource_template("probe://followed/{number}", name = "Followed", mime = "text/plain")]
+    fn followed(&self, args: FollowedArgs) -> Result<String> {
+        Ok(format!("resource {}", args.number))
     }
 }

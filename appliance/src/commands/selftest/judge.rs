@@ -241,6 +241,9 @@ impl Trial {
         }
         match &self.below {
             None => (Verdict::Exercised, String::new()),
+            Some(below) if self.expected.is_met(below) => {
+                (Verdict::Misbehaved, "within its bound it did the same".to_owned())
+            }
             Some(below) if below.passes() || matches!(below, Seen::Other(_)) => {
                 (Verdict::ChangedBehaviour, String::new())
             }
@@ -371,5 +374,7 @@ mod tests {
         assert_eq!(judged(words(), Seen::Other("soft".to_owned())), Verdict::Misbehaved);
         assert_eq!(judged(Expected::Status(431), answer(431, None)), Verdict::ChangedBehaviour);
         assert_eq!(judged(Expected::Status(431), answer(404, None)), Verdict::Misbehaved);
+        // What is within says 200: a status that is no refusal differs from it, or nothing was shown.
+        assert_eq!(judged(Expected::Status(200), passed()), Verdict::Misbehaved);
     }
 }

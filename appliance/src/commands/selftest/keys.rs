@@ -1,12 +1,22 @@
-//! The keys that a report must speak of: those of every layer and listener that is on.
+//! The order of a report, and what it says of keys that no check came to.
 
 use middleware::Mode;
 
 use super::judge::{Finding, Verdict};
-use super::lane::Lane;
+use super::reach::Known;
 
-/// Tables beside the layers that are tried.
-const BESIDE: [&str; 2] = ["listen", "session"];
+/// Tables beside the layers, those first that are tried.
+const BESIDE: [&str; 9] = [
+    "listen",
+    "session",
+    "tasks",
+    "request_state",
+    "server",
+    "reload",
+    "history",
+    "shutdown",
+    "control",
+];
 
 /// What `--layer` may name, in the order of a report: the layers as a request meets them.
 pub(super) fn groups() -> Vec<&'static str> {
@@ -30,59 +40,61 @@ pub(super) fn belongs(key: &str, group: &str) -> bool {
     }
 }
 
-/// Every key of the lane's layers with its mode, of its listeners, and of the caps that are tried besides. A layer
-/// that is off is spoken of once.
-pub(super) fn turned_on(lane: &Lane, plugins: &[String]) -> Vec<(String, Mode)> {
-    let mut known = Vec::new();
-    for key in profile::keys() {
-        let mut parts = key.split('.');
-        match (parts.next(), parts.next()) {
-            (Some("layer"), Some(layer)) => {
-                let mode = lane.mode(layer);
-                if mode != Mode::Off || key.ends_with(".mode") {
-                    known.push((key.clone(), mode));
-                }
-            }
-            (Some("listen"), _) if key.contains(".http.") => {
-                let of = |name: &str| (key.replacen("NAME", name, 1), Mode::Enforce);
-                known.extend(lane.listeners.iter().map(|way| of(&way.name)));
-            }
-            (Some("session"), Some("sessions_max" | "streams_max")) => {
-                known.push((key.clone(), Mode::Enforce));
-            }
-            (Some("plugin"), _) if lane.mode("bulkhead") != Mode::Off => {
-                let is_tried = ["concurrent_calls", "queue_calls"];
-                if is_tried.iter().any(|of| key == format!("plugin.NAME.limits.{of}")) {
-                    let of = |name: &String| (key.replacen("NAME", name, 1), lane.mode("bulkhead"));
-                    known.extend(plugins.iter().map(of));
-                }
-            }
-            _ => {}
+/// What kept checks from trying keys.
+pub(super) struct Untried<'a> {
+    /// Why the test ended early.
+    pub(super) stopped: Option<&'a str>,
+    /// Tables with keys that only a probe could have tried, which is missing.
+    pub(super) without_probe: &'a [&'a str],
+}
+
+impl Untried<'_> {
+    fn lacks_probe(&self, key: &str) -> bool {
+        self.without_probe.iter().any(|table| key.starts_with(table))
+    }
+
+    /// Why there is no finding of a key.
+    fn why(&self, key: &str) -> &str {
+        match self.stopped {
+            _ if self.lacks_probe(key) => "the probe is missing",
+            Some(stopped) => stopped,
+            None => "no attack of this version tries it",
         }
     }
-    known
 }
 
 /// Adds what the findings do not speak of: the modes, and keys that no check came to. Then sorts them as the layers are.
+/// How many of the keys only lacked the probe.
 pub(super) fn complete(
     findings: &mut Vec<Finding>,
-    known: &[(String, Mode)],
-    stopped: Option<&str>,
-) {
-    for (key, mode) in known {
+    known: &[Known],
+    untried: &Untried<'_>,
+) -> usize {
+    let mut lacking = 0;
+    for Known { key, mode, out_of_reach } in known {
         if findings.iter().any(|finding| finding.key == *key) {
             continue;
         }
-        findings.push(match key.strip_suffix("mode").filter(|table| table.ends_with('.')) {
-            Some(table) => of_mode(key, *mode, table, findings),
-            None => {
-                Finding::not_exercised(key, stopped.unwrap_or("no attack of this version tries it"))
+        let table = key.strip_suffix("mode").filter(|table| table.ends_with('.'));
+        findings.push(match (out_of_reach, table) {
+            (Some(why), _) => Finding::not_exercised(key, *why),
+            (None, Some(table)) => of_mode(key, *mode, table, findings),
+            (None, None) => {
+                lacking += usize::from(untried.lacks_probe(key));
+                Finding::not_exercised(key, untried.why(key))
             }
         });
     }
     let groups = groups();
     let place = |finding: &Finding| groups.iter().position(|group| belongs(&finding.key, group));
     findings.sort_by(|one, other| (place(one), &one.key).cmp(&(place(other), &other.key)));
+    lacking
+}
+
+/// That so many keys lacked the probe, and why there is none; `None`: it made no difference.
+pub(super) fn says_lacking(count: usize, why: &str) -> Option<String> {
+    let keys = if count == 1 { "1 key was" } else { &format!("{count} keys were") };
+    (count > 0).then(|| format!("without the plugin `probe` {keys} not tried: {why}"))
 }
 
 /// What the findings of a layer say of its mode.
@@ -109,6 +121,10 @@ fn of_mode(key: &str, mode: Mode, table: &str, findings: &[Finding]) -> Finding 
 mod tests {
     use super::*;
 
+    fn known(key: &str, mode: Mode) -> Known {
+        Known { key: key.to_owned(), mode, out_of_reach: None }
+    }
+
     #[test]
     fn every_layer_of_the_program_can_be_asked_for() {
         let groups = groups();
@@ -130,16 +146,21 @@ mod tests {
     #[test]
     fn keys_that_nobody_tried_are_told() {
         let known = [
-            ("layer.origin.mode".to_owned(), Mode::Enforce),
-            ("layer.origin.allowed_hosts".to_owned(), Mode::Enforce),
-            ("layer.origin.allowed_origins".to_owned(), Mode::Enforce),
-            ("layer.memory.mode".to_owned(), Mode::Off),
+            known("layer.origin.mode", Mode::Enforce),
+            known("layer.origin.allowed_hosts", Mode::Enforce),
+            known("layer.origin.allowed_origins", Mode::Enforce),
+            known("layer.memory.mode", Mode::Off),
+            Known {
+                out_of_reach: Some("a lane serves one profile"),
+                ..known("reload.probation.mode", Mode::Enforce)
+            },
         ];
         let mut findings = vec![Finding {
             verdict: Verdict::ChangedBehaviour,
             ..Finding::not_exercised("layer.origin.allowed_hosts", "")
         }];
-        complete(&mut findings, &known, Some("out of time"));
+        let untried = Untried { stopped: Some("out of time"), without_probe: &[] };
+        assert_eq!(complete(&mut findings, &known, &untried), 0);
         let told: Vec<_> = findings
             .iter()
             .map(|finding| (&*finding.key, finding.verdict, &*finding.why))
@@ -149,7 +170,36 @@ mod tests {
             ("layer.origin.allowed_origins", Verdict::NotExercised, "out of time"),
             ("layer.origin.mode", Verdict::Exercised, ""),
             ("layer.memory.mode", Verdict::NotExercised, "the layer is off"),
+            ("reload.probation.mode", Verdict::NotExercised, "a lane serves one profile"),
         ];
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn only_keys_that_were_to_be_tried_lack_the_probe() {
+        let known = [
+            known("layer.timeout.deadline_ms", Mode::Enforce),
+            known("layer.timeout.mode", Mode::Enforce),
+            known("layer.memory.mode", Mode::Off),
+            known("listen.public.http.path", Mode::Enforce),
+            known("listen.public.http.write_ms", Mode::Enforce),
+        ];
+        let mut findings = vec![Finding::not_exercised("listen.public.http.path", "tried")];
+        let tables = ["layer.timeout.", "layer.memory.", "listen."];
+        let untried = Untried { stopped: None, without_probe: &tables };
+        assert_eq!(complete(&mut findings, &known, &untried), 2);
+        let told: Vec<_> = findings.iter().map(|finding| (&*finding.key, &*finding.why)).collect();
+        let expected = [
+            ("layer.memory.mode", "the layer is off"),
+            ("layer.timeout.deadline_ms", "the probe is missing"),
+            ("layer.timeout.mode", "none of its keys was exercised"),
+            ("listen.public.http.path", "tried"),
+            ("listen.public.http.write_ms", "the probe is missing"),
+        ];
+        assert_eq!(told, expected, "each key once");
+        assert_eq!(says_lacking(0, "it is not there"), None);
+        let said = says_lacking(2, "it is not there");
+        let sentence = "without the plugin `probe` 2 keys were not tried: it is not there";
+        assert_eq!(said.as_deref(), Some(sentence));
     }
 }

@@ -42,6 +42,10 @@ pub(super) struct Begun {
     pub(super) connections_max: usize,
     /// Names of the live plugins.
     pub(super) plugins: Vec<String>,
+    /// Their tools that have bounds of their own: the plugin's name, and the tool's.
+    pub(super) tools: Vec<[String; 2]>,
+    /// Names of the live listeners on standard input.
+    pub(super) stdio: Vec<String>,
     /// Why there is no plugin that could stand in for them.
     pub(super) probe_missing: Option<String>,
 }
@@ -72,6 +76,9 @@ pub(super) struct LanePlan {
     pub(super) layers: Layers,
     listeners: Vec<ListenerPlan>,
     pub(super) session: SessionPlan,
+    pub(super) tasks: TasksPlan,
+    pub(super) request_state: RequestStatePlan,
+    pub(super) server: ServerPlan,
     plugins: Vec<PluginPlan>,
 }
 
@@ -124,6 +131,34 @@ pub(super) struct HttpPlan {
 pub(super) struct SessionPlan {
     pub(super) sessions_max: usize,
     pub(super) streams_max: usize,
+    pub(super) subscriptions_max: usize,
+    pub(super) idle: Duration,
+    pub(super) replay_events_max: usize,
+    pub(super) replay_bytes_max: usize,
+    pub(super) replay: Duration,
+    pub(super) answer_deadline: Duration,
+}
+
+/// Bounds of tasks.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct TasksPlan {
+    pub(super) count_max: usize,
+    pub(super) bytes_max: usize,
+    pub(super) ttl: Duration,
+    pub(super) deadline: Duration,
+    pub(super) poll: Duration,
+}
+
+/// How long a state between two rounds is good.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct RequestStatePlan {
+    pub(super) ttl: Duration,
+}
+
+/// What is read of the answers' shape.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct ServerPlan {
+    pub(super) page_items_max: usize,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -4,10 +4,13 @@
 //! a plugin that nobody else meets. The attacks come from here, over real connections, and every key of a protection
 //! that the plan turns on gets a verdict.
 
+mod answer;
 mod checks;
+mod client;
 mod judge;
 mod keys;
 mod lane;
+mod reach;
 mod report;
 mod run;
 mod wire;
@@ -20,6 +23,7 @@ use crate::commands::control::Control;
 use crate::exit;
 use checks::{GROUPS, Group};
 use judge::Verdict;
+use keys::Untried;
 use lane::Test;
 use report::Report;
 use run::{Run, Stopped};
@@ -57,23 +61,19 @@ fn attack(test: Test, wanted: &[String]) -> Report {
         Ok(lane) => {
             let is_closed = lane.listeners.is_empty();
             let why = "the profile has no listener for HTTP, over which a test attacks";
-            (keys::turned_on(&lane, &begun.plugins), is_closed.then(|| why.to_owned()))
+            (reach::turned_on(&lane, &begun), is_closed.then(|| why.to_owned()))
         }
         Err(Stopped(why)) => (Vec::new(), Some(why)),
     };
     let is_wanted =
         |table: &str| wanted.is_empty() || wanted.iter().any(|layer| keys::belongs(table, layer));
+    let mut without_probe = Vec::new();
     for Group { tables, needs_probe, check } in GROUPS {
         if stopped.is_some() || !tables.iter().any(|table| is_wanted(table)) {
             continue;
         }
-        if let Some(why) = begun.probe_missing.as_ref().filter(|_| *needs_probe) {
-            let of_group =
-                known.iter().filter(|(key, _)| tables.iter().any(|table| key.starts_with(table)));
-            let missing = of_group.map(|(key, _)| key.clone()).collect::<Vec<_>>();
-            missing
-                .into_iter()
-                .for_each(|key| run.skip(key, format!("the probe is missing: {why}")));
+        if *needs_probe && begun.probe_missing.is_some() {
+            without_probe.extend(*tables);
             continue;
         }
         if let Err(Stopped(why)) = check(&mut run) {
@@ -82,8 +82,10 @@ fn attack(test: Test, wanted: &[String]) -> Report {
     }
     let mut findings = std::mem::take(&mut run.findings);
     findings.retain(|finding| is_wanted(&finding.key));
-    let known: Vec<_> = known.into_iter().filter(|(key, _)| is_wanted(key)).collect();
-    keys::complete(&mut findings, &known, stopped.as_deref());
+    let known: Vec<_> = known.into_iter().filter(|known| is_wanted(&known.key)).collect();
+    let untried = Untried { stopped: stopped.as_deref(), without_probe: &without_probe };
+    let lacking = keys::complete(&mut findings, &known, &untried);
+    let stopped = stopped.or_else(|| keys::says_lacking(lacking, begun.probe_missing.as_deref()?));
     Report::new(&begun, findings, stopped)
 }
 

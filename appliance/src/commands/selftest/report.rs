@@ -1,7 +1,7 @@
 //! What a test came to: a table for people, JSON for machines.
 //!
 //! The JSON is one object and keeps its shape: `format` (1), `profile`, `generation`, `behaved`, `stopped` (why the
-//! test ended early, or null), `counts` by verdict, and `findings`, each with `key`, `verdict` (`exercised`,
+//! test is not whole, or null), `counts` by verdict, and `findings`, each with `key`, `verdict` (`exercised`,
 //! `changed_behaviour`, `not_exercised`, `misbehaved`), `sent`, `expected`, `seen` and `why`.
 
 use std::fmt::Write;
@@ -102,7 +102,7 @@ impl Report {
         )
         .ok();
         if let Some(why) = &self.stopped {
-            writeln!(out, "The test ended early: {why}").ok();
+            writeln!(out, "The test is not whole: {why}").ok();
         }
         out
     }

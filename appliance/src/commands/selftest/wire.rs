@@ -8,6 +8,7 @@ use load::answer::{self, Parser, Progress};
 use serde_json::{Value, json};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::answer::{Answer, status};
 use super::judge::Seen;
 
 /// How long an answer may take, unless its check says something else: longer than any deadline in a lane.
@@ -53,7 +54,7 @@ impl Way {
 
     /// The bytes of a handshake of 2025-11-25.
     pub(super) fn initialize(&self) -> Vec<u8> {
-        let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {},
+        let params = json!({ "protocolVersion": "2025-11-25", "capabilities": { "elicitation": {} },
             "clientInfo": { "name": "selftest", "version": "1" } });
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
         self.posted("", &body.to_string())
@@ -72,16 +73,21 @@ impl Way {
 
 /// Headers of a request of 2026-07-28.
 pub(super) fn modern_headers(method: &str, params: &Value) -> String {
-    let name = params["name"].as_str();
+    let name = ["name", "taskId"].iter().find_map(|key| params.get(key)?.as_str());
     let name = name.map_or_else(String::new, |name| format!("Mcp-Name: {name}\r\n"));
     format!("MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n{name}")
 }
 
 /// The text of a request of 2026-07-28.
-pub(super) fn message(method: &str, mut params: Value) -> String {
+pub(super) fn message(method: &str, params: Value) -> String {
+    message_of(&json!({}), method, params)
+}
+
+/// The same of a client with these capabilities.
+pub(super) fn message_of(capabilities: &Value, method: &str, mut params: Value) -> String {
     params["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientCapabilities": capabilities,
     });
     json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string()
 }
@@ -152,10 +158,21 @@ impl Connection {
 
     /// Reads the answer to what was sent.
     pub(super) fn answer(&mut self) -> Seen {
+        self.whole().map_or_else(|failed| failed, |answer| answer.seen())
+    }
+
+    /// Sends a request and reads its answer, for those who want to know more of it.
+    pub(super) fn exchange(&mut self, request: &[u8]) -> Result<Answer, Seen> {
+        self.send(request);
+        self.whole()
+    }
+
+    /// Reads the answer to what was sent, for the same.
+    pub(super) fn whole(&mut self) -> Result<Answer, Seen> {
         match self.whole_answer() {
-            Ok(Some(bytes)) => seen(&bytes),
-            Ok(None) => Seen::Closed,
-            Err(error) => Seen::Failed(error),
+            Ok(Some(bytes)) => Ok(Answer::new(bytes)),
+            Ok(None) => Err(Seen::Closed),
+            Err(error) => Err(Seen::Failed(error)),
         }
     }
 
@@ -232,10 +249,30 @@ impl Connection {
 
     /// Whether this text comes in time.
     pub(super) fn reads_within(&mut self, text: &str, longest: Duration) -> bool {
+        self.read_until(longest, |read| {
+            read.windows(text.len()).any(|part| part == text.as_bytes())
+        })
+    }
+
+    /// The message of a stream that has this text in it, if it comes in time.
+    pub(super) fn message_within(&mut self, text: &str, longest: Duration) -> Option<Value> {
+        let mut found = None;
+        self.read_until(longest, |read| {
+            let read = String::from_utf8_lossy(read);
+            let whole = read.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            let mut messages = whole.lines().filter_map(|line| line.strip_prefix("data: "));
+            found = messages.find(|message| message.contains(text)).map(str::to_owned);
+            found.is_some()
+        });
+        serde_json::from_str(&found?).ok()
+    }
+
+    /// Reads on until what was read `is_enough`. `false`: there was no such end.
+    fn read_until(&mut self, longest: Duration, mut is_enough: impl FnMut(&[u8]) -> bool) -> bool {
         let begun = Instant::now();
         let mut part = [0; 4096];
         loop {
-            if self.buffer.windows(text.len()).any(|bytes| bytes == text.as_bytes()) {
+            if is_enough(&self.buffer) {
                 return true;
             }
             let left = longest.saturating_sub(begun.elapsed());
@@ -253,26 +290,4 @@ impl Connection {
     pub(super) fn read_exact(&mut self, part: &mut [u8]) -> io::Result<()> {
         self.stream.read_exact(part)
     }
-}
-
-fn status(bytes: &[u8]) -> u16 {
-    let text = bytes.get(9..12).and_then(|status| str::from_utf8(status).ok());
-    text.and_then(|status| status.parse().ok()).unwrap_or_default()
-}
-
-/// What an answer says.
-fn seen(bytes: &[u8]) -> Seen {
-    let body = answer::body(bytes).unwrap_or_default();
-    let message = answer::message(&body).unwrap_or(Value::Null);
-    let data = &message["error"]["data"];
-    let text = |key: &str| data[key].as_str().map(str::to_owned);
-    let refused = text("refusal").map(|kind| super::judge::Refused {
-        kind,
-        layer: text("layer").unwrap_or_default(),
-        scope: text("scope").unwrap_or_default(),
-        code: message["error"]["code"].as_i64().unwrap_or_default(),
-        retry_after_ms: data["retry_after_ms"].as_u64(),
-        has_retry_header: answer::header(bytes, "retry-after").is_some(),
-    });
-    Seen::Answer { status: status(bytes), refused }
 }

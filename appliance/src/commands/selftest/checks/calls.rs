@@ -7,13 +7,15 @@ use protocol::Class;
 use serde_json::json;
 
 use super::super::judge::{Expected, Refusal, Seen};
-use super::super::run::{Attack, Checked, Run, Stopped};
+use super::super::run::{Attack, Checked, Run, Stopped, pause};
 use super::super::wire::{Connection, Way};
 
 /// What deadlines of calls are shortened to.
 const DEADLINE_MS: &str = "400";
 /// How much later than its deadline an answer may come: a machine may be busy.
 const LATE_MAX: Duration = Duration::from_secs(2);
+/// Between two looks at what changes at a deadline.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What the number of permits is lowered to, of which each call that holds one needs a connection.
 const PERMITS_FEW: usize = 256;
@@ -75,6 +77,29 @@ pub(super) fn in_time(seen: Seen, took: Duration, deadline: Duration) -> Seen {
         return Seen::Other(format!("{seen} after {} ms", took.as_millis()));
     }
     seen
+}
+
+/// What was seen before a deadline; `None`: a busy machine came too late to see it.
+pub(super) fn before(seen: Seen, begun: Instant, deadline: Duration) -> Option<Seen> {
+    (begun.elapsed() < deadline).then_some(seen)
+}
+
+/// Looks again and again until what is seen `is_over`, which has to be at its deadline: so long after `begun`.
+pub(super) fn turned(
+    run: &mut Run,
+    begun: Instant,
+    deadline: Duration,
+    mut look: impl FnMut(&mut Run) -> Seen,
+    is_over: impl Fn(&Seen) -> bool,
+) -> Seen {
+    loop {
+        let seen = look(run);
+        let took = begun.elapsed();
+        if is_over(&seen) || took > deadline + LATE_MAX {
+            return in_time(seen, took, deadline);
+        }
+        pause(LOOK_EVERY);
+    }
 }
 
 /// `layer.concurrency`: as many calls of tools as there are permits for, and one more; and lists beside them.

@@ -1,6 +1,6 @@
 //! `layer.circuit_breaker`: a tool that fails or is slow is left alone, tried again, and taken back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use middleware::{Mode, circuit_breaker::Config};
 use serde_json::json;
@@ -288,9 +288,11 @@ fn slow(run: &mut Run, config: &Config) -> Checked {
         return Ok(());
     }
     let slow = (calls_min * percent).div_ceil(100).max(1);
-    let judged = |run: &mut Run, slow: u32, ms: u64| -> Result<(Lane, Seen), Stopped> {
+    // `None`: a call that was to be quick may have been slow, since the machine is busy.
+    let judged = |run: &mut Run, slow: u32, ms: u64| -> Result<(Lane, Option<Seen>), Stopped> {
         let deadline = deadline_ms.to_string();
         let lane = run.open(&[("plugin.deadline_ms", &deadline)])?;
+        let begun = Instant::now();
         let way = lane.way().cloned().ok_or_else(|| Stopped("no listener".to_owned()))?;
         let mut held: Vec<Connection> = Vec::new();
         for number in 0..calls_min {
@@ -300,22 +302,30 @@ fn slow(run: &mut Run, config: &Config) -> Checked {
                 held.push(connection);
             }
         }
-        for connection in &mut held {
+        let mut quick_took = Duration::ZERO;
+        // Those that are to be quick were sent last.
+        for (number, connection) in held.iter_mut().enumerate().rev() {
             connection.answer();
+            if ms < slow_ms || number >= slow as usize {
+                quick_took = begun.elapsed();
+            }
         }
         let seen = run.ask(&way, &call(&way, false, 0));
-        Ok((lane, seen))
+        Ok((lane, (quick_took < Duration::from_millis(slow_ms)).then_some(seen)))
     };
     let (_, fewer) = judged(run, slow - 1, slow_ms + 50)?;
     let (_, faster) = judged(run, slow, slow_ms / 4)?;
     let (lane, beyond) = judged(run, slow, slow_ms + 50)?;
     let is_shadow = config.mode == Mode::Shadow;
     for (key, below) in keys.into_iter().zip([fewer, faster]) {
+        let (Some(below), Some(beyond)) = (below, beyond.clone()) else {
+            run.skip(key, "the machine is too busy: calls that were to be quick took too long");
+            continue;
+        };
         let sent = format!(
             "one more call after {slow} of {calls_min} that take {} of {deadline_ms} ms",
             slow_ms + 50
         );
-        let beyond = beyond.clone();
         run.attack(attack(&lane, key, sent), Some(below), |run| match lane.way() {
             Some(way) if is_shadow => run.ask(way, &call(way, false, 0)),
             _ => beyond,

@@ -22,10 +22,6 @@ pub(in super::super) fn layer(run: &mut Run) -> Checked {
     if config.mode == Mode::Off {
         return Ok(());
     }
-    run.skip(
-        "layer.connections.descriptors_reserve",
-        "held against the descriptors of the whole process when it starts; to use them up would shut clients out",
-    );
     per_address(run, config.per_address_max)?;
     all(run, config.per_address_max)?;
     age(run)

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::super::judge::{Expected, Refusal, Seen};
 use super::super::lane::Lane;
-use super::super::run::{Attack, Checked, Run, pause};
+use super::super::run::{Attack, Checked, Run, Stopped, pause};
 use super::super::wire::{Connection, Way};
 use super::calls::{PERMITS, in_time, not_full};
 
@@ -65,25 +65,51 @@ fn attack<'a>(lane: &'a Lane, key: &'a str, refusal: Refusal, sent: String) -> A
     Attack { lane, key, mode, expected: Expected::Refusal(refusal), sent }
 }
 
+/// One client, and its calls that do not end.
+struct Busy<'a> {
+    way: &'a Way,
+    address: IpAddr,
+    held: Vec<Connection>,
+}
+
+impl<'a> Busy<'a> {
+    /// A client that has not called yet.
+    const fn new(run: &mut Run, way: &'a Way) -> Self {
+        Self { way, address: run.client(), held: Vec::new() }
+    }
+
+    /// Calls until so many are at work. `false`: they cannot be, and every one of `keys` is told why.
+    fn hold(&mut self, run: &mut Run, most: usize, keys: &[&str]) -> Result<bool, Stopped> {
+        let more = hold(self.way, self.address, most.saturating_sub(self.held.len()));
+        self.held.extend(more);
+        let why = not_full(run, &mut self.held, PERMITS, most)?;
+        if let Some(why) = &why {
+            keys.iter().for_each(|key| run.skip(*key, why));
+        }
+        Ok(why.is_none())
+    }
+
+    /// One more call, which ends at once when it may.
+    fn ask(&self) -> Seen {
+        Run::ask_from(self.way, self.address, &self.way.ordinary())
+    }
+}
+
 /// As many calls of one client as may be under way, and one more; and one of somebody else.
 fn beyond_share(run: &mut Run) -> Checked {
     let lane = run.open(&[(WAIT, WAIT_MS), (SHARE, FEW)])?;
     let Some(way) = lane.way() else { return Ok(()) };
-    let (client, most) = (run.client(), share(&lane.plan.layers.fairness));
-    let mut held = hold(way, client, most - 1);
-    if let Some(why) = not_full(run, &mut held, PERMITS, most - 1)? {
-        [SHARE, WAIT].into_iter().for_each(|key| run.skip(key, &*why));
+    let (mut client, most) = (Busy::new(run, way), share(&lane.plan.layers.fairness));
+    if !client.hold(run, most - 1, &[SHARE, WAIT])? {
         return Ok(());
     }
-    let below = Run::ask_from(way, client, &way.ordinary());
-    held.extend(hold(way, client, 1));
-    if let Some(why) = not_full(run, &mut held, PERMITS, most)? {
-        [SHARE, WAIT].into_iter().for_each(|key| run.skip(key, &*why));
+    let below = client.ask();
+    if !client.hold(run, most, &[SHARE, WAIT])? {
         return Ok(());
     }
     let sent = format!("one call beside {} and beside {most} of one client", most - 1);
     let begun = Instant::now();
-    let beyond = Run::ask_from(way, client, &way.ordinary());
+    let beyond = client.ask();
     let took = begun.elapsed();
     let of_share = attack(&lane, SHARE, CLIENT_BUSY, sent);
     run.attack(of_share, Some(below), |_| beyond.clone())?;
@@ -120,14 +146,12 @@ fn queue(
         );
         return Ok(());
     }
-    let client = run.client();
-    let mut held = hold(way, client, share(config));
-    if let Some(why) = not_full(run, &mut held, PERMITS, share(config))? {
-        run.skip(key, why);
+    let mut client = Busy::new(run, way);
+    if !client.hold(run, share(config), &[key])? {
         return Ok(());
     }
     let begun = Instant::now();
-    held.extend(hold(way, client, waiting as usize));
+    let _queued = hold(way, client.address, waiting as usize);
     if !run.reaches(QUEUED, waiting.into(), wait / 2)? {
         run.skip(key, format!("the queue of {waiting} was not full within half of its wait"));
         return Ok(());
@@ -135,7 +159,7 @@ fn queue(
     let sent = format!("one call beside {} at work and {waiting} that wait", share(config));
     let below = Seen::Other(format!("{waiting} calls wait"));
     run.attack(attack(&lane, key, refusal, sent), Some(below), |_| {
-        let seen = Run::ask_from(way, client, &way.ordinary());
+        let seen = client.ask();
         if begun.elapsed() > wait { Seen::Other(format!("{seen}, after a wait")) } else { seen }
     })
 }
@@ -154,18 +178,16 @@ fn standing(run: &mut Run) -> Checked {
         );
         return Ok(());
     }
-    let client = run.client();
-    let mut held = hold(way, client, share(config));
-    if let Some(why) = not_full(run, &mut held, PERMITS, share(config))? {
-        run.skip(STANDING_WAIT, why);
+    let mut client = Busy::new(run, way);
+    if !client.hold(run, share(config), &[STANDING_WAIT])? {
         return Ok(());
     }
     let begun = Instant::now();
-    let mut first = hold(way, client, 1);
+    let mut first = hold(way, client.address, 1);
     let waits = run.reaches(QUEUED, 1, wait / 4)?;
     pause(STANDING);
     let asked = Instant::now();
-    let beyond = Run::ask_from(way, client, &way.ordinary());
+    let beyond = client.ask();
     let (took, until) = (asked.elapsed(), asked.duration_since(begun));
     if !waits || until + shorter > wait {
         run.skip(

@@ -51,10 +51,6 @@ pub(in super::super) fn check(run: &mut Run) -> Checked {
         run.attack(attack, Some(below), |run| ask(run))?;
     }
     high(run, &lane)?;
-    run.skip(
-        "layer.memory.limit_bytes",
-        "how much of it is used is told to the lane: to take it would leave clients without",
-    );
     ledger(run)
 }
 

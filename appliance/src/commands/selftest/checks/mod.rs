@@ -9,9 +9,13 @@ mod fairness;
 mod frames;
 mod http2;
 mod limits;
+mod lists;
 mod memory;
 mod places;
+mod questions;
 mod sessions;
+mod streams;
+mod tasks;
 mod waiting;
 
 use super::run::{Checked, Run};
@@ -48,8 +52,14 @@ pub(super) const GROUPS: &[Group] = &[
     group(&["layer.concurrency."], true, calls::concurrency),
     group(&["layer.bulkhead.", "plugin."], true, places::check),
     group(&["layer.connections."], false, connections::layer),
-    group(&["listen."], true, connections::listeners),
-    group(&["listen."], true, waiting::check),
+    group(&["listen."], false, connections::listeners),
+    group(&["listen."], false, waiting::check),
+    group(&["listen."], true, waiting::unread),
     group(&["listen."], false, counted::proxies),
-    group(&["session."], true, sessions::check),
+    group(&["session."], false, sessions::check),
+    group(&["session."], true, streams::check),
+    group(&["session."], true, questions::answers),
+    group(&["request_state."], true, questions::states),
+    group(&["tasks."], true, tasks::check),
+    group(&["server."], true, lists::check),
 ];

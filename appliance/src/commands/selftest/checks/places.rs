@@ -32,10 +32,6 @@ pub(in super::super) fn check(run: &mut Run) -> Checked {
     if config.mode == Mode::Off {
         return Ok(());
     }
-    run.skip(
-        "layer.bulkhead.response_bytes_max",
-        "plugins have it from their start, and the probe starts without; of each answer `layer.payload` is tried",
-    );
     let keys = ["concurrent_calls", "queue_calls"].map(|name| format!("layer.bulkhead.{name}"));
     of_plugin(run, WITHOUT_LIMITS, &keys, true)?;
     let plugins = run.test.begun.plugins.clone();

@@ -1,13 +1,24 @@
-//! `session`: how many sessions and streams there may be.
+//! `session`: how many sessions and streams there may be, and how long a session waits for its client.
+
+use std::time::{Duration, Instant};
 
 use middleware::Mode;
+use serde_json::json;
 
+use super::super::client::{Session, seen};
 use super::super::judge::{Expected, Refusal, Seen};
 use super::super::run::{Attack, Checked, Run};
 use super::super::wire::Connection;
+use super::calls::before;
 
 /// What the number of sessions is lowered to.
 const SESSIONS: &str = "200";
+/// What the time without a request is shortened to, which is counted in seconds.
+const IDLE_MS: &str = "1000";
+/// How much later than it should a session may end: its clock has steps, and sessions are looked through now and then.
+const LATE_MAX: Duration = Duration::from_secs(5);
+/// Sessions that ended because nobody asked anything of them.
+const ENDED: &str = "toolrack_sessions_ended_total{reason=\"idle\"}";
 /// What the number of streams is lowered to, of which each needs a connection.
 const STREAMS: usize = 50;
 
@@ -19,10 +30,11 @@ const EXHAUSTED: Refusal = Refusal {
     says_when: true,
 };
 
-/// Both caps.
+/// Both caps, and the end of a session.
 pub(in super::super) fn check(run: &mut Run) -> Checked {
     sessions(run)?;
-    streams(run)
+    streams(run)?;
+    idle(run)
 }
 
 fn sessions(run: &mut Run) -> Checked {
@@ -47,7 +59,7 @@ fn streams(run: &mut Run) -> Checked {
     let lane = run.open(&[(key, &run.few(STREAMS))])?;
     let Some(way) = lane.way() else { return Ok(()) };
     let most = lane.plan.session.streams_max;
-    let request = way.request("subscriptions/listen", serde_json::json!({ "notifications": {} }));
+    let request = way.request("subscriptions/listen", json!({ "notifications": {} }));
     let mut held: Vec<Connection> = Vec::new();
     let mut listen = |run: &mut Run| match run.connect(way) {
         Ok(mut connection) => {
@@ -67,4 +79,38 @@ fn streams(run: &mut Run) -> Checked {
         sent: format!("stream {most} and stream {}", most + 1),
     };
     run.attack(attack, below, |run| -> Seen { listen(run) })
+}
+
+/// A session that is asked something at once, and not for too long.
+fn idle(run: &mut Run) -> Checked {
+    let key = "session.idle_ms";
+    let lane = run.open(&[(key, IDLE_MS)])?;
+    let Some(way) = lane.way() else { return Ok(()) };
+    let idle = lane.plan.session.idle;
+    let mut session = match Session::begin(run, way) {
+        Ok(session) => session,
+        Err(failed) => {
+            run.skip(key, format!("there was no session: {failed}"));
+            return Ok(());
+        }
+    };
+    let begun = Instant::now();
+    let mut ping = || seen(session.ask("ping", &json!({})));
+    let below = before(ping(), begun, idle);
+    run.reaches(ENDED, 1, idle + LATE_MAX)?;
+    let took = begun.elapsed();
+    let attack = Attack {
+        lane: &lane,
+        key,
+        mode: Mode::Enforce,
+        expected: Expected::Status(404),
+        sent: format!("a ping at once, and one later than after {} ms", idle.as_millis()),
+    };
+    run.attack(attack, below, |_| {
+        if took < idle {
+            Seen::Other(format!("ended after {} ms", took.as_millis()))
+        } else {
+            ping()
+        }
+    })
 }

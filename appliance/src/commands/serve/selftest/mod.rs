@@ -7,13 +7,6 @@
 
 mod bounds;
 mod lane;
-/// Where the probe is looked for: where the plugins are, most of them in the same folders, then in these.
-fn folders(plan: &Plan, others: &[PathBuf]) -> Vec<PathBuf> {
-    let mut known = HashSet::new();
-    let all = plan.plugins.iter().flat_map(|plugin| &plugin.search).chain(others);
-    all.filter(|folder| known.insert(*folder)).cloned().collect()
-}
-
 #[cfg(test)]
 mod tests;
 mod wishes;
@@ -28,9 +21,11 @@ use control::{Ask, SelfTests, Telling, Told};
 use http::StatusCode;
 use plugin_host::Plugin;
 use profile::Plan;
+use profile::plan::{ListenerPlan, PluginPlan, TransportPlan};
 use runtime::{SecretId, Switch};
 use rustix::process::{Resource, getrlimit};
 use serde_json::json;
+use stack::StartError;
 use telemetry::LaneRegistry;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -121,10 +116,8 @@ impl Tests {
         plan.plugins = vec![wishes::probe(folders(&plan, &self.library_search))];
         // Nobody listens to what it says of itself.
         let (notices, _) = tokio::sync::mpsc::channel(1);
-        let started =
-            stack::start_plugins(&plan, &notices, &stack::Known::default()).map_err(|errors| {
-                errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-            })?;
+        let started = stack::start_plugins(&plan, &notices, &stack::Known::default())
+            .map_err(|errors| errors.iter().map(missing).collect::<Vec<_>>().join(" "))?;
         let started = started.plugins.into_iter().next().ok_or("the probe did not start")?;
         Ok(Arc::clone(probe.insert(started)))
     }
@@ -189,6 +182,8 @@ impl Tests {
             "generation": generation.number(),
             "connections_max": connections_max,
             "plugins": plan.plugins.iter().map(|plugin| &*plugin.name).collect::<Vec<_>>(),
+            "tools": bounded_tools(&plan),
+            "stdio": on_stdio(&plan),
             "probe_missing": probe.as_ref().err(),
         });
         drop(generation);
@@ -279,6 +274,40 @@ async fn serve_orders(
             }
         };
         reply.send(Told { status: StatusCode::OK, body }).ok();
+    }
+}
+
+/// Tools that have bounds of their own: their plugins' names, and theirs.
+fn bounded_tools(plan: &Plan) -> Vec<[&str; 2]> {
+    let named = plan.plugins.iter().map(|PluginPlan { name, tools, .. }| (name, tools));
+    named.flat_map(|(name, tools)| tools.keys().map(move |tool| [&**name, &**tool])).collect()
+}
+
+/// Names of the listeners on standard input, which no lane has.
+fn on_stdio(plan: &Plan) -> Vec<&str> {
+    let is_ours = |of: &&ListenerPlan| matches!(of.transport, TransportPlan::Stdio(_));
+    plan.listeners.iter().filter(is_ours).map(|listener| &*listener.name).collect()
+}
+
+/// Where the probe is looked for: where the plugins are, most of them in the same folders, then in these.
+fn folders(plan: &Plan, others: &[PathBuf]) -> Vec<PathBuf> {
+    let mut known = HashSet::new();
+    let all = plan.plugins.iter().flat_map(|plugin| &plugin.search).chain(others);
+    all.filter(|folder| known.insert(*folder)).cloned().collect()
+}
+
+/// Why there is no probe, and how to come by one. No profile names it, so no profile can say where it is.
+fn missing(error: &StartError) -> String {
+    match error {
+        StartError::NotFound { library, searched, .. } => {
+            let folders: Vec<_> = searched.iter().map(|of| of.display().to_string()).collect();
+            format!(
+                "`{}`, which comes with the program, is in none of {}; copy it there, and test again",
+                library.display(),
+                folders.join(", ")
+            )
+        }
+        other => other.to_string(),
     }
 }
 

@@ -92,6 +92,46 @@ fn bounds_are_lowered_to_what_a_test_can_reach_and_never_raised() {
 }
 
 #[test]
+fn what_a_client_keeps_is_lowered_in_numbers_and_in_time() {
+    let live = live("tasks.count_max=3");
+    let wanted = wishes(&[
+        ("request_state.ttl_ms", "1000"),
+        ("server.page_items_max", "4"),
+        ("session.idle_ms", "1000"),
+        ("session.replay_bytes_max", "1024"),
+        ("session.subscriptions_max", "4"),
+        ("tasks.count_max", "4"),
+        ("tasks.ttl_ms", "1000"),
+    ]);
+    let LanePlan { plan, changed } = LanePlan::new(&live, &wanted, 20_000, true).expect("a plan");
+    let second = Duration::from_secs(1);
+    assert_eq!(
+        (plan.request_state.ttl, plan.session.idle, plan.tasks.ttl),
+        (second, second, second)
+    );
+    assert_eq!((plan.server.page_items_max, plan.session.subscriptions_max), (4, 4));
+    assert_eq!((plan.session.replay_bytes_max, plan.tasks.count_max), (1_024, 3));
+    let keys: Vec<_> = changed.iter().filter_map(|changed| changed["key"].as_str()).collect();
+    assert_eq!(keys.len(), wanted.len() - 1, "what was lower is as it was: {keys:?}");
+}
+
+#[test]
+fn a_test_is_told_of_tools_and_listeners_that_no_lane_has() {
+    let live = live("plugin.time.tool.now.queue_calls=1");
+    assert_eq!(bounded_tools(&live), [["time", "now"]]);
+    assert_eq!(on_stdio(&live), [""; 0]);
+    let sources = Sources {
+        posted: None,
+        profile: "desktop".to_owned(),
+        environment: Vec::new(),
+        set: Vec::new(),
+        library_search: Vec::new(),
+    };
+    let desktop = profile::load(&sources).unwrap_or_else(|problems| panic!("{:?}", problems.0));
+    assert_eq!(on_stdio(&desktop.plan).len(), 1);
+}
+
+#[test]
 fn connections_are_lowered_to_what_there_is_room_for() {
     let lane =
         LanePlan::new(&live("layer.timeout.deadline_ms=900"), &[], 64, true).expect("a plan");
