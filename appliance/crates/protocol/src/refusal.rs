@@ -188,6 +188,9 @@ pub struct Refusal {
     serial: u32,
 }
 
+/// Room for the data of almost every refusal.
+const DATA_BYTES: usize = 256;
+
 impl Refusal {
     /// A refusal without bound or retry. It must be in the catalogue ([`CAUSES`]).
     #[must_use]
@@ -267,7 +270,9 @@ impl Refusal {
     /// moment do not come back at one moment, and each hears the same whenever it asks.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let wait_ms = u64::try_from(self.wait?.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        let wait = self.wait?;
+        let part_ms = u64::from(wait.subsec_nanos().div_ceil(1_000_000));
+        let wait_ms = wait.as_secs().saturating_mul(1000).saturating_add(part_ms);
         let spread_ms =
             self.principal.map_or(0, |principal| principal.key() % (wait_ms / 5).max(1));
         Some(Duration::from_millis(wait_ms.saturating_add(spread_ms)))
@@ -276,29 +281,38 @@ impl Refusal {
     /// `Retry-After` in whole seconds: rounded up, between 1 and 120 (RFC 9110, 10.2.3).
     #[must_use]
     pub fn retry_after_secs(&self) -> Option<u64> {
-        self.retry_after().map(|after| (after.as_millis().div_ceil(1000) as u64).clamp(1, 120))
+        let secs = |after: Duration| after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        self.retry_after().map(|after| secs(after).clamp(1, 120))
     }
 
     /// The JSON-RPC `data` of this refusal.
     #[must_use]
     pub fn data(&self, generation: u64) -> String {
-        let mut data = format!(
-            "{{\"refusal\":\"{}\",\"request_id\":\"{}\",\"layer\":\"{}\",\"scope\":",
-            self.kind.as_str(),
-            self.id(),
-            self.layer
-        );
+        // Without the machinery of formats: refusals are made in masses when time is short.
+        let mut data = String::with_capacity(DATA_BYTES);
+        let mut digits = itoa::Buffer::new();
+        data.push_str("{\"refusal\":\"");
+        data.push_str(self.kind.as_str());
+        data.push_str("\",\"request_id\":\"");
+        data.extend(self.id().digits().map(char::from));
+        data.push_str("\",\"layer\":\"");
+        data.push_str(self.layer);
+        data.push_str("\",\"scope\":");
         crate::json::write_string(&mut data, &self.scope);
         if let Some(limit) = self.limit {
-            data.push_str(&format!(",\"limit\":{limit}"));
+            data.push_str(",\"limit\":");
+            data.push_str(digits.format(limit));
         }
         if let Some(after) = self.retry_after() {
-            data.push_str(&format!(",\"retry_after_ms\":{}", after.as_millis()));
+            data.push_str(",\"retry_after_ms\":");
+            data.push_str(digits.format(after.as_millis() as u64));
         }
         if self.kind == RefusalKind::TimedOut {
             data.push_str(",\"may_have_executed\":true");
         }
-        data.push_str(&format!(",\"generation\":{generation}}}"));
+        data.push_str(",\"generation\":");
+        data.push_str(digits.format(generation));
+        data.push('}');
         data
     }
 }

@@ -103,7 +103,9 @@ fn error(id: &Id, code: i32, message: &str, data: Option<&str>) -> Bytes {
 }
 
 fn write_error(out: &mut Vec<u8>, code: i32, message: &str, data: Option<&str>) {
-    out.extend_from_slice(format!("{{\"code\":{code},\"message\":").as_bytes());
+    out.extend_from_slice(b"{\"code\":");
+    out.extend_from_slice(itoa::Buffer::new().format(code).as_bytes());
+    out.extend_from_slice(b",\"message\":");
     write_utf8_to(out, message.as_bytes());
     if let Some(data) = data {
         out.extend_from_slice(b",\"data\":");

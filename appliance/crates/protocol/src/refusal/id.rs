@@ -1,6 +1,6 @@
 //! Tells one refusal from all others, so that an operator finds the one that a client asks about.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -26,6 +26,13 @@ impl RefusalId {
         Self(salted(("refusal", serial)))
     }
 
+    /// As it is written: hexadecimal digits.
+    #[must_use]
+    pub fn digits(self) -> [u8; 16] {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        std::array::from_fn(|place| HEX[(self.0 >> (60 - 4 * place) & 15) as usize])
+    }
+
     /// The number itself.
     #[must_use]
     pub const fn number(self) -> u64 {
@@ -35,7 +42,7 @@ impl RefusalId {
 
 impl fmt::Display for RefusalId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        self.digits().iter().try_for_each(|digit| f.write_char(char::from(*digit)))
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) fn refusal(id: &Id, refusal: &Refusal, generation: &Generation) -> Re
     let status = StatusCode::from_u16(refusal.kind.http_status()).unwrap_or(StatusCode::OK);
     let message = outcome::refused(generation, id, refusal);
     let mut response = json(status, message, Held::default());
-    if let Ok(request_id) = HeaderValue::try_from(refusal.id().to_string()) {
+    if let Ok(request_id) = HeaderValue::from_bytes(&refusal.id().digits()) {
         response.headers_mut().insert(REQUEST_ID, request_id);
     }
     if let Some(secs) = refusal.retry_after_secs() {
@@ -82,12 +82,13 @@ pub(super) fn refusal(id: &Id, refusal: &Refusal, generation: &Generation) -> Re
 /// window of `w` seconds, of which `r` are left for the next `t` seconds.
 fn insert_quota(headers: &mut HeaderMap, quota: &Quota, retry_after_secs: u64) {
     let Quota { class, burst, .. } = quota;
-    let window_secs = quota.window().as_millis().div_ceil(1000);
-    let fields = [
-        (RATE_LIMIT_POLICY, format!("\"{class}\";q={burst};w={window_secs}")),
-        (RATE_LIMIT, format!("\"{class}\";r=0;t={retry_after_secs}")),
-    ];
-    for (name, value) in fields {
+    let window = quota.window();
+    let window_secs = window.as_secs() + u64::from(window.subsec_millis() > 0);
+    let [mut window, mut rest] = [itoa::Buffer::new(); 2];
+    let window = window.format(window_secs);
+    let policy = ["\"", class, "\";q=", rest.format(burst.get()), ";w=", window].concat();
+    let left = ["\"", class, "\";r=0;t=", rest.format(retry_after_secs)].concat();
+    for (name, value) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, left)] {
         if let Ok(value) = value.try_into() {
             headers.insert(name, value);
         }
