@@ -50,16 +50,18 @@ pub(crate) fn folder() -> PathBuf {
 pub(crate) fn build() -> Result<PathBuf, String> {
     let trained = run::target().join("trained");
     let merge = Merge::find()?;
+    // A folder each: libraries have the same name in both, and would be built anew by turns.
+    let counting = Programs::new(trained.join("counting"))?;
     let programs = Programs::new(trained.join("build"))?;
     let counts = trained.join("counts");
     run::say("== a build that counts");
-    programs.build(&format!("-Cprofile-generate={}", counts.display()))?;
-    let digest = programs.digest()? ^ training::digest();
+    counting.build(&format!("-Cprofile-generate={}", counts.display()))?;
+    let digest = counting.digest()? ^ training::digest();
     let counted = trained.join(format!("{digest:016x}.profdata"));
     if !counted.exists() {
         run::say("== training");
         forget(&trained, &counts)?;
-        training::run(programs.folder(), Amount::WHOLE)?;
+        training::run(counting.folder(), Amount::WHOLE)?;
         merge.merge(&counts, &counted)?;
     }
     run::say("== the build for what was counted");
