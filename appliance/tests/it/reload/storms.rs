@@ -20,6 +20,9 @@ fn a_storm_of_writings_makes_one_change_a_second_and_ends_with_the_last() {
     let last = ms.to_string();
     crate::wire::until("the last comes in", || live.serves("layer.timeout.deadline_ms") == last);
     let waited = written.elapsed();
+    // It is told of a moment after it serves.
+    let tells = |attempt: &Value| attempt["changes"][0]["after"] == last.as_str();
+    crate::wire::until("the last is told of", || live.attempts().iter().any(tells));
     let attempts = live.attempts();
     let applied = attempts.iter().filter(|attempt| attempt["result"] == "applied").count();
     // The first needs not wait.
