@@ -15,6 +15,7 @@ const PEERS: &str = "ci/peers";
 pub(crate) const PROFILE: &str = "ci/bench/profile.toml";
 /// The same behind all layers.
 const WHOLE: &str = "ci/bench/whole.toml";
+
 /// What a contestant is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -146,7 +147,8 @@ pub(crate) fn serve(profile: &str) -> Vec<String> {
     serve_with(&release::folder().join("toolrack"), profile)
 }
 
-fn serve_with(program: &Path, profile: &str) -> Vec<String> {
+/// How a build of ours serves a profile.
+pub(crate) fn serve_with(program: &Path, profile: &str) -> Vec<String> {
     let program = program.to_string_lossy().into_owned();
     vec![program, "serve".to_owned(), "--profile".to_owned(), profile.to_owned()]
 }

@@ -19,6 +19,7 @@ use clap::{Args, ValueEnum};
 
 use crate::Outcome;
 use crate::run;
+pub(crate) use contestants::serve_with;
 use machine::{Cores, Machine};
 pub(crate) use process::Process;
 use report::Report;

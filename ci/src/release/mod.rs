@@ -49,10 +49,11 @@ pub(crate) fn folder() -> PathBuf {
 /// counts, and with them the second build.
 pub(crate) fn build() -> Result<PathBuf, String> {
     let trained = run::target().join("trained");
-    let merge = Merge::find()?;
+    let host = toolchain::host()?;
+    let merge = Merge::find(&host)?;
     // A folder each: libraries have the same name in both, and would be built anew by turns.
-    let counting = Programs::new(trained.join("counting"))?;
-    let programs = Programs::new(trained.join("build"))?;
+    let counting = Programs::new(&host, trained.join("counting"));
+    let programs = Programs::new(&host, trained.join("build"));
     let counts = trained.join("counts");
     run::say("== a build that counts");
     counting.build(&format!("-Cprofile-generate={}", counts.display()))?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 
-use super::{PACKAGES, file_name, toolchain};
+use super::{PACKAGES, file_name};
 use crate::Outcome;
 use crate::run;
 
@@ -17,11 +17,10 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// Those that are built into `target`.
-    pub(super) fn new(target: PathBuf) -> Result<Self, String> {
-        let host = toolchain::host()?;
-        let folder = target.join(&host).join("release");
-        Ok(Self { host, target, folder })
+    /// Those that are built into `target` on `host`, and for it.
+    pub(super) fn new(host: &str, target: PathBuf) -> Self {
+        let folder = target.join(host).join("release");
+        Self { host: host.to_owned(), target, folder }
     }
 
     /// Where they are.

@@ -21,9 +21,9 @@ pub(super) struct Merge(PathBuf);
 
 impl Merge {
     /// Looks for it, and installs it where it is missing.
-    pub(super) fn find() -> Result<Self, String> {
+    pub(super) fn find(host: &str) -> Result<Self, String> {
         let root = run::output("rustc", &["--print", "sysroot"])?;
-        let bin = format!("lib/rustlib/{}/bin/llvm-profdata", host()?);
+        let bin = format!("lib/rustlib/{host}/bin/llvm-profdata");
         let tool = Path::new(root.trim()).join(bin);
         if !tool.exists() {
             run::must("rustup", &["component", "add", COMPONENT]).map_err(|error| {

@@ -10,7 +10,7 @@ use load::{Era, Load, Pace, Tally, Target, Workload};
 
 use super::Amount;
 use crate::Outcome;
-use crate::bench::Process;
+use crate::bench::{Process, serve_with};
 
 /// Clients at once.
 const CONNECTIONS: usize = 32;
@@ -34,10 +34,9 @@ pub(super) fn serve(
     }
 }
 
-/// How the program is started.
+/// How the program is started with a profile of this training.
 pub(super) fn argv(program: &Path, profile: &str) -> Vec<String> {
-    let program = program.to_string_lossy().into_owned();
-    [program, "serve".into(), "--profile".into(), format!("ci/release/{profile}.toml")].into()
+    serve_with(program, &format!("ci/release/{profile}.toml"))
 }
 
 /// Echoes of both sizes in both eras; all must be accepted.

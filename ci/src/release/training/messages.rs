@@ -88,11 +88,9 @@ fn legacy(target: &Target, session: &str, method: &str, params: &Value) -> Vec<u
 }
 
 fn modern(target: &Target, method: &str, mut params: Value, name: Option<&str>) -> Vec<u8> {
-    let token = params["_meta"]["progressToken"].take();
-    params["_meta"] =
-        wire::call_message(Era::Modern, 1, &wire::Tool::echo(""))["params"]["_meta"].take();
-    if !token.is_null() {
-        params["_meta"]["progressToken"] = token;
+    let call = wire::call_message(Era::Modern, 1, &wire::Tool::echo(""));
+    for (key, value) in call["params"]["_meta"].as_object().into_iter().flatten() {
+        params["_meta"][key] = value.clone();
     }
     let mut lines = vec![("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", method)];
     lines.extend(name.map(|name| ("Mcp-Name", name)));
