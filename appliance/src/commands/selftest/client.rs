@@ -51,6 +51,12 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
+    /// The same for the check of one key, which is skipped when there is none.
+    pub(super) fn begin_for(run: &mut Run, way: &'a Way, key: &str) -> Option<Self> {
+        let begun = Self::begin(run, way);
+        begun.map_err(|failed| run.skip(key, format!("there was no session: {failed}"))).ok()
+    }
+
     /// The bytes of a request.
     pub(super) fn request(&self, method: &str, params: &Value) -> Vec<u8> {
         let message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });

@@ -87,13 +87,7 @@ fn idle(run: &mut Run) -> Checked {
     let lane = run.open(&[(key, IDLE_MS)])?;
     let Some(way) = lane.way() else { return Ok(()) };
     let idle = lane.plan.session.idle;
-    let mut session = match Session::begin(run, way) {
-        Ok(session) => session,
-        Err(failed) => {
-            run.skip(key, format!("there was no session: {failed}"));
-            return Ok(());
-        }
-    };
+    let Some(mut session) = Session::begin_for(run, way, key) else { return Ok(()) };
     let begun = Instant::now();
     let mut ping = || seen(session.ask("ping", &json!({})));
     let below = before(ping(), begun, idle);

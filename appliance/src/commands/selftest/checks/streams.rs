@@ -189,13 +189,7 @@ fn followed(run: &mut Run) -> Checked {
     let lane = run.open(&[(FOLLOWED_MAX, FEW)])?;
     let Some(way) = lane.way() else { return Ok(()) };
     let most = lane.plan.session.subscriptions_max;
-    let mut session = match Session::begin(run, way) {
-        Ok(session) => session,
-        Err(failed) => {
-            run.skip(FOLLOWED_MAX, format!("there was no session: {failed}"));
-            return Ok(());
-        }
-    };
+    let Some(mut session) = Session::begin_for(run, way, FOLLOWED_MAX) else { return Ok(()) };
     let mut follow = |number: usize| {
         let params = json!({ "uri": format!("probe://followed/{number}") });
         seen(session.ask("resources/subscribe", &params))
