@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
+use memmap2::MmapMut;
 use parking_lot::{Mutex, MutexGuard};
 use plugin_abi::Entry;
 use sha2::{Digest, Sha256};
@@ -135,8 +136,8 @@ impl Image {
     }
 
     /// What it was loaded from.
-    pub(crate) fn bytes(self) -> std::io::Result<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(self.0.file_bytes).unwrap_or_default()];
+    pub(crate) fn bytes(self) -> std::io::Result<MmapMut> {
+        let mut bytes = MmapMut::map_anon(self.0.file_bytes as usize)?;
         self.0.memory.read_exact_at(&mut bytes, 0)?;
         Ok(bytes)
     }

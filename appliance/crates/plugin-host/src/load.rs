@@ -5,13 +5,14 @@
 
 use std::error::Error;
 use std::fs::{File, Metadata};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::SystemTime;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use memmap2::MmapMut;
 use plugin_abi::{ENTRY_SYMBOL, Entry};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 
@@ -36,7 +37,7 @@ pub(crate) struct Checked<'p> {
 }
 
 /// Reads a library after checking who can have changed it.
-pub(crate) fn read_checked(path: &Path) -> Result<Vec<u8>, LoadError> {
+pub(crate) fn read_checked(path: &Path) -> Result<MmapMut, LoadError> {
     Checked::open(path)?.read()
 }
 
@@ -85,19 +86,17 @@ impl<'p> Checked<'p> {
     ///
     /// # Errors
     /// When it cannot be read, or is written meanwhile.
-    pub(crate) fn read(self) -> Result<Vec<u8>, LoadError> {
+    pub(crate) fn read(self) -> Result<MmapMut, LoadError> {
         let Self { path, mut file, metadata } = self;
-        let mut bytes = Vec::with_capacity(metadata.len() as usize);
-        // Bounded again: the file may have grown since.
-        (&mut file)
-            .take(FILE_BYTES_MAX)
-            .read_to_end(&mut bytes)
-            .map_err(|error| unreadable(path, error))?;
+        let changing = || LoadError::Changing { path: path.to_owned() };
+        let room = MmapMut::map_anon(metadata.len() as usize);
+        let mut bytes = room.map_err(|error| unreadable(path, error))?;
+        file.read_exact(&mut bytes).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => changing(),
+            _ => unreadable(path, error),
+        })?;
         let after = file.metadata().map_err(|error| unreadable(path, error))?;
-        if is_another(&metadata, &after) || bytes.len() as u64 != after.len() {
-            return Err(LoadError::Changing { path: path.to_owned() });
-        }
-        Ok(bytes)
+        if is_another(&metadata, &after) { Err(changing()) } else { Ok(bytes) }
     }
 }
 
