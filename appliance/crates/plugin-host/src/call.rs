@@ -7,26 +7,28 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use protocol::{Outcome, Refusal, RefusalKind};
+use protocol::{InputRequired, Outcome, Refusal, RefusalKind};
 use tokio::time::Sleep;
 
-use crate::outcome::Asked;
+use crate::outcome::AskedBefore;
 use crate::plugin::Plugin;
 use crate::threads::Control;
 
-/// What [`Plugin::call`] gives back.
-pub enum Invocation {
-    /// The answer is there.
+/// What [`Plugin::call`] gives back, with what was to be kept of the call.
+pub enum Invocation<K> {
+    /// The answer is there; nothing is asked of the client.
     Ready(Result<Outcome, Refusal>),
+    /// The plugin asks the client something.
+    Asks(InputRequired, K),
     /// The plugin is at work.
-    Pending(PendingCall),
+    Pending(PendingCall, K),
 }
 
 /// A call that a plugin is at work on. Dropping it gives the call up, and the plugin is told.
 pub struct PendingCall {
     plugin: Arc<Plugin>,
     handle: u64,
-    asked: Asked,
+    asked: AskedBefore,
     times: Times,
     // Made at the first wait: whoever completes at once needs no timer.
     sleep: Option<Pin<Box<Sleep>>>,
@@ -43,14 +45,14 @@ pub(crate) struct Times {
 }
 
 impl PendingCall {
-    pub(crate) fn new(plugin: Arc<Plugin>, handle: u64, asked: Asked, times: Times) -> Self {
+    pub(crate) fn new(plugin: Arc<Plugin>, handle: u64, asked: AskedBefore, times: Times) -> Self {
         Self { plugin, handle, asked, times, sleep: None, is_over: false }
     }
 
     fn take(&mut self) -> Option<Result<Outcome, Refusal>> {
         let ended = self.plugin.slots().take(self.handle)?;
         self.is_over = true;
-        Some(self.plugin.judge(&self.asked, ended))
+        Some(self.plugin.judge(self.asked.asked(), ended))
     }
 
     fn give_up(&mut self) {

@@ -32,7 +32,7 @@ pub fn description(json: &[u8]) {
 /// Judges what a plugin gave back; `None` when it was rejected or refused.
 #[must_use]
 pub fn outcome(method: Method, revision: Revision, completed: Completed<'_>) -> Option<Outcome> {
-    let asked = Asked { method, revision, name: Bytes::from_static(b"\"name\"") };
+    let asked = Asked { method, revision, name: b"\"name\"" };
     let completion = Completion {
         status: completed.status,
         format: completed.format,
@@ -42,5 +42,5 @@ pub fn outcome(method: Method, revision: Revision, completed: Completed<'_>) -> 
         state: Bytes::new(),
         mime: completed.has_mime.then(|| "text/plain".into()),
     };
-    judge(&asked, completion, "fuzzed").ok()?.ok()
+    judge(asked, completion, "fuzzed").ok()?.ok()
 }

@@ -95,18 +95,16 @@ unsafe extern "C" fn complete(
         let result = unsafe { result.read() };
         let body = state.buffers.take(result.body, state.response_bytes_max);
         let given_state = state.buffers.take(result.state, STATE_BYTES_MAX);
-        let (Ok(body), Ok(given_state)) = (&body, &given_state) else {
-            let is_large =
-                body.err() == Some(E_TOO_LARGE) || given_state.err() == Some(E_TOO_LARGE);
-            state.reject(
-                call,
-                if is_large {
-                    "a result above its cap"
-                } else {
-                    "a result that describes no memory"
-                },
-            );
-            return if is_large { E_TOO_LARGE } else { E_INVAL };
+        let (body, given_state) = match (body, given_state) {
+            (Ok(body), Ok(given_state)) => (body, given_state),
+            (Err(E_TOO_LARGE), _) | (_, Err(E_TOO_LARGE)) => {
+                state.reject(call, "a result above its cap");
+                return E_TOO_LARGE;
+            }
+            _ => {
+                state.reject(call, "a result that describes no memory");
+                return E_INVAL;
+            }
         };
         if result.mime.len > MIME_BYTES_MAX {
             return state.reject(call, "a MIME type that is too long");
@@ -117,8 +115,8 @@ unsafe extern "C" fn complete(
             format: result.format,
             is_public: result.flags & RF_PUBLIC != 0,
             ttl_ms: result.ttl_ms,
-            body: body.clone(),
-            state: given_state.clone(),
+            body,
+            state: given_state,
             mime: (!mime.is_empty()).then(|| mime.into()),
         };
         state.slots.complete(call, Ok(completion))

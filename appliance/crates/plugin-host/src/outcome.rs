@@ -6,8 +6,8 @@ use bytes::Bytes;
 use plugin_abi::{format, status};
 use protocol::json::{Kind, Limits, Raw, check, check_object};
 use protocol::{
-    CacheHint, CacheScope, Content, Fault, InputRequired, Method, Outcome, Refusal, RefusalKind,
-    Revision,
+    CacheHint, CacheScope, Call, Content, Fault, InputRequired, Method, Outcome, Param, Refusal,
+    RefusalKind, Revision,
 };
 
 use crate::line::one_line_bytes;
@@ -20,12 +20,48 @@ const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 const LOG_BYTES_MAX: usize = 4_096;
 
 /// What of a call its outcome depends on.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'c> {
     pub(crate) method: Method,
     pub(crate) revision: Revision,
     /// Name or URI, for messages: JSON text.
-    pub(crate) name: Bytes,
+    pub(crate) name: &'c [u8],
+}
+
+/// The same, of a call that is elsewhere.
+#[derive(Debug)]
+pub(crate) struct AskedBefore {
+    method: Method,
+    revision: Revision,
+    name: Bytes,
+}
+
+impl<'c> Asked<'c> {
+    pub(crate) fn of(call: &'c Call) -> Self {
+        let name = call.envelope.param(Self::name_of(call.method()));
+        let name = name.map(|raw| raw.text().as_bytes()).unwrap_or_default();
+        Self { method: call.method(), revision: call.revision, name }
+    }
+
+    const fn name_of(method: Method) -> Param {
+        match method {
+            Method::ResourcesRead => Param::Uri,
+            _ => Param::Name,
+        }
+    }
+}
+
+impl AskedBefore {
+    pub(crate) fn of(call: &Call) -> Self {
+        let Asked { method, revision, .. } = Asked::of(call);
+        let name = call.envelope.param(Asked::name_of(method));
+        let name = name.map(|raw| call.envelope.share(raw)).unwrap_or_default();
+        Self { method, revision, name }
+    }
+
+    pub(crate) fn asked(&self) -> Asked<'_> {
+        Asked { method: self.method, revision: self.revision, name: &self.name }
+    }
 }
 
 /// Why a result is not passed on: for the log.
@@ -34,7 +70,7 @@ pub(crate) struct Rejected(pub(crate) String);
 
 /// What a completion means.
 pub(crate) fn judge(
-    asked: &Asked,
+    asked: Asked<'_>,
     completion: Completion,
     plugin: &str,
 ) -> Result<Result<Outcome, Refusal>, Rejected> {
@@ -79,7 +115,7 @@ fn text(body: &Bytes) -> Result<String, Rejected> {
     Ok(text.to_owned())
 }
 
-fn content(asked: &Asked, completion: Completion, is_error: bool) -> Result<Content, Rejected> {
+fn content(asked: Asked<'_>, completion: Completion, is_error: bool) -> Result<Content, Rejected> {
     let Completion { body, mime, is_public, ttl_ms, .. } = completion;
     let scope = if is_public { CacheScope::Public } else { CacheScope::Private };
     let cache = CacheHint { ttl_ms, scope };
@@ -119,7 +155,7 @@ fn required(method: Method) -> (&'static str, Kind) {
 }
 
 fn object(
-    asked: &Asked,
+    asked: Asked<'_>,
     body: Bytes,
     cache: CacheHint,
     is_error: bool,
@@ -184,7 +220,7 @@ fn questions(body: &Bytes) -> Result<Bytes, Rejected> {
 }
 
 /// Arguments that do not fit: for the model to read since 2025-11-25, a protocol error before and elsewhere.
-fn misfit(asked: &Asked, what: String) -> Outcome {
+fn misfit(asked: Asked<'_>, what: String) -> Outcome {
     if asked.method == Method::ToolsCall && asked.revision >= Revision::V2025_11_25 {
         let text = Bytes::from(what);
         return Outcome::Done(Content::Text {
@@ -197,8 +233,8 @@ fn misfit(asked: &Asked, what: String) -> Outcome {
     Outcome::Failed(Fault::invalid_params(what))
 }
 
-fn not_found(asked: &Asked) -> Fault {
-    let name = check(&asked.name, &Limits::DEFAULT).ok().and_then(Raw::as_str);
+fn not_found(asked: Asked<'_>) -> Fault {
+    let name = check(asked.name, &Limits::DEFAULT).ok().and_then(Raw::as_str);
     let name = name.as_deref().unwrap_or_default();
     match asked.method {
         Method::ResourcesRead => Fault::resource_not_found(asked.revision.era(), name),

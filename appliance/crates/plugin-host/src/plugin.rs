@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use plugin_abi::OK;
-use protocol::{Call, Method, Outcome, Param, Refusal, RefusalKind};
+use protocol::{Call, Outcome, Refusal, RefusalKind};
 use tokio::sync::oneshot;
 
 use crate::buffer::Buffers;
@@ -26,7 +26,7 @@ use crate::host_functions::HostState;
 use crate::images::Image;
 use crate::log_lines::LogLines;
 use crate::manifest::Manifest;
-use crate::outcome::{self, Asked, Rejected};
+use crate::outcome::{self, Asked, AskedBefore, Rejected};
 use crate::promise::Promise;
 use crate::settings::{Limits, NoticeSink, Settings};
 use crate::slots::{BadResult, Completion, CounterSnapshot, Counters, Listener, Slots};
@@ -242,9 +242,14 @@ impl Plugin {
         }
     }
 
-    /// Calls an item. Calls of non-blocking tools are made on this very thread and usually come back ready.
-    pub fn call(self: &Arc<Self>, item: Item, mut call: Call) -> Invocation {
-        let asked = asked(&call);
+    /// Calls an item. Calls of non-blocking tools are made on this very thread and usually come back ready. What `keep`
+    /// makes of the call is made only where somebody still wants it.
+    pub fn call<K>(
+        self: &Arc<Self>,
+        item: Item,
+        mut call: Call,
+        keep: impl FnOnce(&Call) -> K,
+    ) -> Invocation<K> {
         let now = Instant::now();
         let times = self.times(&item, &call, now);
         let listener = Listener {
@@ -262,28 +267,31 @@ impl Plugin {
         }
         let job = Job { handle, call, item, deadline_ns: monotonic_ns_at(times.due) };
         let pending =
-            |plugin: &Arc<Self>| PendingCall::new(Arc::clone(plugin), handle, asked.clone(), times);
+            |call: &Call| PendingCall::new(Arc::clone(self), handle, AskedBefore::of(call), times);
         match self.mode(&job.item) {
             ExecMode::Nonblocking => {
                 self.enter_here(&job, now);
-                match self.slots().take(handle) {
-                    Some(ended) => Invocation::Ready(self.judge(&asked, ended)),
-                    None => Invocation::Pending(pending(self)),
+                let Some(ended) = self.slots().take(handle) else {
+                    return Invocation::Pending(pending(&job.call), keep(&job.call));
+                };
+                match self.judge(Asked::of(&job.call), ended) {
+                    Ok(Outcome::InputRequired(input)) => Invocation::Asks(input, keep(&job.call)),
+                    judged => Invocation::Ready(judged),
                 }
             }
             ExecMode::Async => {
-                let pending = pending(self);
+                let pending = Invocation::Pending(pending(&job.call), keep(&job.call));
                 if !self.control.send(Control::Call(Box::new(job))) {
                     self.core.refuse(handle);
                 }
-                Invocation::Pending(pending)
+                pending
             }
             ExecMode::Blocking => {
-                let pending = pending(self);
+                let pending = Invocation::Pending(pending(&job.call), keep(&job.call));
                 if let Err(job) = self.pool.push(&self.core, Box::new(job)) {
                     self.core.refuse(job.handle);
                 }
-                Invocation::Pending(pending)
+                pending
             }
         }
     }
@@ -397,7 +405,7 @@ impl Plugin {
 
     pub(crate) fn judge(
         &self,
-        asked: &Asked,
+        asked: Asked<'_>,
         ended: Result<Completion, BadResult>,
     ) -> Result<Outcome, Refusal> {
         let judged = match ended {
@@ -482,10 +490,4 @@ const fn off_this_thread(mode: ExecMode) -> ExecMode {
         ExecMode::Nonblocking | ExecMode::Blocking => ExecMode::Blocking,
         ExecMode::Async => ExecMode::Async,
     }
-}
-
-fn asked(call: &Call) -> Asked {
-    let param = if call.method() == Method::ResourcesRead { Param::Uri } else { Param::Name };
-    let name = call.envelope.param(param).map(|raw| call.envelope.share(raw)).unwrap_or_default();
-    Asked { method: call.method(), revision: call.revision, name }
 }

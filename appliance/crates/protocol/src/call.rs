@@ -132,3 +132,30 @@ impl DerefMut for Call {
         &mut self.0
     }
 }
+
+/// A call that knows what it is for: a target of one generation, good for no other.
+#[derive(Debug)]
+pub struct Aimed(Call);
+
+impl Aimed {
+    /// Sets what `call` is for.
+    #[must_use]
+    pub fn at(target: Option<Target>, mut call: Call) -> Self {
+        call.target = target;
+        Self(call)
+    }
+
+    /// The call.
+    #[must_use]
+    pub fn into_call(self) -> Call {
+        self.0
+    }
+}
+
+impl Deref for Aimed {
+    type Target = Call;
+
+    fn deref(&self) -> &Call {
+        &self.0
+    }
+}

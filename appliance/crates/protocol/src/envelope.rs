@@ -48,6 +48,11 @@ impl Places {
         param: [Slot::ABSENT; Param::COUNT],
         meta: [Slot::ABSENT; MetaKey::COUNT],
     };
+
+    /// The id that stands in `text`.
+    fn id(&self, text: &ByteString) -> Option<Id> {
+        self.id.get().map(|span| Id(text.as_bytes().slice(span.range())))
+    }
 }
 
 /// What arrived: one message, or a batch (2025-03-26 only; the transport decides).
@@ -197,15 +202,15 @@ impl Envelope {
             return batch.map(Message::Batch);
         }
         let read = Reader::new(&mut scanner).read(&text);
-        let envelope = read.map_err(|id| EnvelopeError::of_json(scanner.fault(), id))?;
+        let parts = read.map_err(|id| EnvelopeError::of_json(scanner.fault(), id))?;
         if let Err(Halt) = scanner.end() {
-            let id = match &envelope {
-                Ok(envelope) => envelope.id(),
+            let id = match &parts {
+                Ok(parts) => parts.places.id(&text),
                 Err(error) => error.id.clone(),
             };
             return Err(EnvelopeError::of_json(scanner.fault(), id));
         }
-        envelope.map(Message::One)
+        parts.map(|parts| Message::One(parts.of(text)))
     }
 
     /// What kind of message this is.
@@ -229,7 +234,7 @@ impl Envelope {
     /// The id.
     #[must_use]
     pub fn id(&self) -> Option<Id> {
-        self.places.id.get().map(|span| Id(self.text.as_bytes().slice(span.range())))
+        self.places.id(&self.text)
     }
 
     /// The whole `params`: an object.
@@ -317,13 +322,29 @@ fn parse_batch(
             let message = format!("a batch of more than {BATCH_MESSAGES_MAX} messages");
             return Ok(Err(EnvelopeError::invalid(&message, None)));
         }
-        items.push(Reader::new(scanner).read(text).map_err(|_| Halt)?);
+        let parts = Reader::new(scanner).read(text).map_err(|_| Halt)?;
+        items.push(parts.map(|parts| parts.of(text.clone())));
     }
     scanner.end()?;
     if items.is_empty() {
         return Ok(Err(EnvelopeError::invalid("an empty batch", None)));
     }
     Ok(Ok(items))
+}
+
+/// An envelope without its text.
+struct Parts {
+    shape: Shape,
+    method: Method,
+    places: Box<Places>,
+}
+
+impl Parts {
+    /// The envelope, with the text that it was read from.
+    fn of(self, text: ByteString) -> Envelope {
+        let Self { shape, method, places } = self;
+        Envelope { text, shape, method, places }
+    }
 }
 
 /// Reads one message and notes where its parts stand.
@@ -341,10 +362,10 @@ impl<'s, 't> Reader<'s, 't> {
     }
 
     /// The outer error is about the JSON, with the id if it was read before; the inner one is about the message.
-    fn read(mut self, text: &ByteString) -> Result<Result<Envelope, EnvelopeError>, Option<Id>> {
+    fn read(mut self, text: &ByteString) -> Result<Result<Parts, EnvelopeError>, Option<Id>> {
         match self.read_members() {
             Ok(()) => Ok(self.finish(text)),
-            Err(Halt) => Err(self.id(text)),
+            Err(Halt) => Err(self.places.id(text)),
         }
     }
 
@@ -437,10 +458,6 @@ impl<'s, 't> Reader<'s, 't> {
         }
     }
 
-    fn id(&self, text: &ByteString) -> Option<Id> {
-        self.places.id.get().map(|span| Id(text.as_bytes().slice(span.range())))
-    }
-
     fn shape(&self) -> Result<Shape, &'static str> {
         let has = |slot: Slot| slot.get().is_some();
         let Places { id, method, result, error, .. } = *self.places;
@@ -455,8 +472,8 @@ impl<'s, 't> Reader<'s, 't> {
         }
     }
 
-    fn finish(self, text: &ByteString) -> Result<Envelope, EnvelopeError> {
-        let refuse = |what: &str| EnvelopeError::invalid(what, self.id(text));
+    fn finish(self, text: &ByteString) -> Result<Parts, EnvelopeError> {
+        let refuse = |what: &str| EnvelopeError::invalid(what, self.places.id(text));
         if let Some(fault) = self.fault {
             return Err(refuse(fault));
         }
@@ -467,7 +484,7 @@ impl<'s, 't> Reader<'s, 't> {
         let shape = self.shape().map_err(refuse)?;
         let name = self.raw(self.places.method).and_then(Raw::as_str);
         let method = name.map_or(Method::Unknown, |name| Method::parse(&name));
-        Ok(Envelope { text: text.clone(), shape, method, places: self.places })
+        Ok(Parts { shape, method, places: self.places })
     }
 }
 

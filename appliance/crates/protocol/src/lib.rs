@@ -29,7 +29,7 @@ pub mod target;
 pub mod task;
 
 pub use bound::{Bound, Held, Keeper, Permit, Reading, Share};
-pub use call::{Call, Particulars};
+pub use call::{Aimed, Call, Particulars};
 pub use capabilities::ClientCapabilities;
 pub use class::Class;
 pub use class_bound::{ClassBound, Shares, Waiters};

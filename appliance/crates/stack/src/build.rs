@@ -18,7 +18,7 @@ use middleware::pre_auth_limit::{PreAuthLimit, PreAuthLimitLayer};
 use middleware::rate_limit::{RateLimit, RateLimitLayer};
 use middleware::timeout::{Timeout, TimeoutLayer};
 use profile::Plan;
-use protocol::{Admission, Call, Class, Entry, Head, Principal, Refusal, Reply, Share};
+use protocol::{Admission, Aimed, Call, Class, Entry, Head, Principal, Refusal, Reply, Share};
 use telemetry::Measured;
 use tower::ServiceBuilder;
 use tower_service::Service;
@@ -95,10 +95,21 @@ impl Stack {
         self.calls.inner().layer().admit_session(principal)
     }
 
+    /// Finds what `call` is for. Once: layers and dispatch go by its numbers.
+    #[must_use]
+    pub fn aim(&self, call: Call) -> Aimed {
+        let target = self.catalogue.target(&call);
+        Aimed::at(target, call)
+    }
+
     /// The call stage: runs a call. Dropping the future cancels it.
-    pub fn call(&self, mut call: Call) -> Calling<'_> {
-        // Found once: layers and dispatch go by its numbers.
-        call.target = self.catalogue.target(&call);
+    pub fn call(&self, call: Call) -> Calling<'_> {
+        self.run(self.aim(call))
+    }
+
+    /// The call stage, for a call that this very stack has aimed.
+    pub fn run(&self, aimed: Aimed) -> Calling<'_> {
+        let call = aimed.into_call();
         let measured = self.kit.meter.start(call.method(), call.revision.era(), call.begun);
         let principal = call.principal;
         let closing = &self.closing;

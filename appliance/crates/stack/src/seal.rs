@@ -11,6 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use protocol::json::Raw;
+use protocol::{Call, Param};
 use sha2::{Digest, Sha256};
 
 const NONCE_BYTES: usize = 24;
@@ -96,6 +98,18 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
+    /// That of a state which `call` brings, or may be given.
+    pub(crate) fn of(call: &Call) -> Self {
+        let share =
+            |raw: Option<Raw<'_>>| raw.map(|raw| call.envelope.share(raw)).unwrap_or_default();
+        let name = call.envelope.param(Param::Name).or_else(|| call.envelope.param(Param::Uri));
+        Self {
+            method: call.method().as_str(),
+            name: share(name),
+            arguments: share(call.envelope.param(Param::Arguments)),
+        }
+    }
+
     fn digest(&self, expiry_secs: u64, round: u16) -> [u8; 32] {
         let mut hash = Sha256::new();
         // A retry may come re-serialized: equal values must give equal digests.

@@ -8,9 +8,9 @@ use futures_util::future::join_all;
 use protocol::encode::{self, ReplyTo};
 use protocol::json::{Kind, Limits, Raw, check, write_string};
 use protocol::{
-    CacheHint, Call, ClientCapabilities, Content, Envelope, EnvelopeError, Event, Fault, Held,
-    InputRequired, LogLevel, MetaKey, Method, Outcome, Param, Principal, Refusal, Reply, Revision,
-    Shape, codes,
+    Aimed, CacheHint, Call, ClientCapabilities, Content, Envelope, EnvelopeError, Event, Fault,
+    Held, InputRequired, LogLevel, MetaKey, Method, Outcome, Param, Principal, Refusal, Reply,
+    Revision, Shape, codes,
 };
 use runtime::{Change, Generation, Watch};
 
@@ -309,15 +309,14 @@ pub(crate) fn call(session: &Session, envelope: Envelope, principal: Principal) 
 
 /// Whether `call` is answered on this thread without waiting and has nothing to say before: then it needs neither a
 /// task of its own nor a place among the session's running requests.
-pub(crate) fn is_immediate(generation: &Generation, call: &Call) -> bool {
+pub(crate) fn is_immediate(call: &Aimed) -> bool {
     match call.method() {
         Method::ToolsList
         | Method::ResourcesList
         | Method::ResourceTemplatesList
         | Method::PromptsList => true,
         Method::ToolsCall if !call.wants_progress() && call.log_level.is_none() => {
-            let name = call.envelope.param(Param::Name).and_then(Raw::as_str);
-            name.is_some_and(|name| generation.stack().catalogue().is_nonblocking(&name))
+            call.target.is_some_and(|target| target.runs_here)
         }
         _ => false,
     }

@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_millis(50);
 async fn a_completion_after_the_client_has_gone_is_stale() {
     beside_a_healthy_one(async {
         let started = hostile(limits());
-        let Invocation::Pending(pending) = begin(&started.plugin, "late", None) else {
+        let Invocation::Pending(pending, ()) = begin(&started.plugin, "late", None) else {
             panic!("it waits to be released");
         };
         // Calls of async tools are begun in order: after this one the plugin has the other too.

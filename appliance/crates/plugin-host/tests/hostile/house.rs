@@ -119,17 +119,18 @@ pub(crate) fn begin(
     plugin: &Arc<Plugin>,
     tool: &str,
     events: Option<mpsc::Sender<Event>>,
-) -> Invocation {
+) -> Invocation<()> {
     let described = plugin.described();
     let index = described.tools.iter().position(|item| item.name == tool).expect("it is described");
-    plugin.call(Item::Tool(index as u32), call_of(tool, events))
+    plugin.call(Item::Tool(index as u32), call_of(tool, events), |_| ())
 }
 
 /// Waits for the end of a call.
-pub(crate) async fn end(invocation: Invocation) -> Ended {
+pub(crate) async fn end(invocation: Invocation<()>) -> Ended {
     Ended::of(match invocation {
         Invocation::Ready(result) => result,
-        Invocation::Pending(pending) => {
+        Invocation::Asks(input, ()) => Ok(Outcome::InputRequired(input)),
+        Invocation::Pending(pending, ()) => {
             tokio::time::timeout(IN_TIME, pending).await.expect("it ends in time")
         }
     })

@@ -287,6 +287,12 @@ impl<'t> Scanner<'t> {
         let quoted = match self.rest {
             [b',', b'"', quoted @ ..] if !members.is_first => quoted,
             [b'"', quoted @ ..] if members.is_first => quoted,
+            [b'}', rest @ ..] => {
+                self.rest = rest;
+                self.keys.close(members);
+                self.leave();
+                return Ok(None);
+            }
             _ => return self.next_key_in_full(members),
         };
         let (key, rest) = quoted.split_at(clean_run(quoted));

@@ -145,12 +145,6 @@ impl Catalogue {
         self.tools.find(name).map_or(&[], |tool| &tool.headers)
     }
 
-    /// Whether a call of this tool is answered on the thread that makes it, without waiting.
-    #[must_use]
-    pub fn is_nonblocking(&self, name: &str) -> bool {
-        self.tools.find(name).is_some_and(|tool| tool.mode == ExecMode::Nonblocking)
-    }
-
     /// Whether a call of this tool, by a client that knows tasks, runs as one. `has_answers`: it brings answers to
     /// questions.
     #[must_use]

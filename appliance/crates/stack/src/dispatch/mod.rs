@@ -13,10 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use plugin_host::{Invocation, Item, PendingCall, Plugin};
-use protocol::json::Raw;
-use protocol::{
-    Call, ClientCapabilities, Content, Era, Fault, Method, Outcome, Param, Refusal, Reply,
-};
+use protocol::{Call, ClientCapabilities, Content, Era, Fault, Method, Outcome, Refusal, Reply};
 use tower_service::Service;
 
 use crate::catalogue::Catalogue;
@@ -68,20 +65,19 @@ impl Dispatch {
     }
 
     fn invoke(&self, Found { plugin, item }: Found<'_>, mut call: Call) -> Dispatched {
-        let asker = Asker::new(&call, &self.seal);
         // In later rounds the house itself brings the answers.
         if call.revision.era() == Era::Modern
             && call.round == 0
-            && let Err(fault) = rounds::open(&mut call, &asker.binding, &self.seal)
+            && let Err(fault) = rounds::open(&mut call, &self.seal)
         {
             return Dispatched::ready(Ok(Outcome::Failed(fault)));
         }
-        let asker = Asker { round: call.round, ..asker };
-        match plugin.call(item, call) {
-            Invocation::Ready(result) => {
-                Dispatched::ready(result.map(|outcome| asker.settle(outcome)))
+        match plugin.call(item, call, |call| Asker::new(call, &self.seal)) {
+            Invocation::Ready(result) => Dispatched::ready(result),
+            Invocation::Asks(input, asker) => {
+                Dispatched::ready(Ok(questions::settle(&asker, input)))
             }
-            Invocation::Pending(pending) => {
+            Invocation::Pending(pending, asker) => {
                 Dispatched::Pending { pending, asker: Some(Box::new(asker)) }
             }
         }
@@ -115,21 +111,13 @@ pub struct Asker {
 
 impl Asker {
     fn new(call: &Call, seal: &Arc<Seal>) -> Self {
-        let share =
-            |raw: Option<Raw<'_>>| raw.map(|raw| call.envelope.share(raw)).unwrap_or_default();
-        let name = call.envelope.param(Param::Name).or_else(|| call.envelope.param(Param::Uri));
-        let binding = Binding {
-            method: call.method().as_str(),
-            name: share(name),
-            arguments: share(call.envelope.param(Param::Arguments)),
-        };
         Self {
             client: call.client,
             era: call.revision.era(),
             method: call.method(),
             round: call.round,
             is_task: call.is_task,
-            binding,
+            binding: Binding::of(call),
             seal: Arc::clone(seal),
         }
     }

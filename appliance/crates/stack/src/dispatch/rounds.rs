@@ -9,7 +9,7 @@ use crate::seal::{Binding, ROUNDS_MAX, Seal};
 ///
 /// # Errors
 /// When either is not what this server gave out, or not of its kind.
-pub(super) fn open(call: &mut Call, binding: &Binding, seal: &Seal) -> Result<(), Fault> {
+pub(super) fn open(call: &mut Call, seal: &Seal) -> Result<(), Fault> {
     if !call.method().may_ask() {
         return Ok(());
     }
@@ -22,7 +22,7 @@ pub(super) fn open(call: &mut Call, binding: &Binding, seal: &Seal) -> Result<()
         None => None,
         Some(raw) => {
             let text = Raw::as_str(raw);
-            let opened = text.and_then(|text| seal.open(binding, &text));
+            let opened = text.and_then(|text| seal.open(&Binding::of(call), &text));
             Some(opened.ok_or_else(|| {
                 Fault::invalid_params("requestState is not valid for this call, or has expired; start again without it")
             })?)

@@ -82,10 +82,11 @@ impl HttpEndpoint {
             return Step::later(self.of_session(admitted, session, envelope));
         }
         let call = legacy::call(&session, envelope, admitted.principal);
-        if legacy::is_immediate(&admitted.generation, &call) {
+        let call = admitted.generation.stack().aim(call);
+        if legacy::is_immediate(&call) {
             return Step::call(admitted, call);
         }
-        Step::later(self.run_apart(admitted, session, call))
+        Step::later(self.run_apart(admitted, session, call.into_call()))
     }
 
     /// What concerns the session and no plugin's answer.

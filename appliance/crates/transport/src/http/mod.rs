@@ -155,7 +155,7 @@ impl HttpEndpoint {
                 Ok(once) => once,
                 Err(later) => return Ok(later.await),
             };
-            let result = generation.stack().call(call).await;
+            let result = generation.stack().run(call).await;
             Ok(answer::once(&generation, &to, held, result))
         }
     }

@@ -54,6 +54,7 @@ impl HttpEndpoint {
         if call.wants_progress() || call.log_level.is_some() {
             return Step::later(self.run_with_events(admitted, call));
         }
+        let call = admitted.generation.stack().aim(call);
         Step::call(admitted, call)
     }
 

@@ -8,7 +8,7 @@ use std::pin::Pin;
 
 use http::Response;
 use protocol::encode::ReplyTo;
-use protocol::{Call, Held};
+use protocol::{Aimed, Held};
 
 use super::Admitted;
 use crate::body::ReplyBody;
@@ -30,11 +30,11 @@ pub(super) enum Step {
 pub(super) struct Once {
     pub(super) held: Held,
     pub(super) to: ReplyTo,
-    pub(super) call: Call,
+    pub(super) call: Aimed,
 }
 
 impl Step {
-    pub(super) fn call(admitted: Admitted, call: Call) -> Self {
+    pub(super) fn call(admitted: Admitted, call: Aimed) -> Self {
         let Admitted { generation, mut held, .. } = admitted;
         held.add(generation.in_flight().take_anyway().0);
         Self::Call(Once { to: outcome::reply_to(&call), held, call })

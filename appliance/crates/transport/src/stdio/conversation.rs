@@ -10,8 +10,8 @@ use profile::plan::StdioPlan;
 use protocol::envelope::Message;
 use protocol::json::Limits;
 use protocol::{
-    Bound, Call, Class, Envelope, EnvelopeError, Era, Fault, Id, MetaKey, Method, Param, Permit,
-    Principal, Refusal, RefusalKind, Revision, Shape, codes, encode,
+    Aimed, Bound, Call, Class, Envelope, EnvelopeError, Era, Fault, Id, MetaKey, Method, Param,
+    Permit, Principal, Refusal, RefusalKind, Revision, Shape, codes, encode,
 };
 use runtime::{Change, Generation};
 use tokio::sync::broadcast;
@@ -47,6 +47,7 @@ pub(super) struct Conversation {
     messages: Option<Sender<Bytes>>,
     running: Running,
     calls: Arc<Bound>,
+    principal: Principal,
 }
 
 impl Conversation {
@@ -58,6 +59,7 @@ impl Conversation {
             messages: Some(messages),
             running: Running::default(),
             calls: Bound::new("stdio_calls", plan.calls_max),
+            principal: Principal::local(),
         }
     }
 
@@ -121,34 +123,35 @@ impl Conversation {
     }
 
     async fn modern(&mut self, generation: &Arc<Generation>, envelope: Envelope) -> Option<Bytes> {
-        let id = envelope.id().unwrap_or_default();
+        let id = || envelope.id().unwrap_or_default();
         match envelope.shape() {
             Shape::Notification | Shape::Response | Shape::ErrorResponse => return None,
             Shape::Request => {}
         }
         let declared = match modern::check_body(&envelope) {
             Ok(declared) => declared,
-            Err(fault) => return Some(encode::fault(&id, &fault)),
+            Err(fault) => return Some(encode::fault(&id(), &fault)),
         };
         if let Err(fault) = task::check(&self.endpoint.tasks, generation, &envelope) {
-            return Some(encode::fault(&id, &fault));
+            return Some(encode::fault(&id(), &fault));
         }
         if let Err(refusal) = self.endpoint.check_phase() {
-            return Some(outcome::refused(generation, &id, &refusal));
+            return Some(outcome::refused(generation, &id(), &refusal));
         }
         if envelope.method() == Method::Listen {
             return self.listen(generation, &envelope);
         }
-        let call = declared.call(envelope, Principal::local());
+        let call = declared.call(envelope, self.principal);
         if task::concerns(generation, &call) {
             let to = outcome::reply_to(&call);
             let result = task::answer(&self.endpoint.tasks, generation, &call).await;
             return Some(outcome::response(generation, &to, result).0);
         }
-        if legacy::is_immediate(generation, &call) {
+        let call = generation.stack().aim(call);
+        if legacy::is_immediate(&call) {
             return Some(immediate(generation, call).await);
         }
-        self.spawn_modern(generation, call)
+        self.spawn_modern(generation, call.into_call())
     }
 
     /// The client gave up on a request, of either era: the notification itself need not say which.
@@ -275,7 +278,6 @@ impl Conversation {
     }
 
     async fn legacy(&mut self, generation: &Arc<Generation>, envelope: Envelope) -> Option<Bytes> {
-        let id = envelope.id().unwrap_or_default();
         if envelope.method() == Method::Initialize && envelope.shape() == Shape::Request {
             return Some(self.initialize(generation, &envelope));
         }
@@ -301,13 +303,15 @@ impl Conversation {
             );
         }
         if let Err(refusal) = self.endpoint.check_phase() {
+            let id = envelope.id().unwrap_or_default();
             return Some(outcome::refused(generation, &id, &refusal));
         }
-        let call = legacy::call(&session, envelope, Principal::local());
-        if legacy::is_immediate(generation, &call) {
+        let call = legacy::call(&session, envelope, self.principal);
+        let call = generation.stack().aim(call);
+        if legacy::is_immediate(&call) {
             return Some(immediate(generation, call).await);
         }
-        self.spawn_legacy(generation, session, call)
+        self.spawn_legacy(generation, session, call.into_call())
     }
 
     fn initialize(&mut self, generation: &Generation, envelope: &Envelope) -> Bytes {
@@ -319,8 +323,7 @@ impl Conversation {
             Ok(handshake) => handshake,
             Err(fault) => return encode::fault(&id, &fault),
         };
-        let principal = Principal::local();
-        match legacy::create_session(&self.endpoint, generation, &handshake, principal) {
+        match legacy::create_session(&self.endpoint, generation, &handshake, self.principal) {
             Ok((_, session)) => {
                 let answer = legacy::welcome(generation, &session, envelope);
                 self.session = Some(session);
@@ -372,8 +375,7 @@ impl Conversation {
         let session = session.filter(|session| session.revision() == Revision::V2025_03_26);
         match session {
             Some(session) => {
-                let principal = Principal::local();
-                legacy::batch(&self.endpoint, generation, &session, principal, items).await
+                legacy::batch(&self.endpoint, generation, &session, self.principal, items).await
             }
             None => Some(encode::fault(&Id::default(), &legacy::no_batches())),
         }
@@ -419,9 +421,9 @@ fn reserve(generation: &Generation, line: Bytes) -> (Bytes, Option<Refusal>) {
     (with_share(line, Some(share)), refusal)
 }
 
-async fn immediate(generation: &Arc<Generation>, call: Call) -> Bytes {
+async fn immediate(generation: &Arc<Generation>, call: Aimed) -> Bytes {
     let to = outcome::reply_to(&call);
-    let result = generation.stack().call(call).await;
+    let result = generation.stack().run(call).await;
     outcome::response(generation, &to, result).0
 }
 
