@@ -1,9 +1,10 @@
 //! What the appliance is trained on: clients of both eras over HTTP/1.1, HTTP/2 and standard input, small and large
-//! calls, every kind of message, with few layers and with all, and refusals.
+//! calls, every kind of message, with few layers and with all, and refusals. And as the generator of `toolrack bench`.
 //!
 //! What is not in here counts as rare and is compiled to be small. The whole also runs against the debug build in the
 //! tests, so that no part of it stops working unnoticed.
 
+mod generator;
 mod http;
 mod http2;
 mod messages;
@@ -34,8 +35,9 @@ impl Amount {
 }
 
 /// Everything that decides what is counted.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     include_str!("mod.rs"),
+    include_str!("generator.rs"),
     include_str!("http.rs"),
     include_str!("http2.rs"),
     include_str!("messages.rs"),
@@ -67,5 +69,7 @@ pub(crate) fn run(folder: &Path, amount: Amount) -> Outcome {
     run::say("   strict");
     http::serve(&program, "strict", |target| http::refusals(target, amount))?;
     run::say("   stdio");
-    stdio::talk(&program, amount)
+    stdio::talk(&program, amount)?;
+    run::say("   generator");
+    generator::bench(&program, amount)
 }
