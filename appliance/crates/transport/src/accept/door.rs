@@ -55,7 +55,8 @@ pub(super) struct Door {
     inside: HashMap<Id, Arc<Progress>, foldhash::fast::RandomState>,
     pub(super) farewells: JoinSet<()>,
     pub(super) is_paused: bool,
-    /// A descriptor to accept with when there is no other.
+    /// A descriptor to accept with when there is no other. Nobody is let in while it is missing: what they would hold is
+    /// the last one, and the next newcomer could not even be refused.
     spare: Option<File>,
     logged_at: Option<Instant>,
 }
@@ -87,6 +88,10 @@ impl Door {
         socket: TcpStream,
         remote: SocketAddr,
     ) -> Option<(TcpStream, Peer, Admitted)> {
+        if !self.has_spare() {
+            self.refuse_for_want(socket);
+            return None;
+        }
         let admitted = match self.admit(remote) {
             Ok(admitted) => admitted,
             Err(refusal) => {
@@ -143,8 +148,11 @@ impl Door {
                 | io::ErrorKind::Interrupted
                 | io::ErrorKind::PermissionDenied
         );
-        let is_refused = is_exhausted && self.evict() == 0 && self.refuse(socket);
-        self.is_paused = !is_of_client && !is_refused;
+        self.is_paused = !is_of_client;
+        if is_exhausted && self.evict() == 0 {
+            // Without a spare, somebody else of this process has taken it.
+            if self.refuse(socket) { self.is_paused = false } else { self.hurry() }
+        }
         let is_quiet = self.logged_at.is_some_and(|at| at.elapsed() < LOG_INTERVAL);
         if !is_quiet {
             self.logged_at = Some(Instant::now());
@@ -169,32 +177,51 @@ impl Door {
         idle.len()
     }
 
-    /// Accepts one connection with the spare descriptor and refuses it. `false`: there is no spare, or nobody waits.
+    /// Tells the one that has been at the first word or at a head for the longest that its time is up: its descriptor
+    /// is what the next newcomer is refused with.
+    pub(super) fn hurry(&self) {
+        let waiting =
+            self.inside.values().filter_map(|inside| Some((inside.head_since_ms()?, inside)));
+        if let Some((_, slowest)) = waiting.min_by_key(|(since_ms, _)| *since_ms) {
+            slowest.ask(Closed::Head);
+        }
+    }
+
+    /// Accepts one connection with the spare descriptor and refuses it, if one waits. `false`: there is no spare.
     fn refuse(&mut self, socket: &TcpListener) -> bool {
         if self.spare.take().is_none() {
             return false;
         }
         // Only tries: the loop's own accept is what waits.
         let accepted = socket.poll_accept(&mut Context::from_waker(Waker::noop()));
-        let Poll::Ready(Ok((socket, _))) = accepted else {
-            return false;
-        };
+        if let Poll::Ready(Ok((socket, _))) = accepted {
+            self.refuse_for_want(socket);
+        }
+        self.has_spare()
+    }
+
+    /// Refuses a newcomer whose descriptor is the last one, and keeps that as the spare.
+    fn refuse_for_want(&mut self, socket: TcpStream) {
         self.tally.refused.increment(1);
         let refusal = full("process");
         self.guards.recent.note(&refusal, NO_GENERATION);
         farewell::turn_away_at_once(&socket, &refusal);
-        // First: otherwise there is no descriptor for the spare, and whoever comes next takes the one that is freed.
         drop(socket);
         self.spare = spare();
-        true
+    }
+
+    /// Whether there is a spare descriptor; opens it if it was missing.
+    fn has_spare(&mut self) -> bool {
+        if self.spare.is_none() {
+            self.spare = spare();
+        }
+        self.spare.is_some()
     }
 
     /// Accepts again.
     pub(super) fn resume(&mut self) {
         self.is_paused = false;
-        if self.spare.is_none() {
-            self.spare = spare();
-        }
+        self.has_spare();
     }
 
     pub(super) fn count(&mut self, ended: Result<(Id, Closed), JoinError>) -> Closed {

@@ -35,7 +35,7 @@ pub(super) enum Closed {
     Done,
     /// It did not say which protocol it speaks in time.
     FirstByte,
-    /// It did not complete a request's head in time.
+    /// It did not complete a request's head in time, or had been at it for the longest when there was no descriptor.
     Head,
     /// It sent no request for too long.
     Idle,
@@ -298,6 +298,14 @@ impl Progress {
             && self.stalled_since_ms.load(Relaxed) == 0
             && self.asked.load(Relaxed) == 0;
         is_idle.then(|| self.since_ms.load(Relaxed))
+    }
+
+    /// Since when a connection is at its first word or at a head, with nothing else to do; `None`: it is elsewhere.
+    pub(super) fn head_since_ms(&self) -> Option<u64> {
+        let is_at_head = self.in_flight.load(Relaxed) == 0
+            && matches!(self.stage(), Stage::Sniff | Stage::Head)
+            && self.asked.load(Relaxed) == 0;
+        is_at_head.then(|| self.since_ms.load(Relaxed))
     }
 
     /// When the connection is as old as it may grow; `None`: it ends already.

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::super::door::Door;
-use super::super::progress::{Closed, Deadlines, Progress};
+use super::super::progress::{Closed, Deadlines, Progress, now_ms};
 use super::*;
 use tokio::net::TcpListener;
 
@@ -247,7 +247,9 @@ async fn pauses_when_descriptors_run_out_and_not_when_a_client_fails() {
     door.failed(&io::ErrorKind::ConnectionAborted.into(), &socket);
     assert!(!door.is_paused);
     door.failed(&exhausted(), &socket);
-    assert!(door.is_paused, "nobody waits to be refused");
+    assert!(!door.is_paused, "nobody waits to be refused, and whoever comes next can be");
+    door.failed(&io::ErrorKind::OutOfMemory.into(), &socket);
+    assert!(door.is_paused);
     let ended = door.tasks.spawn(async { Closed::Done });
     door.count(Ok((ended.id(), Closed::Done)));
     assert!(!door.is_paused, "an ended connection frees a descriptor");
@@ -265,6 +267,35 @@ async fn refuses_a_newcomer_when_descriptors_run_out_and_nobody_is_idle() {
     assert!(!door.is_paused, "the next one can be told as well");
     let (status, ..) = Client(BufReader::new(newcomer)).answer().await;
     assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
+}
+
+#[tokio::test]
+async fn hurries_whoever_was_at_a_head_for_the_longest() {
+    let (mut door, _) = door();
+    let deadlines = Deadlines::new(&patient(), &calm());
+    let mut inside = |begin: fn(&Arc<Progress>)| {
+        let progress = Progress::new(&deadlines, None);
+        begin(&progress);
+        door.let_in(Arc::clone(&progress), std::future::pending());
+        progress
+    };
+    let busy = inside(|progress| {
+        progress.sniffed();
+        std::mem::forget(progress.began());
+    });
+    let slow = inside(|progress| progress.sniffed());
+    let begun_ms = now_ms();
+    while now_ms() == begun_ms {
+        std::thread::yield_now();
+    }
+    let later = inside(|_| {});
+    door.hurry();
+    let asked = [&busy, &slow, &later].map(|progress| progress.asked());
+    assert_eq!(asked, [None, Some(Closed::Head), None]);
+    door.hurry();
+    assert_eq!(later.asked(), Some(Closed::Head));
+    door.hurry();
+    assert_eq!(busy.asked(), None, "a request in flight was disturbed");
 }
 
 #[tokio::test]
