@@ -51,7 +51,7 @@ impl Places {
 
     /// The id that stands in `text`.
     fn id(&self, text: &ByteString) -> Option<Id> {
-        self.id.get().map(|span| Id(text.as_bytes().slice(span.range())))
+        self.id.get().map(|span| Id(text.slice_ref(&text[span.range()])))
     }
 }
 
@@ -80,13 +80,13 @@ pub enum Shape {
 /// A request id exactly as it stood in the message, quotes included: it goes back byte for byte.
 /// The default is empty: a message without id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Id(Bytes);
+pub struct Id(ByteString);
 
 impl Id {
     /// JSON text of the id, or empty.
     #[must_use]
     pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        &self.0
     }
 }
 

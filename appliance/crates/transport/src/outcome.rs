@@ -35,6 +35,25 @@ pub(crate) fn response(
     }
 }
 
+/// Appends the response message.
+pub(crate) fn write_response(
+    out: &mut Vec<u8>,
+    generation: &Generation,
+    to: &ReplyTo,
+    result: Result<Reply, Refusal>,
+) {
+    match result {
+        Ok(reply) => {
+            let server = generation.stack().catalogue().server_info();
+            encode::write_response(out, to, server, &reply.outcome);
+        }
+        Err(refusal) => {
+            generation.note(&refusal);
+            encode::write_refusal(out, &to.id, &refusal, generation.number());
+        }
+    }
+}
+
 /// A refusal as the response message; remembered, since its client may ask an operator about it.
 pub(crate) fn refused(generation: &Generation, id: &Id, refusal: &Refusal) -> Bytes {
     generation.note(refusal);

@@ -41,19 +41,28 @@ const HEAD: &[u8] = b"{\"jsonrpc\":\"2.0\"";
 /// A whole JSON-RPC response.
 #[must_use]
 pub fn response(to: &ReplyTo, server: &ServerInfo, outcome: &Outcome) -> Bytes {
+    let mut out = Vec::new();
+    write_response(&mut out, to, server, outcome);
+    out.into()
+}
+
+/// Appends a whole JSON-RPC response.
+pub fn write_response(out: &mut Vec<u8>, to: &ReplyTo, server: &ServerInfo, outcome: &Outcome) {
     let content = match outcome {
-        Outcome::Failed(failed) => return fault(&to.id, failed),
+        Outcome::Failed(fault) => return write_fault(out, &to.id, fault),
         Outcome::InputRequired(input) => result::Shape::Questions(input),
         Outcome::Done(content) => result::Shape::Content(content),
     };
-    let mut out = Vec::with_capacity(content.bytes_at_least() + server.0.len() + 256);
-    open(&mut out, &to.id);
+    let begin = out.len();
+    out.reserve(content.bytes_at_least() + server.0.len() + 256);
+    open(out, &to.id);
     out.extend_from_slice(b",\"result\":");
-    if result::write(&mut out, to, server, content).is_err() {
-        return fault(&to.id, &Fault::internal("This answer has no form in this revision."));
+    if result::write(out, to, server, content).is_err() {
+        out.truncate(begin);
+        let fault = Fault::internal("This answer has no form in this revision.");
+        return write_fault(out, &to.id, &fault);
     }
     out.push(b'}');
-    out.into()
 }
 
 /// The result object alone, for answers that carry it inside of another; `None` when the revision has no form for it.
@@ -76,13 +85,27 @@ pub fn error_object(fault: &Fault) -> Bytes {
 /// An error response; `id` is left out when empty (no schema admits null).
 #[must_use]
 pub fn fault(id: &Id, fault: &Fault) -> Bytes {
-    error(id, fault.code, &fault.message, fault.data.as_deref())
+    let mut out = Vec::new();
+    write_fault(&mut out, id, fault);
+    out.into()
+}
+
+fn write_fault(out: &mut Vec<u8>, id: &Id, fault: &Fault) {
+    error(out, id, fault.code, &fault.message, fault.data.as_deref());
 }
 
 /// A refusal as an error response.
 #[must_use]
 pub fn refusal(id: &Id, refusal: &Refusal, generation: u64) -> Bytes {
-    error(id, refusal.kind.code(), &refusal.message, Some(&refusal.data(generation)))
+    let mut out = Vec::new();
+    write_refusal(&mut out, id, refusal, generation);
+    out.into()
+}
+
+/// Appends a refusal as an error response.
+pub fn write_refusal(out: &mut Vec<u8>, id: &Id, refusal: &Refusal, generation: u64) {
+    let data = refusal.data(generation);
+    error(out, id, refusal.kind.code(), &refusal.message, Some(&data));
 }
 
 fn open(out: &mut Vec<u8>, id: &Id) {
@@ -93,13 +116,12 @@ fn open(out: &mut Vec<u8>, id: &Id) {
     }
 }
 
-fn error(id: &Id, code: i32, message: &str, data: Option<&str>) -> Bytes {
-    let mut out = Vec::with_capacity(128 + message.len() + data.map_or(0, str::len));
-    open(&mut out, id);
+fn error(out: &mut Vec<u8>, id: &Id, code: i32, message: &str, data: Option<&str>) {
+    out.reserve(128 + message.len() + data.map_or(0, str::len));
+    open(out, id);
     out.extend_from_slice(b",\"error\":");
-    write_error(&mut out, code, message, data);
+    write_error(out, code, message, data);
     out.push(b'}');
-    out.into()
 }
 
 fn write_error(out: &mut Vec<u8>, code: i32, message: &str, data: Option<&str>) {

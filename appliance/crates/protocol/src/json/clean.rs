@@ -48,8 +48,23 @@ fn very_long_run(bytes: &[u8]) -> usize {
 fn short_run(bytes: &[u8]) -> usize {
     // What stands behind the end is special too, and ends the run there.
     let mut block = [0; BLOCK];
-    block[..bytes.len()].copy_from_slice(bytes);
+    // Names are this short, and a copy of any length is a call: their halves, which may overlap, are two moves.
+    if !copy_halves::<8>(bytes, &mut block) && !copy_halves::<4>(bytes, &mut block) {
+        block[..bytes.len()].copy_from_slice(bytes);
+    }
     specials(block).trailing_zeros() as usize
+}
+
+/// Copies `bytes` as their first and their last `HALF`; `false` when they have fewer.
+#[inline]
+fn copy_halves<const HALF: usize>(bytes: &[u8], block: &mut [u8; BLOCK]) -> bool {
+    let (Some(first), Some(last)) = (bytes.first_chunk::<HALF>(), bytes.last_chunk::<HALF>())
+    else {
+        return false;
+    };
+    block[..HALF].copy_from_slice(first);
+    block[bytes.len() - HALF..][..HALF].copy_from_slice(last);
+    true
 }
 
 /// A bit for each byte of `block` that is special, the first byte's lowest.

@@ -18,6 +18,7 @@ use tokio::sync::broadcast;
 use tokio::sync::mpsc::Sender;
 use tokio::task::AbortHandle;
 
+use super::push;
 use crate::classify;
 use crate::endpoint::Endpoint;
 use crate::legacy::{self, Ended, Outlet};
@@ -69,10 +70,10 @@ impl Conversation {
     }
 
     /// Takes in one line; what can be answered at once is answered.
-    pub(super) async fn take(&mut self, line: Bytes) -> Option<Bytes> {
+    pub(super) async fn take(&mut self, line: Bytes, out: &mut Vec<u8>) {
         let generation = self.endpoint.switch.load();
         let (line, no_room) = reserve(&generation, line);
-        match (Envelope::parse(line, &Limits::DEFAULT), no_room) {
+        let answer = match (Envelope::parse(line, &Limits::DEFAULT), no_room) {
             (Err(error), _) => Some(malformed(error)),
             (Ok(Message::One(envelope)), _) if envelope.method() == Method::Cancelled => {
                 self.cancel(&envelope);
@@ -86,9 +87,12 @@ impl Conversation {
             }
             (Ok(Message::Batch(items)), None) => self.batch(&generation, items).await,
             (Ok(Message::One(envelope)), _) => match classify::era_of_body(&envelope) {
-                Era::Modern => self.modern(&generation, envelope).await,
-                Era::Legacy => self.legacy(&generation, envelope).await,
+                Era::Modern => self.modern(&generation, envelope, out).await,
+                Era::Legacy => self.legacy(&generation, envelope, out).await,
             },
+        };
+        if let Some(answer) = answer {
+            push(out, &answer);
         }
     }
 
@@ -122,7 +126,13 @@ impl Conversation {
         }
     }
 
-    async fn modern(&mut self, generation: &Arc<Generation>, envelope: Envelope) -> Option<Bytes> {
+    /// Answers now, into `out`; later, by itself; or with what is returned.
+    async fn modern(
+        &mut self,
+        generation: &Arc<Generation>,
+        envelope: Envelope,
+        out: &mut Vec<u8>,
+    ) -> Option<Bytes> {
         let id = || envelope.id().unwrap_or_default();
         match envelope.shape() {
             Shape::Notification | Shape::Response | Shape::ErrorResponse => return None,
@@ -149,7 +159,8 @@ impl Conversation {
         }
         let call = generation.stack().aim(call);
         if legacy::is_immediate(&call) {
-            return Some(immediate(generation, call).await);
+            immediate(generation, call, out).await;
+            return None;
         }
         self.spawn_modern(generation, call.into_call())
     }
@@ -277,7 +288,13 @@ impl Conversation {
         }
     }
 
-    async fn legacy(&mut self, generation: &Arc<Generation>, envelope: Envelope) -> Option<Bytes> {
+    /// As [`Conversation::modern`].
+    async fn legacy(
+        &mut self,
+        generation: &Arc<Generation>,
+        envelope: Envelope,
+        out: &mut Vec<u8>,
+    ) -> Option<Bytes> {
         if envelope.method() == Method::Initialize && envelope.shape() == Shape::Request {
             return Some(self.initialize(generation, &envelope));
         }
@@ -309,7 +326,8 @@ impl Conversation {
         let call = legacy::call(&session, envelope, self.principal);
         let call = generation.stack().aim(call);
         if legacy::is_immediate(&call) {
-            return Some(immediate(generation, call).await);
+            immediate(generation, call, out).await;
+            return None;
         }
         self.spawn_legacy(generation, session, call.into_call())
     }
@@ -421,10 +439,11 @@ fn reserve(generation: &Generation, line: Bytes) -> (Bytes, Option<Refusal>) {
     (with_share(line, Some(share)), refusal)
 }
 
-async fn immediate(generation: &Arc<Generation>, call: Aimed) -> Bytes {
+async fn immediate(generation: &Arc<Generation>, call: Aimed, out: &mut Vec<u8>) {
     let to = outcome::reply_to(&call);
     let result = generation.stack().run(call).await;
-    outcome::response(generation, &to, result).0
+    outcome::write_response(out, generation, &to, result);
+    out.push(b'\n');
 }
 
 fn malformed(error: EnvelopeError) -> Bytes {

@@ -8,7 +8,7 @@ mod lines;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use profile::plan::StdioPlan;
 use protocol::{Fault, Id, codes, encode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -41,7 +41,7 @@ pub async fn serve(
     let (sender, mut messages) = mpsc::channel::<Bytes>(MESSAGES_MAX);
     let mut ending = endpoint.ending.subscribe();
     let mut lines = Lines::default();
-    let mut out = BytesMut::new();
+    let mut out = Vec::new();
     let mut conversation = Conversation::new(endpoint, plan, sender);
     let has_client_left = loop {
         tokio::select! {
@@ -89,26 +89,24 @@ async fn wait_for_end(ending: &mut watch::Receiver<bool>) {
 async fn answer_lines(
     conversation: &mut Conversation,
     lines: &mut Lines,
-    out: &mut BytesMut,
+    out: &mut Vec<u8>,
     output: &mut (impl AsyncWrite + Unpin),
 ) -> std::io::Result<()> {
     let bytes_max = conversation.line_bytes_max();
     let mut answers = 0;
     while let Some(line) = lines.next(bytes_max) {
-        let answer = match line {
-            Line::Whole(line) => conversation.take(line).await,
+        let before = out.len();
+        match line {
+            Line::Whole(line) => conversation.take(line, out).await,
             Line::TooLong => {
                 let fault = Fault::new(
                     codes::INVALID_REQUEST,
                     format!("This line is longer than {bytes_max} bytes."),
                 );
-                Some(encode::fault(&Id::default(), &fault))
+                push(out, &encode::fault(&Id::default(), &fault));
             }
-        };
-        if let Some(answer) = answer {
-            push(out, &answer);
-            answers += 1;
         }
+        answers += usize::from(out.len() > before);
         if answers == ANSWERS_TOGETHER || out.len() >= OUTPUT_BYTES_HIGH {
             flush(out, output).await?;
             answers = 0;
@@ -117,12 +115,12 @@ async fn answer_lines(
     Ok(())
 }
 
-fn push(out: &mut BytesMut, message: &[u8]) {
+fn push(out: &mut Vec<u8>, message: &[u8]) {
     out.extend_from_slice(message);
-    out.extend_from_slice(b"\n");
+    out.push(b'\n');
 }
 
-async fn flush(out: &mut BytesMut, output: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
+async fn flush(out: &mut Vec<u8>, output: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
     if out.is_empty() {
         return Ok(());
     }
