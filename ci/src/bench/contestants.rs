@@ -153,10 +153,11 @@ pub(crate) fn serve_with(program: &Path, profile: &str) -> Vec<String> {
     vec![program, "serve".to_owned(), "--profile".to_owned(), profile.to_owned()]
 }
 
-/// The ceiling for stdio, answering with `answer_bytes`.
-pub(crate) fn bare_line_loop(answer_bytes: usize) -> Vec<String> {
-    let program = peers().join("bare-line-loop");
-    vec![program.to_string_lossy().into_owned(), answer_bytes.to_string()]
+/// The ceiling for stdio, answering with `answer_bytes`; with tokio's own buffers, or larger ones.
+pub(crate) fn bare_line_loop(answer_bytes: usize, buffer_bytes: Option<usize>) -> Vec<String> {
+    let program = peers().join("bare-line-loop").to_string_lossy().into_owned();
+    let arguments = [Some(answer_bytes), buffer_bytes].into_iter().flatten();
+    [program].into_iter().chain(arguments.map(|bytes| bytes.to_string())).collect()
 }
 
 /// Those named, or everybody.

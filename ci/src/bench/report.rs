@@ -81,15 +81,17 @@ impl Report {
     fn small_tables(&self, text: &mut String) {
         let rows = self.stdio.iter().map(|row| {
             format!(
-                "{} | {:.0} | {:.0} % | {:.0} | {:.2}",
+                "{} | {:.0} | {:.0} % | {:.0} | {:.2} | {:.0}",
                 row.text_bytes,
                 row.messages_per_second,
                 row.spread * 100.0,
                 row.bare_messages_per_second,
-                row.of_bare
+                row.of_bare,
+                row.roomy_messages_per_second
             )
         });
-        table(text, "stdio", "bytes | messages/s | spread | bare loop | of bare loop", rows);
+        let head = "bytes | messages/s | spread | bare loop | of bare loop | roomy bare loop";
+        table(text, "stdio", head, rows);
         let rows = self.idle.iter().map(|row| {
             format!(
                 "{} | {:.1} MiB | {:.1} KiB ({}) | {}",

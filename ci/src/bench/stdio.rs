@@ -1,4 +1,5 @@
-//! Throughput over standard input and output: pipelined echoes through ours, and through a bare loop over lines.
+//! Throughput over standard input and output: pipelined echoes through ours, and through bare loops over lines: as one
+//! writes it, and with more room than the client ever fills, which is the ceiling.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
@@ -38,6 +39,8 @@ pub(crate) struct Row {
     pub(crate) bare_messages_per_second: f64,
     /// Ours as a share of the bare loop.
     pub(crate) of_bare: f64,
+    /// Answers of the loop with much room in a second.
+    pub(crate) roomy_messages_per_second: f64,
 }
 
 /// Runs all rounds of all sizes, in the modern era.
@@ -51,8 +54,12 @@ fn size(text_bytes: usize, settings: &Settings) -> Result<Row, String> {
     let mut pipe = Pipe::open(&ours, Some(settings.cores.server))?;
     let answer_bytes = pipe.call(&text)?;
     drop(pipe);
-    let programs = [(ours, Some(text.as_str())), (contestants::bare_line_loop(answer_bytes), None)];
-    let mut rates = [Vec::new(), Vec::new()];
+    let programs = [
+        (ours, Some(text.as_str())),
+        (contestants::bare_line_loop(answer_bytes, None), None),
+        (contestants::bare_line_loop(answer_bytes, Some(READ_BYTES)), None),
+    ];
+    let mut rates = [Vec::new(), Vec::new(), Vec::new()];
     for round in 0..settings.rounds {
         for place in rotation(programs.len(), round) {
             if let (Some((argv, echo)), Some(rates)) = (programs.get(place), rates.get_mut(place)) {
@@ -61,7 +68,7 @@ fn size(text_bytes: usize, settings: &Settings) -> Result<Row, String> {
             }
         }
     }
-    let [ours, bare] = rates;
+    let [ours, bare, roomy] = rates;
     let middle = |rates: &[f64]| median(rates).unwrap_or_default();
     Ok(Row {
         text_bytes,
@@ -69,6 +76,7 @@ fn size(text_bytes: usize, settings: &Settings) -> Result<Row, String> {
         spread: spread(&ours).unwrap_or_default(),
         bare_messages_per_second: middle(&bare),
         of_bare: middle(&ours) / middle(&bare),
+        roomy_messages_per_second: middle(&roomy),
     })
 }
 

@@ -1,21 +1,25 @@
 //! The ceiling for stdio: reads a line, writes a fixed line.
 //!
-//! `bare-line-loop [BYTES]`: the length of that line without its end, filled up with text; 160 without one.
+//! `bare-line-loop [BYTES [BUFFER_BYTES]]`: the length of that line without its end, filled up with text, 160 without
+//! one; and how large the buffers are, those of tokio without it.
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
 
-/// Bytes of each buffer: many small lines for each system call.
-const BUFFER_BYTES: usize = 64 * 1024;
+/// What tokio's own `BufReader` and `BufWriter` have.
+const BUFFER_BYTES: usize = 8 * 1024;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let bytes: usize = std::env::args().nth(1).map_or(Ok(160), |text| text.parse())?;
+    let argument = |place, default| {
+        std::env::args().nth(place).map_or(Ok(default), |text| text.parse::<usize>())
+    };
+    let (bytes, buffer_bytes) = (argument(1, 160)?, argument(2, BUFFER_BYTES)?);
     let head = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":""#;
     let tail = r#""}]}}"#;
     let text = "x".repeat(bytes.saturating_sub(head.len() + tail.len()));
     let answer = format!("{head}{text}{tail}\n");
-    let mut input = BufReader::with_capacity(BUFFER_BYTES, tokio::io::stdin());
-    let mut output = BufWriter::with_capacity(BUFFER_BYTES, tokio::io::stdout());
+    let mut input = BufReader::with_capacity(buffer_bytes, tokio::io::stdin());
+    let mut output = BufWriter::with_capacity(buffer_bytes, tokio::io::stdout());
     let mut line = Vec::new();
     loop {
         line.clear();
