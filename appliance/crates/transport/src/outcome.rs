@@ -26,30 +26,28 @@ pub(crate) fn response(
     to: &ReplyTo,
     result: Result<Reply, Refusal>,
 ) -> (Bytes, Held) {
-    match result {
-        Ok(reply) => {
-            let server = generation.stack().catalogue().server_info();
-            (encode::response(to, server, &reply.outcome), reply.held)
-        }
-        Err(refusal) => (refused(generation, &to.id, &refusal), Held::default()),
-    }
+    let mut out = Vec::new();
+    let held = write_response(&mut out, generation, to, result);
+    (out.into(), held)
 }
 
-/// Appends the response message.
+/// Appends the response message; what to hold until it has gone out.
 pub(crate) fn write_response(
     out: &mut Vec<u8>,
     generation: &Generation,
     to: &ReplyTo,
     result: Result<Reply, Refusal>,
-) {
+) -> Held {
     match result {
         Ok(reply) => {
             let server = generation.stack().catalogue().server_info();
             encode::write_response(out, to, server, &reply.outcome);
+            reply.held
         }
         Err(refusal) => {
             generation.note(&refusal);
             encode::write_refusal(out, &to.id, &refusal, generation.number());
+            Held::default()
         }
     }
 }

@@ -293,12 +293,14 @@ impl<'t> Scanner<'t> {
                 self.leave();
                 return Ok(None);
             }
-            _ => return self.next_key_in_full(members),
+            _ => return self.next_key_in_full(members).map(Some),
         };
         let (key, rest) = quoted.split_at(clean_run(quoted));
-        let [b'"', b':', value @ ..] = rest else { return self.next_key_in_full(members) };
+        let [b'"', b':', value @ ..] = rest else {
+            return self.next_key_in_full(members).map(Some);
+        };
         if value.first().is_none_or(|first| *first <= b' ') {
-            return self.next_key_in_full(members);
+            return self.next_key_in_full(members).map(Some);
         }
         let start = self.text.len() - quoted.len();
         let text = Text { span: Span::new(start, start + key.len()), is_escaped: false };
@@ -311,12 +313,7 @@ impl<'t> Scanner<'t> {
     }
 
     #[inline(never)]
-    fn next_key_in_full(&mut self, members: &mut Members<'t>) -> Scanned<Option<Text>> {
-        if self.take(b'}') {
-            self.keys.close(members);
-            self.leave();
-            return Ok(None);
-        }
+    fn next_key_in_full(&mut self, members: &mut Members<'t>) -> Scanned<Text> {
         let is_first = std::mem::take(&mut members.is_first);
         if !is_first {
             if !self.take(b',') {
@@ -340,7 +337,7 @@ impl<'t> Scanner<'t> {
             return self.error("expected :");
         }
         self.skip_space();
-        Ok(Some(key))
+        Ok(key)
     }
 
     /// Passes over a string, whose quote comes next.

@@ -442,7 +442,7 @@ fn reserve(generation: &Generation, line: Bytes) -> (Bytes, Option<Refusal>) {
 async fn immediate(generation: &Arc<Generation>, call: Aimed, out: &mut Vec<u8>) {
     let to = outcome::reply_to(&call);
     let result = generation.stack().run(call).await;
-    outcome::write_response(out, generation, &to, result);
+    drop(outcome::write_response(out, generation, &to, result));
     out.push(b'\n');
 }
 
