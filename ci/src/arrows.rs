@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("plugin-abi", &[]),
     ("plugin-macros", &[]),
     ("protocol", &[]),
+    ("sched", &[]),
     ("telemetry", &["protocol"]),
     ("middleware", &["protocol", "telemetry"]),
     ("profile", &["json-schema", "middleware"]),
@@ -22,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stack", &["json-schema", "middleware", "plugin-host", "profile", "protocol", "telemetry"]),
     ("runtime", &["plugin-host", "profile", "protocol", "stack", "telemetry"]),
     ("transport", &["middleware", "plugin-host", "profile", "protocol", "runtime", "telemetry"]),
-    ("control", &["profile", "protocol", "runtime"]),
+    ("control", &["profile", "protocol", "runtime", "sched"]),
     (
         "toolrack",
         &[
@@ -50,7 +51,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that may contain unsafe code.
-const UNSAFE: [&str; 3] = ["plugin-abi", "plugin-host", "plugin-sdk"];
+const UNSAFE: [&str; 4] = ["plugin-abi", "plugin-host", "plugin-sdk", "sched"];
 
 /// Compares the workspace with the drawing.
 pub(crate) fn run() -> Outcome {

@@ -125,6 +125,10 @@ pub(crate) fn start_within(
     let thread = std::thread::Builder::new()
         .name("control".to_owned())
         .spawn(move || {
+            // Probes must be answered while every core is busy with calls.
+            if let Err(error) = sched::take_short_slices() {
+                tracing::debug!(%error, "The control thread waits for its core like every other.");
+            }
             let answers = Answers::new(sources, limits.dead_after, checks_host);
             let duty = Duty { answers: Rc::new(answers), limits, is_held };
             run(socket, duty, &ready, stopping);
