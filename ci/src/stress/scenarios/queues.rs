@@ -20,12 +20,11 @@ const CALL_MS: u64 = 100;
 
 /// A queue that is bombed, by one client and by a hundred.
 ///
-/// This is the place for what shares a queue among clients: where it stands, the mice beside the bombers get the rule
-/// of the scenario `elephant`, whose quotas do that work until then.
+/// Mice beside bombers are in the scenario `elephant`: clients take turns at permits, not at the places of one tool.
 pub(super) const S09: Scenario = Scenario {
     name: "s09",
     title: "a queue under thousands of calls at once, from 1 and from 100 clients",
-    left: "mice beside the bombers, by fair queues; `elephant` shows them behind quotas",
+    left: "",
     play,
 };
 
