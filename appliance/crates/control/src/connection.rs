@@ -39,6 +39,7 @@ where
         .service_fn(move |request: http::Request<hyper::body::Incoming>| {
             at_head.request_ended();
             let (answers, pace) = (Rc::clone(&answers), Rc::clone(&at_head));
+            let caller = caller.clone();
             async move {
                 let (mut head, body) = request.into_parts();
                 head.extensions.insert(caller);

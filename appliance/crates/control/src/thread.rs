@@ -17,7 +17,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::LocalSet;
 
 use crate::answers::Answers;
-use crate::caller::Caller;
+use crate::caller::{Caller, Sockets};
 use crate::connection::serve;
 use crate::listener::{ControlAddress, Listener, OpenSocket, Passed, SocketFile, StartError};
 use crate::pace::Deadlines;
@@ -194,14 +194,16 @@ async fn none_of(connections: &Bound) {
 
 /// A socket that the runtime knows.
 enum Accepting {
-    Tcp(TcpListener),
+    Tcp(TcpListener, Arc<Sockets>),
     Unix(UnixListener),
 }
 
 impl Accepting {
     fn new(socket: OpenSocket) -> io::Result<Self> {
         match socket {
-            OpenSocket::Tcp(socket) => TcpListener::from_std(socket).map(Self::Tcp),
+            OpenSocket::Tcp(socket) => {
+                Ok(Self::Tcp(TcpListener::from_std(socket)?, Arc::new(Sockets::open())))
+            }
             OpenSocket::Unix(socket) => UnixListener::from_std(socket).map(Self::Unix),
         }
     }
@@ -209,10 +211,11 @@ impl Accepting {
     /// Waits for the next connection and hands it to the crew.
     async fn next(&self, crew: &Rc<Crew>) -> io::Result<()> {
         match self {
-            Self::Tcp(socket) => {
+            Self::Tcp(socket, sockets) => {
                 let (stream, remote) = socket.accept().await?;
                 let local = stream.local_addr()?;
-                crew.take(stream, Caller::OfAddress { remote, local });
+                let sockets = Arc::clone(sockets);
+                crew.take(stream, Caller::OfAddress { remote, local, sockets });
             }
             Self::Unix(socket) => crew.take(socket.accept().await?.0, Caller::OfFile),
         }

@@ -12,6 +12,7 @@ use crate::stage::appliance::{Appliance, Setup};
 use crate::stage::clients::together;
 use crate::stage::figure::Side;
 use crate::stage::findings::Findings;
+use crate::stage::profile;
 use crate::stage::rules::Rules;
 use crate::stage::scenario::{Scenario, Stage};
 use crate::stage::wait;
@@ -40,7 +41,7 @@ pub(super) const S07: Scenario = Scenario {
 pub(super) const S08: Scenario = Scenario {
     name: "s08",
     title: "more connections than descriptors",
-    left: "a reload and a rotation of the log meanwhile",
+    left: "",
     play: exhaustion,
 };
 
@@ -258,6 +259,7 @@ fn exhaustion(stage: &mut Stage<'_>) -> Result<(), String> {
             busy.push(peer);
         }
         wait::until(PATIENCE, || appliance.footprint().is_ok_and(|now| now.descriptors >= 505));
+        reload_without_descriptors(appliance, findings)?;
         let (begun, spent) = (Instant::now(), appliance.processor_time()?);
         let mut newcomers = BTreeMap::<u16, u64>::new();
         while begun.elapsed() < hold {
@@ -289,6 +291,25 @@ fn exhaustion(stage: &mut Stage<'_>) -> Result<(), String> {
             1_000.0,
             20_000.0,
         );
+        let is_taken = profile::post_good(appliance, &profile::mark(60_002))?;
+        findings.exactly("changes taken afterwards", is_taken.into(), 1);
         Ok(())
     })
+}
+
+/// A change comes in, or is refused with a reason; neither is half done.
+fn reload_without_descriptors(
+    appliance: &Appliance,
+    findings: &mut Findings,
+) -> Result<(), String> {
+    let attempt = profile::post(appliance, &profile::mark(60_001))?;
+    let is_whole = match attempt["result"].as_str() {
+        Some("applied") => attempt["problems"].as_array().is_none_or(Vec::is_empty),
+        Some("refused") => attempt["problems"].as_array().is_some_and(|all| !all.is_empty()),
+        _ => false,
+    };
+    findings.exactly("changes neither taken nor refused with a reason", (!is_whole).into(), 0);
+    let (result, problems) = (&attempt["result"], &attempt["problems"]);
+    findings.note(format!("a change without descriptors: {result} {problems}"));
+    Ok(())
 }
