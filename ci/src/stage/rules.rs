@@ -25,6 +25,8 @@ pub(crate) struct Rules {
     pub(crate) mebibytes: u64,
     /// Series that keep their value, by a part of their names: sessions that live on, threads that are lost.
     pub(crate) keeps: &'static [&'static str],
+    /// Bounds whose limit comes down by itself, so that they were used beyond what it is by now: by a part of their names.
+    pub(crate) moves: &'static [&'static str],
     /// Whether `/readyz` may say no for a while.
     pub(crate) may_be_unready: bool,
     /// Whether probes may go unanswered: the process itself is stopped for a while.
@@ -38,6 +40,7 @@ impl Rules {
         descriptors: 0,
         mebibytes: 48,
         keeps: &[],
+        moves: &[],
         may_be_unready: false,
         is_stopped: false,
     };
@@ -55,6 +58,11 @@ impl Rules {
     /// Where these series keep their value.
     pub(crate) const fn keeping(self, keeps: &'static [&'static str]) -> Self {
         Self { keeps, ..self }
+    }
+
+    /// Where the limits of these bounds come down by themselves.
+    pub(crate) const fn moving(self, moves: &'static [&'static str]) -> Self {
+        Self { moves, ..self }
     }
 }
 
@@ -137,7 +145,7 @@ fn clean(
     findings.at_most("threads after", now.threads as f64, threads_max as f64);
     let mebibytes = now.resident_bytes as f64 / MIB;
     findings.at_most("resident memory after, MiB", mebibytes, resident_max / MIB);
-    let above: Vec<_> = beyond_limits(&appliance.metrics()?);
+    let above: Vec<_> = beyond_limits(&appliance.metrics()?, rules.moves);
     if !above.is_empty() {
         findings.note(format!("peaks above their limits: {}", above.join(", ")));
     }
@@ -155,9 +163,12 @@ fn is_held(series: &str, keeps: &[&str]) -> bool {
 }
 
 /// Bounds that were ever used beyond their limit.
-fn beyond_limits(metrics: &std::collections::BTreeMap<String, f64>) -> Vec<String> {
+fn beyond_limits(metrics: &std::collections::BTreeMap<String, f64>, moves: &[&str]) -> Vec<String> {
     let peaks = metrics.iter().filter_map(|(series, peak)| {
         let labels = series.strip_prefix("toolrack_bound_peak")?;
+        if moves.iter().any(|moved| labels.contains(moved)) {
+            return None;
+        }
         let limit = metrics.get(&format!("toolrack_bound_limit{labels}"))?;
         (peak > limit).then(|| format!("{labels} {peak} of {limit}"))
     });
@@ -180,7 +191,8 @@ mod tests {
     fn peak_above_its_limit_is_found() {
         let series = |name: &str, value| (format!("toolrack_bound_{name}{{bound=\"a\"}}"), value);
         let metrics = |peak| [series("limit", 4.0), series("peak", peak)].into();
-        assert_eq!(beyond_limits(&metrics(4.0)), Vec::<String>::new());
-        assert_eq!(beyond_limits(&metrics(5.0)), ["{bound=\"a\"} 5 of 4"]);
+        assert_eq!(beyond_limits(&metrics(4.0), &[]), Vec::<String>::new());
+        assert_eq!(beyond_limits(&metrics(5.0), &["\"b\""]), ["{bound=\"a\"} 5 of 4"]);
+        assert_eq!(beyond_limits(&metrics(5.0), &["\"a\""]), Vec::<String>::new());
     }
 }

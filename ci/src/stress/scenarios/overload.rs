@@ -15,12 +15,14 @@ use crate::stage::scenario::{Scenario, Stage};
 const AT_WORK: usize = 8;
 /// How long one takes.
 const CALL_MS: u64 = 20;
+/// How many times of the peak is offered.
+const TIMES: [f64; 3] = [2.0, 5.0, 10.0];
 
 /// Goodput beyond the peak.
 pub(super) const GOODPUT: Scenario = Scenario {
     name: "goodput",
     title: "2, 5 and 10 times of what a tool can",
-    left: "the adaptive limit of concurrency",
+    left: "",
     play: goodput,
 };
 
@@ -41,23 +43,28 @@ pub(super) const HEALTH: Scenario = Scenario {
 };
 
 fn goodput(stage: &mut Stage<'_>) -> Result<(), String> {
-    let time = stage.pick(Duration::from_secs(2), Duration::from_secs(30));
-    let settings = [
+    behind_a_short_queue(stage)?;
+    behind_the_adaptive_limit(stage)
+}
+
+/// A tool with few places, and how many calls may wait for them.
+fn narrow(queue: u32) -> Vec<String> {
+    vec![
         format!("plugin.misbehave.limits.concurrent_calls={AT_WORK}"),
         format!("plugin.misbehave.tool.wait.concurrent_calls={AT_WORK}"),
-        "plugin.misbehave.limits.queue_calls=4".to_owned(),
-        "plugin.misbehave.tool.wait.queue_calls=4".to_owned(),
-    ];
-    let setup = Setup { settings: settings.into(), ..Setup::default() };
+        format!("plugin.misbehave.limits.queue_calls={queue}"),
+        format!("plugin.misbehave.tool.wait.queue_calls={queue}"),
+    ]
+}
+
+fn behind_a_short_queue(stage: &mut Stage<'_>) -> Result<(), String> {
+    let time = stage.pick(Duration::from_secs(2), Duration::from_secs(30));
+    let setup = Setup { settings: narrow(4), ..Setup::default() };
     stage.with(&setup, Rules::USUAL, |appliance, findings| {
-        let unloaded = Clients::waiting(CALL_MS, 1).press(appliance, time)?;
-        let peak = Clients::waiting(CALL_MS, AT_WORK).press(appliance, time)?.goodput();
-        findings.show("peak", peak, "calls/s");
-        let calm = accepted_ms(&unloaded, 0.99);
-        findings.show("unloaded p99", calm, "ms");
-        for times in [2.0, 5.0, 10.0] {
+        let (peak, calm) = unloaded(appliance, findings, "", time)?;
+        for times in TIMES {
             let tally = Clients::waiting(CALL_MS, 256).offer(appliance, peak * times, time)?;
-            judge(findings, &tally, times, peak, calm);
+            judge(findings, &tally, &format!("at {times:.0}x"), peak, calm);
         }
         let begun = Instant::now();
         let is_well = appliance.recovers_within(Duration::from_secs(20));
@@ -72,9 +79,52 @@ fn goodput(stage: &mut Stage<'_>) -> Result<(), String> {
     })
 }
 
-fn judge(findings: &mut Findings, tally: &Tally, times: f64, peak: f64, calm_ms: f64) {
+/// The queue of the tool would take everybody, and make all of them late: only what `concurrency` learns keeps it short.
+fn behind_the_adaptive_limit(stage: &mut Stage<'_>) -> Result<(), String> {
+    /// Time for it to see that calls take longer, and to come down.
+    const LEARNS: Duration = Duration::from_secs(5);
+    let time = stage.pick(Duration::from_secs(2), Duration::from_secs(30));
+    let mut settings = narrow(128);
+    settings.extend(
+        [
+            "layer.concurrency.calls_max=256",
+            "layer.concurrency.adaptive=true",
+            "layer.fairness.mode=off",
+        ]
+        .map(str::to_owned),
+    );
+    let setup = Setup { settings, ..Setup::default() };
+    let rules = Rules::USUAL.moving(&["\"concurrency_calls\",scope=\"work\""]);
+    stage.with(&setup, rules, |appliance, findings| {
+        let (peak, calm) = unloaded(appliance, findings, "adaptive: ", time)?;
+        let many = Clients::waiting(CALL_MS, 256);
+        findings.see(&many.offer(appliance, peak * 2.0, LEARNS)?);
+        for times in TIMES {
+            let tally = many.offer(appliance, peak * times, time)?;
+            judge(findings, &tally, &format!("adaptive, at {times:.0}x"), peak, calm);
+        }
+        Ok(())
+    })
+}
+
+/// The most that it can, in calls a second, and the 99th percentile of one call at a time in milliseconds.
+fn unloaded(
+    appliance: &Appliance,
+    findings: &mut Findings,
+    name: &str,
+    time: Duration,
+) -> Result<(f64, f64), String> {
+    let one = Clients::waiting(CALL_MS, 1).press(appliance, time)?;
+    let peak = Clients::waiting(CALL_MS, AT_WORK).press(appliance, time)?.goodput();
+    findings.show(&format!("{name}peak"), peak, "calls/s");
+    let calm = accepted_ms(&one, 0.99);
+    findings.show(&format!("{name}unloaded p99"), calm, "ms");
+    Ok((peak, calm))
+}
+
+fn judge(findings: &mut Findings, tally: &Tally, step: &str, peak: f64, calm_ms: f64) {
     findings.see(tally);
-    let at = |what: &str| format!("at {times:.0}x: {what}");
+    let at = |what: &str| format!("{step}: {what}");
     findings.exactly(&at("neither a result nor a refusal"), tally.failed(), 0);
     findings.measure(
         &at("goodput beside the peak"),
