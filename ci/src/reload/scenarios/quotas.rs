@@ -108,8 +108,9 @@ fn limits(stage: &mut Stage<'_>) -> Outcome {
         let plugin = format!(
             "[plugin.misbehave.limits]\nconcurrent_calls = {MANY}\nqueue_calls = 0\n[plugin.misbehave.tool.wait]\nconcurrent_calls = {MANY}\nqueue_calls = 0\n"
         );
+        // Whoever finds no permit hears so at once.
         format!(
-            "{ON_REQUEST}{plugin}[layer.concurrency]\ncalls_max = {calls}\nread_share_percent = 0\nwork_share_percent = 100\n"
+            "{ON_REQUEST}{plugin}[layer.fairness]\nmode = \"off\"\n[layer.concurrency]\ncalls_max = {calls}\nread_share_percent = 0\nwork_share_percent = 100\n"
         )
     };
     play(stage, &tables(MANY), Rules::USUAL, |live, findings| {
