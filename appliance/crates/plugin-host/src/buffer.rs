@@ -4,6 +4,9 @@
 //! that is no longer valid, and is not freed twice. Each plugin has its own places for such buffers, so that one that
 //! never gives any back runs out of its own.
 
+mod room;
+
+use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicPtr, AtomicUsize};
@@ -11,6 +14,8 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize};
 use bytes::Bytes;
 use crossbeam_queue::ArrayQueue;
 use plugin_abi::{Buf, E_INVAL, E_NOMEM, E_TOO_LARGE, Rc, Release as ReleaseFn, Str};
+
+use room::Room;
 
 /// The low bits of an owner hold this many generations of its place.
 const GENERATIONS: usize = 64;
@@ -21,11 +26,15 @@ const GENERATIONS: usize = 64;
 struct Place {
     /// `generation << 1`, plus one while a plugin holds a buffer.
     state: AtomicUsize,
-    ptr: AtomicPtr<u8>,
     cap: AtomicUsize,
+    room: UnsafeCell<Option<Room>>,
     /// The [`Buffers`] that this place belongs to: `release` gets nothing else to find them by.
     home: AtomicPtr<Buffers>,
 }
+
+// SAFETY: everything but `room` is atomic, and one thread at a time has that: whoever took the place's number off the
+// free ones, until `lend` marks the place as held; then whoever wins the exchange in `claim`.
+unsafe impl Sync for Place {}
 
 /// What a plugin may hold of the host's memory.
 #[derive(Debug)]
@@ -50,11 +59,9 @@ impl Buffers {
         if cap > cap_max {
             return Err(E_TOO_LARGE);
         }
-        let mut bytes = Vec::<u8>::new();
-        // At least one byte, so that the memory has an address of its own.
-        bytes.try_reserve_exact(cap.max(1)).map_err(|_| E_NOMEM)?;
+        let room = Room::new(cap).map_err(|_| E_NOMEM)?;
         let index = self.free.pop().ok_or(E_NOMEM)?;
-        Ok(self.lend(&self.places[index], bytes))
+        Ok(self.lend(&self.places[index], room))
     }
 
     /// Makes sure that a buffer of the host has room for `cap` bytes.
@@ -63,21 +70,23 @@ impl Buffers {
             return Err(E_TOO_LARGE);
         }
         let (index, place) = self.place_of(buf).ok_or(E_INVAL)?;
-        let room = place.cap.load(Relaxed);
-        if buf.len > room {
+        let held = place.cap.load(Relaxed);
+        if buf.len > held {
             return Err(E_INVAL);
         }
-        if cap <= room {
+        if cap <= held {
             return Ok(());
         }
-        let Some(mut bytes) = self.take_back(index, std::mem::replace(buf, Buf::EMPTY)) else {
+        let len = buf.len;
+        let Some(mut room) = self.take_back(index, std::mem::replace(buf, Buf::EMPTY)) else {
             return Err(E_INVAL);
         };
         // Doubling, so that a plugin that appends pays for each byte about once.
-        let wanted = cap.max(bytes.capacity().saturating_mul(2)).min(cap_max);
-        let reserved = bytes.try_reserve_exact(wanted - bytes.len()).map_err(|_| E_NOMEM);
-        *buf = self.lend(place, bytes);
-        reserved
+        let wanted = cap.max(room.capacity().saturating_mul(2)).min(cap_max);
+        let grown = room.grow(wanted).map_err(|_| E_NOMEM);
+        *buf = self.lend(place, room);
+        buf.len = len;
+        grown
     }
 
     /// Takes over a buffer that a plugin moved across, whoever made it, and frees it exactly once. `Err` when it
@@ -85,16 +94,10 @@ impl Buffers {
     pub(crate) fn take(&'static self, buf: Buf, bytes_max: usize) -> Result<Bytes, Rc> {
         if buf.release.is_some_and(is_ours) {
             let (index, _) = self.place_of(&buf).ok_or(E_INVAL)?;
-            let mut bytes = self.take_back(index, buf).ok_or(E_INVAL)?;
+            let len = buf.len;
+            let room = self.take_back(index, buf).ok_or(E_INVAL)?;
             self.free.push(index).ok();
-            if bytes.len() > bytes_max {
-                return Err(E_TOO_LARGE);
-            }
-            // A much larger allocation than needed would be held for as long as the answer is.
-            if bytes.capacity() > bytes.len().saturating_mul(2).max(4_096) {
-                bytes.shrink_to_fit();
-            }
-            return Ok(bytes.into());
+            return if len > bytes_max { Err(E_TOO_LARGE) } else { Ok(room.into_bytes()) };
         }
         take_foreign(buf, bytes_max)
     }
@@ -111,39 +114,38 @@ impl Buffers {
     }
 
     /// Hands memory out in `place`, which nobody else has.
-    fn lend(&'static self, place: &'static Place, mut bytes: Vec<u8>) -> Buf {
-        let (ptr, len, cap) = (bytes.as_mut_ptr(), bytes.len(), bytes.capacity());
-        std::mem::forget(bytes);
-        place.ptr.store(ptr, Relaxed);
+    fn lend(&'static self, place: &'static Place, mut room: Room) -> Buf {
+        let (ptr, cap) = (room.as_mut_ptr(), room.capacity());
+        // SAFETY: nobody else has the place.
+        unsafe { *place.room.get() = Some(room) };
         place.cap.store(cap, Relaxed);
         place.home.store(std::ptr::from_ref(self).cast_mut(), Relaxed);
         let generation = place.state.load(Relaxed) >> 1;
         place.state.store(generation << 1 | 1, Release);
         let owner = std::ptr::from_ref(place).cast_mut().cast::<c_void>();
         let owner = owner.map_addr(|address| address | (generation % GENERATIONS));
-        Buf { ptr, len, cap, owner, release: Some(release_ours) }
+        Buf { ptr, len: 0, cap, owner, release: Some(release_ours) }
     }
 
     /// Takes memory back. `None` when the plugin no longer holds it, or has changed what describes it; in the latter
     /// case the memory is freed. The place stays taken.
-    fn take_back(&self, index: usize, buf: Buf) -> Option<Vec<u8>> {
+    fn take_back(&self, index: usize, buf: Buf) -> Option<Room> {
         let place = self.places.get(index)?;
-        let bytes = place.claim(buf.owner.addr() % GENERATIONS)?;
-        if buf.len > bytes.capacity() || buf.ptr.cast_const() != bytes.as_ptr() {
-            drop(bytes);
+        let mut room = place.claim(buf.owner.addr() % GENERATIONS)?;
+        if buf.len > room.capacity() || buf.ptr != room.as_mut_ptr() {
+            drop(room);
             self.free.push(index).ok();
             return None;
         }
-        let mut bytes = bytes;
         // SAFETY: at most the capacity, and the plugin vouches for having written `len` bytes (R4).
-        unsafe { bytes.set_len(buf.len) };
-        Some(bytes)
+        unsafe { room.set_len(buf.len) };
+        Some(room)
     }
 }
 
 impl Place {
-    /// Ends the plugin's hold on the memory here: of all that try, one gets it, with no bytes in use.
-    fn claim(&self, tag: usize) -> Option<Vec<u8>> {
+    /// Ends the plugin's hold on the memory here: of all that try, one gets it.
+    fn claim(&self, tag: usize) -> Option<Room> {
         let held = self.state.load(Acquire);
         let generation = held >> 1;
         let is_held = held & 1 == 1 && generation % GENERATIONS == tag;
@@ -151,10 +153,8 @@ impl Place {
         if !is_held || self.state.compare_exchange(held, next, AcqRel, Relaxed).is_err() {
             return None;
         }
-        let (ptr, cap) = (self.ptr.load(Relaxed), self.cap.load(Relaxed));
-        // SAFETY: `lend` took pointer and capacity from a `Vec` and stored them before it marked the place; the exchange
-        // above makes this the only holder.
-        Some(unsafe { Vec::from_raw_parts(ptr, 0, cap) })
+        // SAFETY: `lend` wrote it before it marked the place; the exchange above makes this the only holder.
+        unsafe { (*self.room.get()).take() }
     }
 }
 
@@ -170,8 +170,8 @@ unsafe extern "C" fn release_ours(owner: *mut c_void, _: *mut u8, _: usize) {
     }
     // SAFETY: the owner is what `lend` gave out (R4), so it is the address of a place, and places live for ever.
     let place = unsafe { &*place };
-    let Some(bytes) = place.claim(tag) else { return };
-    drop(bytes);
+    let Some(room) = place.claim(tag) else { return };
+    drop(room);
     // SAFETY: set by `lend` to buffers that live for ever, as `allocate` and `grow` demand.
     let home = unsafe { &*place.home.load(Relaxed) };
     let offset = std::ptr::from_ref(place).addr() - home.places.as_ptr().addr();
@@ -194,7 +194,8 @@ fn take_foreign(buf: Buf, bytes_max: usize) -> Result<Bytes, Rc> {
     } else {
         // SAFETY: not null, and the plugin vouches for `len` readable bytes (R4). Copied at once, so that nothing of
         // the plugin is needed later.
-        Ok(Bytes::copy_from_slice(unsafe { std::slice::from_raw_parts(buf.ptr, buf.len) }))
+        let bytes = unsafe { std::slice::from_raw_parts(buf.ptr, buf.len) };
+        Room::of(bytes).map(Room::into_bytes).map_err(|_| E_NOMEM)
     };
     if let Some(release) = buf.release {
         // SAFETY: this side holds the buffer and calls its release once, here.

@@ -101,6 +101,10 @@ unsafe extern "C" fn complete(
                 state.reject(call, "a result above its cap");
                 return E_TOO_LARGE;
             }
+            (Err(E_NOMEM), _) | (_, Err(E_NOMEM)) => {
+                state.reject(call, "a result for which there is no memory");
+                return E_NOMEM;
+            }
             _ => {
                 state.reject(call, "a result that describes no memory");
                 return E_INVAL;

@@ -1,3 +1,4 @@
+use super::room::MAPPED_MIN;
 use super::*;
 
 const CAP_MAX: usize = 1 << 20;
@@ -128,6 +129,45 @@ fn growing_keeps_the_bytes_and_ends_the_buffer_before() {
     assert_eq!(buffers.take(before, CAP_MAX), Err(E_INVAL));
     assert_eq!(buffers.grow(&mut buf, CAP_MAX + 1, CAP_MAX), Err(E_TOO_LARGE));
     assert_eq!(buffers.take(buf, CAP_MAX).as_deref(), Ok(&b"bytes"[..]));
+    assert_eq!(buffers.free.len(), 1);
+}
+
+/// Bytes that tell where they are.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|index| (index % 251) as u8).collect()
+}
+
+#[test]
+fn buffers_of_every_size_keep_their_bytes() {
+    let buffers = buffers(1);
+    let sizes = [0, 1, 4_097, MAPPED_MIN - 1, MAPPED_MIN, MAPPED_MIN + 1, CAP_MAX];
+    for size in sizes {
+        let text = pattern(size);
+        let taken = buffers.take(filled(buffers, &text), CAP_MAX);
+        assert_eq!(taken.as_deref(), Ok(&*text), "{size}");
+        // And when they grow once, to each of the larger sizes, and hold no more than before.
+        for larger in sizes.into_iter().filter(|larger| *larger > size) {
+            let mut buf = filled(buffers, &text);
+            assert_eq!(buffers.grow(&mut buf, larger, CAP_MAX), Ok(()));
+            assert!(buf.cap >= larger && buf.cap <= CAP_MAX, "{} for {larger}", buf.cap);
+            assert_eq!(buffers.take(buf, CAP_MAX).as_deref(), Ok(&*text), "{size} in {larger}");
+        }
+        let foreign = Buf { ptr: text.as_ptr().cast_mut(), len: size, ..Buf::EMPTY };
+        assert_eq!(buffers.take(foreign, CAP_MAX).as_deref(), Ok(&*text), "{size} of the plugin");
+        assert_eq!(buffers.free.len(), 1);
+    }
+}
+
+#[test]
+fn a_large_buffer_that_is_not_taken_is_given_back_once() {
+    let buffers = buffers(1);
+    let buf = filled(buffers, &pattern(CAP_MAX));
+    release(&buf);
+    release(&buf);
+    assert_eq!(buffers.free.len(), 1);
+    assert_eq!(buffers.take(buf, CAP_MAX), Err(E_INVAL));
+    let buf = filled(buffers, &pattern(CAP_MAX));
+    assert_eq!(buffers.take(buf, MAPPED_MIN), Err(E_TOO_LARGE));
     assert_eq!(buffers.free.len(), 1);
 }
 
