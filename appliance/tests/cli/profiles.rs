@@ -52,6 +52,22 @@ fn every_problem_goes_to_stderr_and_nothing_to_stdout() {
 }
 
 #[test]
+fn a_table_that_is_wrong_is_named_where_it_was_written() {
+    let argument = "layer.concurency.calls_max=3";
+    let ended = run(&["check", "--set", argument]);
+    let told = "layer.concurency: unknown key; did you mean `concurrency`?\n";
+    assert_eq!(ended.stderr, format!("error: --set {argument}: {told}"));
+    let mut command = toolrack();
+    command.arg("check").env("TOOLRACK_LAYER__CONCURENCY__CALLS_MAX", "3");
+    let wanted = format!("error: environment TOOLRACK_LAYER__CONCURENCY__CALLS_MAX: {told}");
+    assert_eq!(end(&mut command).stderr, wanted);
+    let file = profile("extends = \"dev\"\n\n[layer]\nconcurency.calls_max = 3\n");
+    let path = file.to_str().expect("UTF-8");
+    let ended = run(&["check", "--profile", path]);
+    assert_eq!(ended.stderr, format!("error: {path}:4:1: {told}"));
+}
+
+#[test]
 fn a_warning_goes_to_stderr_and_the_profile_stays_good() {
     let more = ["--set", "control.bind=0.0.0.0:1", "--set", "control.allow_remote=true"];
     let ended = run(&[&["check"][..], &more].concat());

@@ -48,11 +48,15 @@ pub(crate) fn check(values: &Value, origins: &BTreeMap<String, Origin>) -> Vec<P
     problems
 }
 
-/// Where a key was set, or the nearest table around it.
+/// Where a key was set, or the nearest table around it. A table that no line opens stands where the first of its keys
+/// was set.
 pub(crate) fn place(key: &str, origins: &BTreeMap<String, Origin>) -> Place {
     let mut path = key;
     loop {
-        if let Some(origin) = origins.get(path) {
+        let inside = format!("{path}.");
+        let first =
+            origins.range(inside.clone()..).next().filter(|(at, _)| at.starts_with(&inside));
+        if let Some(origin) = origins.get(path).or(first.map(|(_, origin)| origin)) {
             return Place::Value(origin.clone());
         }
         match path.rsplit_once('.') {

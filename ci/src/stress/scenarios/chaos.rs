@@ -27,7 +27,7 @@ const CALL_EVERY: Duration = Duration::from_millis(5);
 pub(super) const S20: Scenario = Scenario {
     name: "s20",
     title: "faults by chance beside steady traffic",
-    left: "faults of disks, clocks and reloads",
+    left: "faults of clocks; those of disks and reloads are played with the reloads",
     play,
 };
 
