@@ -9,8 +9,8 @@ use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use plugin_abi::{
-    ABI_MAJOR, ABI_MINOR, Buf, CallHandle, CallResult, E_INTERNAL, E_INVAL, E_TOO_LARGE, Host,
-    HostCtx, OK, RF_PUBLIC, Rc, STATE_BYTES_MAX, Str, log as log_level, notify as what,
+    ABI_MAJOR, ABI_MINOR, Buf, CallHandle, CallResult, E_INTERNAL, E_INVAL, E_NOMEM, E_TOO_LARGE,
+    Host, HostCtx, OK, RF_PUBLIC, Rc, STATE_BYTES_MAX, Str, log as log_level, notify as what,
 };
 use protocol::json::{Limits as JsonLimits, check};
 use protocol::{Event, LogLevel};

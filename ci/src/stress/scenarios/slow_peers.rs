@@ -19,7 +19,7 @@ use crate::stage::wait;
 use crate::stress::peer::{Peer, head_of_call};
 
 /// Calls a second of those who mean well.
-const HONEST_PER_SEC: f64 = 100.0;
+const HONEST_PER_SEC: f64 = 200.0;
 /// The deadline of every step that a peer can be slow at.
 const DEADLINE_MS: u64 = 2_000;
 /// How long attackers may stay before the scenario gives up on them.
@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Connections that were closed because nobody read.
 const STALLED: &str =
     "toolrack_connections_closed_total{listener=\"public\",reason=\"write_stall\"}";
+/// Bytes of an answer that nobody reads.
+const ANSWER_BYTES: usize = 4_000_000;
 /// From one byte of an attacker to the next.
 const BYTE_EVERY: Duration = Duration::from_millis(250);
 
@@ -46,17 +48,16 @@ pub(super) const HTTPTEST: Scenario = Scenario {
     play: httptest,
 };
 
-/// How a peer is slow.
+/// How a peer is slow that sends too little.
 #[derive(Clone, Copy)]
 enum Slowness {
     Silent,
     Head,
     Body,
-    Reading,
 }
 
 impl Slowness {
-    const ALL: [Self; 4] = [Self::Silent, Self::Head, Self::Body, Self::Reading];
+    const ALL: [Self; 3] = [Self::Silent, Self::Head, Self::Body];
 
     /// Begins.
     fn open(self, target: &Target) -> Result<Peer, String> {
@@ -67,25 +68,27 @@ impl Slowness {
             Self::Silent => {}
             Self::Head => drop(peer.send(b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\n")),
             Self::Body => drop(peer.send(&head_of_call(target, "Content-Length: 100000"))),
-            Self::Reading => {
-                peer.narrow();
-                let tool =
-                    Tool { name: "large".to_owned(), arguments: json!({ "bytes": 4_000_000 }) };
-                peer.send(&wire::call(target, Era::Modern, None, &tool, false));
-            }
         }
         Ok(peer)
     }
 
-    /// Whether it was thrown out; otherwise it goes on in its own way. Of those that never read, only the server knows.
+    /// Whether it was thrown out; otherwise it goes on in its own way.
     fn is_out(self, peer: &mut Peer) -> bool {
         match self {
-            Self::Reading => false,
             Self::Silent => peer.is_gone(),
             Self::Head => !peer.send(b"X") || peer.is_gone(),
             Self::Body => !peer.send(b" ") || peer.is_gone(),
         }
     }
+}
+
+/// Asks for a large answer, and never reads it.
+fn ask_and_not_read(target: &Target) -> Result<Peer, String> {
+    let mut peer = Peer::connect(target, None)?;
+    peer.narrow();
+    let tool = Tool { name: "large".to_owned(), arguments: json!({ "bytes": ANSWER_BYTES }) };
+    peer.send(&wire::call(target, Era::Modern, None, &tool, false));
+    Ok(peer)
 }
 
 fn setup() -> Setup<'static> {
@@ -105,61 +108,82 @@ fn setup() -> Setup<'static> {
 }
 
 fn slow(stage: &mut Stage<'_>) -> Result<(), String> {
-    let (each, readers) = stage.pick((100, 20), (1_250, 250));
-    // Answers of 3 MB that nobody read.
-    let rules = Rules { mebibytes: 256, ..Rules::USUAL }.with_threads(8);
+    let (each, readers) = stage.pick((100, 60), (1_667, 250));
+    // Far less than the answers that nobody read.
+    let rules = Rules { mebibytes: 96, ..Rules::USUAL }.with_threads(8);
     stage.with(&setup(), rules, |appliance, findings| {
         let before = appliance.footprint()?.resident_bytes;
         let honest = Clients::echo(8);
         let (calm, attacked) =
             honest.beside(appliance, HONEST_PER_SEC, || attack(appliance, each, readers))?;
-        let (count, left, took, resident) = attacked?;
+        let Attack { resident, sending, reading } = attacked?;
         findings.see(&calm);
         findings.at_least("success of those who mean well", success(&calm), 0.999);
-        findings.show("attackers", count as f64, "");
-        findings.exactly("attackers that were not thrown out", left, 0);
-        // Of those that never read, the server's figures tell a second later.
-        let took_ms = took.as_secs_f64() * 1e3;
-        findings.time_ms("until all were", took_ms, DEADLINE_MS as f64 + 2_000.0, 60_000.0);
-        let each = resident.saturating_sub(before) as f64 / 1024.0 / count as f64;
-        findings.measure(
-            "memory of an attacker, unread answers included",
-            each,
-            Side::AtMost,
-            24.0,
-            "KiB",
-        );
+        let count = Slowness::ALL.len() * each;
+        findings.show("attackers that send too little", count as f64, "");
+        let of_each = resident.saturating_sub(before) as f64 / 1024.0 / count as f64;
+        findings.measure("memory of each", of_each, Side::AtMost, 24.0, "KiB");
+        findings.exactly("of these not thrown out", sending.left, 0);
+        // Until the deadline of the last, which sends for the last time just before it.
+        let wanted = DEADLINE_MS as f64 + 1_000.0;
+        findings.time_ms("until all were", sending.ms(), wanted, 60_000.0);
+        findings.show("attackers that do not read", readers as f64, "");
+        findings.exactly("of these not thrown out", reading.left, 0);
+        // Their answers are made four at a time; of them only the server's figures tell, a second later.
+        let wanted = DEADLINE_MS as f64 + 1_000.0 + 20.0 * readers as f64;
+        findings.time_ms("until all were", reading.ms(), wanted, 60_000.0);
         Ok(())
     })
 }
 
-/// Opens all, keeps them slow until they are gone; how many there were, how many are left, how long it took from the
-/// last to come, and the memory meanwhile.
-fn attack(
-    appliance: &Appliance,
-    each: usize,
-    readers: usize,
-) -> Result<(usize, u64, Duration, u64), String> {
+/// What came of an attack.
+struct Attack {
+    /// The appliance's memory while all of those are there that send too little.
+    resident: u64,
+    sending: Gone,
+    reading: Gone,
+}
+
+/// How attackers were thrown out.
+struct Gone {
+    /// How many were not.
+    left: u64,
+    /// How long it took from the last to come.
+    took: Duration,
+}
+
+impl Gone {
+    fn ms(&self) -> f64 {
+        self.took.as_secs_f64() * 1e3
+    }
+}
+
+/// Opens all of both sorts, one after the other, and keeps them slow until they are gone.
+fn attack(appliance: &Appliance, each: usize, readers: usize) -> Result<Attack, String> {
     let mut peers = Vec::new();
     for kind in Slowness::ALL {
-        let count = if matches!(kind, Slowness::Reading) { readers } else { each };
-        for _ in 0..count {
+        for _ in 0..each {
             peers.push((kind, kind.open(appliance.target())?));
         }
     }
-    let (count, begun) = (peers.len(), Instant::now());
+    let begun = Instant::now();
     let resident = appliance.footprint()?.resident_bytes;
-    let (mut cut, mut looked) = (0, Instant::now());
-    while peers.len() > cut && begun.elapsed() < PATIENCE {
+    while !peers.is_empty() && begun.elapsed() < PATIENCE {
         wait::pass(BYTE_EVERY);
         peers.retain_mut(|(kind, peer)| !kind.is_out(peer));
-        // The metrics are a second old at most.
-        if looked.elapsed() > Duration::from_secs(1) {
-            looked = Instant::now();
-            cut = appliance.metric(STALLED)? as usize;
-        }
     }
-    Ok((count, peers.len().abs_diff(cut) as u64, begun.elapsed(), resident))
+    let sending = Gone { left: peers.len() as u64, took: begun.elapsed() };
+    drop(peers);
+
+    let unread: Result<Vec<_>, _> =
+        (0..readers).map(|_| ask_and_not_read(appliance.target())).collect();
+    let _unread = unread?;
+    let (begun, mut left) = (Instant::now(), readers as u64);
+    while left > 0 && begun.elapsed() < PATIENCE {
+        wait::pass(BYTE_EVERY);
+        left = (readers as u64).saturating_sub(appliance.metric(STALLED)? as u64);
+    }
+    Ok(Attack { resident, sending, reading: Gone { left, took: begun.elapsed() } })
 }
 
 fn httptest(stage: &mut Stage<'_>) -> Result<(), String> {
