@@ -50,6 +50,7 @@ pub(super) const BENCH: &str = "\
 Examples:
   toolrack bench                                     an appliance of its own, with the profile `dev`
   toolrack bench --profile my.toml --quick
+  toolrack bench --apart                             load and appliance on processors of their own
   toolrack bench --url http://127.0.0.1:8080/mcp --control http://127.0.0.1:9090
   toolrack bench --tool now --arguments '{\"zone\":\"Europe/Berlin\"}' --out figures
 

@@ -150,6 +150,10 @@ pub(crate) struct BenchOptions {
     /// address and the process may be looked into.
     #[arg(long, requires = "url")]
     pub(crate) pid: Option<u32>,
+    /// Give the load the last processor, and the appliance that is started the others, so that neither takes the
+    /// other's time.
+    #[arg(long, conflicts_with = "url")]
+    pub(crate) apart: bool,
     /// How long each step is.
     #[arg(long, default_value_t = 10.0)]
     pub(crate) seconds: f64,

@@ -193,6 +193,23 @@ fn running_appliance_is_loaded_where_it_is() {
 }
 
 #[test]
+fn load_and_appliance_are_kept_apart_where_there_is_room() {
+    let run = bench_own("", &["--seconds", "0.2", "--calls-per-sec", "50", "--apart"]);
+    if std::thread::available_parallelism().is_ok_and(|count| count.get() == 1) {
+        assert_eq!(run.code, Some(64), "{}", run.stderr);
+        return assert!(run.stderr.contains("leave the option out"), "{}", run.stderr);
+    }
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    is_sound(&run);
+    let on = |whose: &str| run.receipt["load"][whose].as_str().expect("a list").to_owned();
+    let (load, server) = (on("load_processors"), on("server_processors"));
+    assert!(load.parse::<usize>().is_ok_and(|last| last > 0), "{load}");
+    assert!(!server.split([',', '-']).any(|processor| processor == load), "{server} {load}");
+    let said = format!("Processors: the server on {server}, the load on {load}.");
+    assert!(run.stdout.contains(&said), "{}", run.stdout);
+}
+
+#[test]
 fn killed_server_ends_the_run_and_is_reported() {
     let program = Program::start(&profile(""), &[]);
     let url = format!("http://{}/mcp", program.address);

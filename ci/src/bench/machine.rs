@@ -1,9 +1,7 @@
 //! The machine: what it is, and which of its cores does what.
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Serialize;
 
-use crate::Outcome;
 use crate::run;
 
 /// What the figures were measured on.
@@ -31,7 +29,7 @@ impl Machine {
         };
         Ok(Self {
             processor: load::machine::processor(),
-            cores: allowed()?.len(),
+            cores: load::machine::processors()?.len(),
             kernel: load::machine::kernel(),
             commit: said("git", &["describe", "--always", "--dirty"])
                 .unwrap_or_else(|_| "unknown".to_owned()),
@@ -53,7 +51,7 @@ pub(crate) struct Cores {
 impl Cores {
     /// The first two that this process may use.
     pub(crate) fn choose() -> Result<Self, String> {
-        match allowed()?.as_slice() {
+        match load::machine::processors()?.as_slice() {
             [server, generator, ..] => Ok(Self { server: *server, generator: *generator }),
             _ => {
                 Err("the benchmark needs two cores: one for the server, one for the load"
@@ -61,16 +59,4 @@ impl Cores {
             }
         }
     }
-}
-
-fn allowed() -> Result<Vec<usize>, String> {
-    let set = sched_getaffinity(None).map_err(|error| format!("cannot ask for cores: {error}"))?;
-    Ok((0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect())
-}
-
-/// Keeps this thread, and what it starts from now on, on one core.
-pub(crate) fn pin(core: usize) -> Outcome {
-    let mut set = CpuSet::new();
-    set.set(core);
-    sched_setaffinity(None, &set).map_err(|error| format!("cannot pin to core {core}: {error}"))
 }

@@ -140,7 +140,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         instructions: Vec::new(),
         goals: Vec::new(),
     };
-    machine::pin(settings.cores.generator)?;
+    load::machine::run_on(&[settings.cores.generator])?;
     measure(arguments, &chosen, &settings, &mut report)?;
     report.goals = goals::judge(&report);
     run::say(&report.write()?);

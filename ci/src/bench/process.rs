@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use load::Target;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::machine;
 use crate::run;
 use crate::server;
 
@@ -99,7 +98,7 @@ pub(crate) fn spawn(argv: &[String], core: Option<usize>, input: Stdio) -> Resul
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     // A child stays where the thread was that started it.
     let pinned = std::thread::spawn(move || {
-        core.map_or(Ok(()), machine::pin)?;
+        core.map_or(Ok(()), |core| load::machine::run_on(&[core]))?;
         command.spawn().map_err(|error| error.to_string())
     });
     pinned.join().map_err(|_| "the thread that starts programs has panicked".to_owned())?

@@ -1,6 +1,8 @@
-//! What the machine calls itself.
+//! What the machine calls itself, and which of its processors does what.
 
 use std::fs;
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The processor's name for itself.
 #[must_use]
@@ -15,4 +17,27 @@ pub fn processor() -> String {
 pub fn kernel() -> String {
     let text = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     text.trim().to_owned()
+}
+
+/// The processors that this thread, and what it starts, may run on.
+///
+/// # Errors
+/// Why the system does not tell.
+pub fn processors() -> Result<Vec<usize>, String> {
+    let set = sched_getaffinity(None)
+        .map_err(|error| format!("cannot ask which processors there are: {error}"))?;
+    Ok((0..CpuSet::MAX_CPU).filter(|processor| set.is_set(*processor)).collect())
+}
+
+/// Keeps this thread, and what it starts from now on, on these processors.
+///
+/// # Errors
+/// Why the system did not.
+pub fn run_on(processors: &[usize]) -> Result<(), String> {
+    let mut set = CpuSet::new();
+    for processor in processors {
+        set.set(*processor);
+    }
+    sched_setaffinity(None, &set)
+        .map_err(|error| format!("cannot stay on processors {processors:?}: {error}"))
 }

@@ -29,6 +29,17 @@ pub fn descriptors(pid: u32) -> Result<u64, String> {
     Ok(folder.count() as u64)
 }
 
+/// The processors that its first thread may run on, as the kernel lists them: `0-2,5`.
+///
+/// # Errors
+/// The file that could not be read.
+pub fn processors(pid: u32) -> Result<String, String> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let list = text.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    list.map(|list| list.trim().to_owned()).ok_or_else(|| format!("{path}: no processors in it"))
+}
+
 /// Threads.
 ///
 /// # Errors

@@ -30,7 +30,7 @@ pub struct Receipt {
     pub profile: Option<Profile>,
     /// What was asked of which server.
     pub load: Load,
-    /// A few calls a second on one connection.
+    /// A few calls a second, on one connection from each address.
     pub unloaded: Option<Step>,
     /// How the peak was found: as fast as the server answers, then at given rates.
     pub search: Vec<Step>,
@@ -103,6 +103,13 @@ pub struct Load {
     pub new_connections_percent: f64,
     /// How long each step is.
     pub step_seconds: f64,
+    /// The processors that the load may run on, as the kernel lists them; absent where it does not, and in receipts
+    /// that were written earlier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_processors: Option<String>,
+    /// The same of the server. Where the two share any, the load takes what the server would have had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_processors: Option<String>,
 }
 
 /// The rate that the steps multiply.

@@ -19,7 +19,7 @@ use super::subject::Subject;
 pub(super) const FACTORS: [u32; 4] = [1, 2, 5, 10];
 /// Calls a second that no server calls load, unless its tool is slow.
 const UNLOADED_PER_SEC: f64 = 50.0;
-/// Share of its one connection's time that the unloaded step may use.
+/// Calls that are under way at once in the unloaded step, on average.
 const UNLOADED_SHARE: f64 = 0.2;
 /// Shortest trial of a rate.
 const TRIAL_MIN: Duration = Duration::from_millis(250);
@@ -68,9 +68,10 @@ impl<'a> Bench<'a> {
         let target = self.subject.target.clone();
         let rate = (UNLOADED_SHARE / call_time.as_secs_f64()).clamp(1.0, UNLOADED_PER_SEC);
         let pace = Pace::Open { calls_per_sec: rate };
-        let mut one = Load::open(&target, settings.workload(1))?;
-        let unloaded = self.step(&mut one, "unloaded", pace, step_time.max(Duration::from_secs(1)));
-        one.close();
+        // As many clients as later: one alone may not call as often.
+        let mut few = Load::open(&target, settings.workload(settings.addresses))?;
+        let unloaded = self.step(&mut few, "unloaded", pace, step_time.max(Duration::from_secs(1)));
+        few.close();
         unloaded.keep(|step| receipt.unloaded = Some(step))?;
 
         let mut load = Load::open(&target, settings.workload(settings.connections))?;

@@ -62,10 +62,11 @@ fn measure(options: &BenchOptions) -> Result<u8, Failed> {
         .map_err(|error| cannot_write(&options.out, &error))?;
     let stopped = stop_on_signals().map_err(|error| Failed::new(exit::INTERNAL, error))?;
     load::process::raise_descriptors().map_err(|error| Failed::new(exit::INTERNAL, error))?;
+    let hardware = Hardware::read();
     let subject = Subject::find(options, &stopped)?;
     let call_time = load::trial::call(&subject.target, settings.era, &settings.tool)
         .map_err(|error| Failed::new(exit::TEMPORARY, error))?;
-    let mut receipt = begin(&settings, &subject)?;
+    let mut receipt = begin(hardware, &settings, &subject)?;
     let mut bench = Bench::new(&settings, subject, stopped);
     if let Err(why) = bench.run(call_time, &mut receipt) {
         receipt.ended_early = Some(why);
@@ -78,8 +79,7 @@ fn measure(options: &BenchOptions) -> Result<u8, Failed> {
 }
 
 /// The receipt before anything is measured.
-fn begin(settings: &Settings, subject: &Subject) -> Result<Receipt, Failed> {
-    let hardware = Hardware::read();
+fn begin(hardware: Hardware, settings: &Settings, subject: &Subject) -> Result<Receipt, Failed> {
     let profile = subject.profile().map_err(|error| Failed::new(exit::TEMPORARY, error))?;
     let build = if cfg!(debug_assertions) { "debug" } else { "release" };
     Ok(Receipt {

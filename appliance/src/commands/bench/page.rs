@@ -140,6 +140,7 @@ fn circumstances(out: &mut String, receipt: &Receipt) {
         ("Profile", profile),
         ("Processor", machine.processor.clone()),
         ("Cores", format!("{} ({})", machine.cores, machine.cores_from)),
+        ("Processors", table::processors(receipt).unwrap_or_else(|| "not known".to_owned())),
         ("Memory", format!("{} MiB ({})", machine.memory_bytes >> 20, machine.memory_from)),
         ("Kernel", format!("Linux {}", machine.kernel)),
         ("Server", load.url.clone()),

@@ -100,6 +100,8 @@ impl Settings {
             addresses: if on_loopback { workload.addresses } else { 1 },
             new_connections_percent: self.new_connections_percent,
             step_seconds: self.step_time.as_secs_f64(),
+            load_processors: load::process::processors(std::process::id()).ok(),
+            server_processors: subject.pid.and_then(|pid| load::process::processors(pid).ok()),
         }
     }
 }

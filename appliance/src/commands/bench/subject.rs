@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::atomic::AtomicBool;
 
 use load::receipt::Profile;
-use load::{Client, Target, answer, wire};
+use load::{Client, Target, answer, machine, wire};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -30,7 +30,7 @@ impl Subject {
         let (url, control_url, pid, own) = match &options.url {
             Some(url) => (url.clone(), options.control.clone(), options.pid, None),
             None => {
-                let own = Own::start(&options.served, stopped)?;
+                let own = start(options, stopped)?;
                 let pid = Some(own.pid());
                 (own.url.clone(), own.control_url.clone(), pid, Some(own))
             }
@@ -61,6 +61,24 @@ impl Subject {
             .map(Some)
             .ok_or_else(|| format!("{url}: no plan at /admin/plan; is it the control listener?"))
     }
+}
+
+/// An appliance of our own, on processors of its own where that is asked for.
+fn start(options: &BenchOptions, stopped: &AtomicBool) -> Result<Own, Failed> {
+    if !options.apart {
+        return Own::start(&options.served, stopped);
+    }
+    let failed = |error| Failed::new(exit::INTERNAL, error);
+    let processors = machine::processors().map_err(failed)?;
+    let Some((last, others)) = processors.split_last().filter(|(_, others)| !others.is_empty())
+    else {
+        let why = "--apart: this process may run on one processor only; leave the option out";
+        return Err(Failed::new(exit::USAGE, why));
+    };
+    machine::run_on(others).map_err(failed)?;
+    let own = Own::start(&options.served, stopped)?;
+    machine::run_on(&[*last]).map_err(failed)?;
+    Ok(own)
 }
 
 /// The name and the values of a plan, without where they came from.

@@ -14,6 +14,9 @@ pub(super) fn render(receipt: &Receipt) -> String {
     // Writing to a string cannot fail.
     let say = |out: &mut String, text: String| writeln!(out, "{text}").ok();
     say(&mut out, headline(receipt));
+    if let Some(processors) = processors(receipt) {
+        say(&mut out, format!("Processors: {processors}."));
+    }
     if receipt.toolrack.build != "release" {
         say(&mut out, "This is a debug build: its figures say little.".to_owned());
     }
@@ -59,6 +62,13 @@ pub(super) fn headline(receipt: &Receipt) -> String {
         machine.processor,
         machine.kernel
     )
+}
+
+/// Where load and server ran, when that is known of both.
+pub(super) fn processors(receipt: &Receipt) -> Option<String> {
+    let load = receipt.load.load_processors.as_deref()?;
+    let server = receipt.load.server_processors.as_deref()?;
+    Some(format!("the server on {server}, the load on {load}"))
 }
 
 /// The rate that the steps multiply.
@@ -251,6 +261,8 @@ pub(super) mod tests {
             addresses: 16,
             new_connections_percent: 1.0,
             step_seconds: 1.0,
+            load_processors: Some("1".to_owned()),
+            server_processors: Some("0".to_owned()),
         };
         Receipt {
             format: FORMAT,
