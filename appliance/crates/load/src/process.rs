@@ -12,11 +12,19 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// # Errors
 /// The file that could not be read.
 pub fn resident_bytes(pid: u32) -> Result<u64, String> {
-    let path = format!("/proc/{pid}/smaps_rollup");
+    let value = field(pid, "smaps_rollup", "Rss")?;
+    let kilobytes = value.strip_suffix("kB").and_then(|value| value.trim().parse().ok());
+    kilobytes
+        .map(|kilobytes: u64| kilobytes * 1024)
+        .ok_or_else(|| format!("/proc/{pid}/smaps_rollup: no Rss"))
+}
+
+/// What a file of the process says behind `name:`.
+fn field(pid: u32, file: &str, name: &str) -> Result<String, String> {
+    let path = format!("/proc/{pid}/{file}");
     let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    let value = text.lines().find_map(|line| line.strip_prefix("Rss:"));
-    let kilobytes = value.and_then(|value| value.trim().strip_suffix("kB")?.trim().parse().ok());
-    kilobytes.map(|kilobytes: u64| kilobytes * 1024).ok_or_else(|| format!("{path}: no Rss"))
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value.map(|value| value.trim().to_owned()).ok_or_else(|| format!("{path}: no {name}"))
 }
 
 /// Open descriptors.
@@ -34,10 +42,7 @@ pub fn descriptors(pid: u32) -> Result<u64, String> {
 /// # Errors
 /// The file that could not be read.
 pub fn processors(pid: u32) -> Result<String, String> {
-    let path = format!("/proc/{pid}/status");
-    let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    let list = text.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-    list.map(|list| list.trim().to_owned()).ok_or_else(|| format!("{path}: no processors in it"))
+    field(pid, "status", "Cpus_allowed_list")
 }
 
 /// Threads.

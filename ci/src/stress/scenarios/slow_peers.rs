@@ -176,9 +176,9 @@ fn attack(appliance: &Appliance, each: usize, readers: usize) -> Result<Attack, 
     let sending = Gone { left: peers.len() as u64, took: begun.elapsed() };
     drop(peers);
 
-    let unread: Result<Vec<_>, _> =
-        (0..readers).map(|_| ask_and_not_read(appliance.target())).collect();
-    let _unread = unread?;
+    let _unread = (0..readers)
+        .map(|_| ask_and_not_read(appliance.target()))
+        .collect::<Result<Vec<_>, _>>()?;
     let (begun, mut left) = (Instant::now(), readers as u64);
     while left > 0 && begun.elapsed() < PATIENCE {
         wait::pass(BYTE_EVERY);
