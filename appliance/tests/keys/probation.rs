@@ -56,9 +56,10 @@ fn failing() -> Trial {
 /// Calls that do not end in time.
 fn timing_out() -> Trial {
     Trial {
-        callers: 4,
-        // Whoever is refused at once must not make twice the load: that excuses refusals.
-        think_ms: 40,
+        // Whoever is refused at once must not make twice the load, which excuses refusals, and a busy machine not half
+        // of it: they think for longer than either takes.
+        callers: 40,
+        think_ms: 400,
         tool: "wait",
         arguments: json!({ "ms": 10 }),
         from: "deadline_ms = 20000",

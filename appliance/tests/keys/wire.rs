@@ -42,7 +42,15 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// Waits for a line of the metrics.
 pub(crate) fn until_metric(program: &Program, line: &str) {
-    until(line, || program.control("/metrics").body.lines().any(|found| found == line));
+    until_metrics(program, &[line]);
+}
+
+/// Waits until one look at the metrics shows all these lines.
+pub(crate) fn until_metrics(program: &Program, lines: &[&str]) {
+    until(&lines.join(", "), || {
+        let metrics = program.control("/metrics").body;
+        lines.iter().all(|line| metrics.lines().any(|found| found == *line))
+    });
 }
 
 /// The value of a series; `None` when it is not there.
