@@ -55,7 +55,8 @@ fn look_after(reloader: &Weak<Reloader>) {
         }
         // Before the look: what is written after it is hinted at.
         folders.follow(&reloader.house, &hint);
-        if let Some(wish) = next_wish(&reloader, &hints) {
+        // Once more: it may have begun to stop before what it is behind was written.
+        if let Some(wish) = next_wish(&reloader, &hints).filter(|_| reloader.house.wants_watch()) {
             // Without an end there was none: it is over, or too many wait, and then it is asked for again.
             reloader.queue.order(wish, Trigger::File).blocking_recv().ok();
             // In place of the old folders there may be others of the same names.
