@@ -129,12 +129,26 @@ fn slow(stage: &mut Stage<'_>) -> Result<(), String> {
         findings.time_ms("until all were", sending.ms(), wanted, 60_000.0);
         findings.show("attackers that do not read", readers as f64, "");
         findings.exactly("of these not thrown out", reading.left, 0);
+        if reading.left > 0 {
+            findings.note(format!("what became of connections and calls: {}", ends(appliance)?));
+        }
         // Their answers are made four at a time, 50 ms each without optimization; of their ends only the server's figures
         // tell, a second later.
         let wanted = DEADLINE_MS as f64 + 1_000.0 + 50.0 * readers as f64;
         findings.time_ms("until all were", reading.ms(), wanted, 60_000.0);
         Ok(())
     })
+}
+
+/// How connections were closed, and what was refused.
+fn ends(appliance: &Appliance) -> Result<String, String> {
+    let told =
+        ["toolrack_connections_closed_total", "toolrack_refusals_total", "toolrack_calls_total"];
+    let metrics = appliance.metrics()?.into_iter();
+    let ends = metrics
+        .filter(|(series, value)| *value > 0.0 && told.iter().any(|told| series.starts_with(told)))
+        .map(|(series, value)| format!("{series} {value}"));
+    Ok(ends.collect::<Vec<_>>().join(", "))
 }
 
 /// What came of an attack.

@@ -11,6 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Connections that the kernel completes before they are accepted: a burst longer than this is refused by it.
 const BACKLOG: i32 = 1024;
+/// Bytes of one connection that the kernel takes beyond what its client's window lets it send. Whoever does not read
+/// would have it keep up to 4 MiB of an answer otherwise, which nobody counts, and a whole answer in it looks taken.
+#[cfg(target_os = "linux")]
+pub(super) const UNSENT_BYTES_MAX: u32 = 256 * 1024;
 /// How long bytes may stay unacknowledged before the kernel gives the connection up, and how it finds dead peers on
 /// silent connections.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
@@ -151,7 +155,10 @@ impl Socket {
             .with_retries(KEEPALIVE_RETRIES);
         socket.set_tcp_keepalive(&keepalive)?;
         #[cfg(target_os = "linux")]
-        socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+        {
+            socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+            socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
+        }
         let local_addr = listening.local_addr()?;
         Ok(Self { inner: Arc::new(TcpListener::from_std(listening)?), local_addr })
     }

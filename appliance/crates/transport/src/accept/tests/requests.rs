@@ -255,3 +255,26 @@ async fn accepted_connections_find_out_that_their_peer_is_dead() {
     assert!(socket.keepalive().unwrap());
     assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(30)));
 }
+
+/// A client that leaves its answers alone is none for whom the kernel keeps them.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_kernel_takes_little_for_a_client_that_does_not_read() {
+    let listener = open("public", &patient(), guards()).unwrap();
+    let client = TcpStream::connect(listener.socket.local_addr()).await.unwrap();
+    socket2::SockRef::from(&client).set_recv_buffer_size(1).unwrap();
+    let (accepted, _) = listener.socket.inner.accept().await.unwrap();
+    // As much as the kernel may keep by default, whether or not it would find out by itself.
+    socket2::SockRef::from(&accepted).set_send_buffer_size(4 << 20).unwrap();
+    let most = crate::accept::socket::UNSENT_BYTES_MAX as usize;
+    let answer = vec![0; 4 << 20];
+    let mut taken = 0;
+    loop {
+        accepted.writable().await.unwrap();
+        match accepted.try_write(&answer[taken..]) {
+            Ok(bytes) => taken += bytes,
+            Err(_) => break,
+        }
+    }
+    assert!(taken < 2 * most, "{taken}");
+}
