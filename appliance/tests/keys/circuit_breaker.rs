@@ -198,7 +198,8 @@ pub(crate) fn probes_that_do_not_come_back_open_it_again() {
         ]);
         assert_eq!(refusal(&program.call("never", &json!({}))).1, "timed_out");
         let mut probe = hanging(&program);
-        until_metrics(&program, &[&in_flight(1), &opened(times)]);
+        let half_open = format!("{} 2", phase("never"));
+        until_metrics(&program, &[&in_flight(1), &opened(times), &half_open]);
         probe.until("timed_out");
     });
 }
