@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("history", &[]),
     ("json-schema", &[]),
     ("load", &[]),
+    ("mapped", &[]),
     ("plugin-abi", &[]),
     ("plugin-macros", &[]),
     ("protocol", &[]),
@@ -19,10 +20,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("telemetry", &["protocol"]),
     ("middleware", &["protocol", "telemetry"]),
     ("profile", &["json-schema", "middleware"]),
-    ("plugin-host", &["plugin-abi", "protocol"]),
+    ("plugin-host", &["mapped", "plugin-abi", "protocol"]),
     ("stack", &["json-schema", "middleware", "plugin-host", "profile", "protocol", "telemetry"]),
     ("runtime", &["plugin-host", "profile", "protocol", "stack", "telemetry"]),
-    ("transport", &["middleware", "plugin-host", "profile", "protocol", "runtime", "telemetry"]),
+    (
+        "transport",
+        &["mapped", "middleware", "plugin-host", "profile", "protocol", "runtime", "telemetry"],
+    ),
     ("control", &["profile", "protocol", "runtime", "sched"]),
     (
         "toolrack",

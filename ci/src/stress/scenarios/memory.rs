@@ -77,8 +77,7 @@ fn uploads(stage: &mut Stage<'_>) -> Result<(), String> {
     }
     setup.group = group.as_ref().ok();
     let (threads, time) = stage.pick((8, Duration::from_secs(4)), (64, Duration::from_secs(60)));
-    // The allocator keeps bodies of 16 MiB that another thread let go of, until their own asks again: 4 to 10 of them.
-    let rules = Rules { may_be_unready: true, mebibytes: 176, ..Rules::USUAL };
+    let rules = Rules { may_be_unready: true, ..Rules::USUAL };
     stage.with(&setup, rules, |appliance, findings| {
         edges(appliance, findings)?;
         storm(appliance, findings, threads, time)

@@ -1,4 +1,5 @@
-use super::room::MAPPED_MIN;
+use mapped::BYTES_MIN;
+
 use super::*;
 
 const CAP_MAX: usize = 1 << 20;
@@ -140,7 +141,7 @@ fn pattern(len: usize) -> Vec<u8> {
 #[test]
 fn buffers_of_every_size_keep_their_bytes() {
     let buffers = buffers(1);
-    let sizes = [0, 1, 4_097, MAPPED_MIN - 1, MAPPED_MIN, MAPPED_MIN + 1, CAP_MAX];
+    let sizes = [0, 1, 4_097, BYTES_MIN - 1, BYTES_MIN, BYTES_MIN + 1, CAP_MAX];
     for size in sizes {
         let text = pattern(size);
         let taken = buffers.take(filled(buffers, &text), CAP_MAX);
@@ -167,7 +168,7 @@ fn a_large_buffer_that_is_not_taken_is_given_back_once() {
     assert_eq!(buffers.free.len(), 1);
     assert_eq!(buffers.take(buf, CAP_MAX), Err(E_INVAL));
     let buf = filled(buffers, &pattern(CAP_MAX));
-    assert_eq!(buffers.take(buf, MAPPED_MIN), Err(E_TOO_LARGE));
+    assert_eq!(buffers.take(buf, BYTES_MIN), Err(E_TOO_LARGE));
     assert_eq!(buffers.free.len(), 1);
 }
 

@@ -1,6 +1,7 @@
 //! The Streamable HTTP endpoint: both eras on one path.
 
 mod answer;
+mod gathered;
 mod headers;
 mod legacy;
 mod listen;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming};
 use profile::plan::HttpPlan;
@@ -14,6 +14,7 @@ use protocol::{Refusal, RefusalKind, Share};
 use runtime::Generation;
 use tokio::time::{Instant, timeout_at};
 
+use super::gathered::Gathered;
 use crate::reserved::{SMALL_BYTES, with_share};
 
 /// Why there is no body.
@@ -146,34 +147,21 @@ async fn collect(
     let declared = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let taken =
         next.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
+    let mut text = Gathered::new();
     if next.is_none() {
         next = body.frame().await;
     }
     while let Some(frame) = next {
         if let Ok(data) = frame.map_err(|_| ReadError::Broken)?.into_data() {
-            let so_far_bytes = first.len() + rest.len() + data.len();
+            let so_far_bytes = text.len() + data.len();
             received_bytes.store(so_far_bytes, Relaxed);
             room.hold(so_far_bytes)?;
-            if first.is_empty() && rest.is_empty() {
-                first = data;
-            } else {
-                if rest.is_empty() {
-                    let read = first.len() + data.len();
-                    let bytes_max = room.allowed.bytes_max;
-                    let whole =
-                        declared.map_or(read, |bytes| (taken + bytes).clamp(read, bytes_max));
-                    rest.reserve(whole);
-                    rest.extend_from_slice(&std::mem::take(&mut first));
-                }
-                rest.extend_from_slice(&data);
-            }
+            let whole = declared.map_or(0, |bytes| (taken + bytes).min(room.allowed.bytes_max));
+            text.push(data, whole);
         }
         next = body.frame().await;
     }
-    let text = if rest.is_empty() { first } else { rest.freeze() };
-    Ok(room.keep(text))
+    Ok(room.keep(text.into_bytes()))
 }
 
 /// Below a bound of the listener.
