@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sched", &[]),
     ("telemetry", &["protocol"]),
     ("middleware", &["protocol", "telemetry"]),
-    ("profile", &["json-schema", "middleware"]),
+    ("profile", &["json-schema", "mapped", "middleware"]),
     ("plugin-host", &["mapped", "plugin-abi", "protocol"]),
     ("stack", &["json-schema", "middleware", "plugin-host", "profile", "protocol", "telemetry"]),
     ("runtime", &["plugin-host", "profile", "protocol", "stack", "telemetry"]),

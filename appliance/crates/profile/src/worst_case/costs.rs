@@ -120,12 +120,20 @@ pub const RECORD: Cost = Cost::new(
     "counted: the longest file that is read as one",
 );
 
+/// Large bodies and answers that are gone.
+pub const SPARES: Cost = Cost::new(
+    "memory of large bodies and answers that waits for the next ones",
+    ByteSize(mapped::SPARES_BYTES_MAX as u64),
+    "counted: what is more goes back to the system",
+);
+
 /// The allocator wastes at most one part in so many: mimalloc's size classes are an eighth apart.
 pub const ALLOCATOR_PART: u64 = 8;
 
 /// Every figure, in the order in which the terms use them.
-pub const ALL: [Cost; 17] = [
+pub const ALL: [Cost; 18] = [
     PROCESS,
+    SPARES,
     THREAD,
     REFUSAL,
     CONTROL,

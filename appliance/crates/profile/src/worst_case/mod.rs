@@ -18,7 +18,7 @@ use middleware::{ByteSize, Mode};
 use crate::plan::{HttpPlan, ListenerPlan, Plan, PluginPlan, StdioPlan, TransportPlan};
 use costs::{
     ALLOCATOR_PART, CALL, CONNECTION, CONTROL, HTTP2_CONNECTION, HTTP2_STREAM, LIMIT_KEY, MESSAGE,
-    PLUGIN, PROCESS, REFUSAL, SESSION, STDIO, STREAM, SUBSCRIPTION, THREAD,
+    PLUGIN, PROCESS, REFUSAL, SESSION, SPARES, STDIO, STREAM, SUBSCRIPTION, THREAD,
 };
 
 /// The share of the nearest limit that the ledger takes when the profile says nothing, and its usual most: those of
@@ -130,6 +130,7 @@ impl WorstCase {
 
     fn process(&mut self, plan: &Plan) {
         self.add("process", "", 1, PROCESS.bytes());
+        self.add("spare memory", "", 1, SPARES.bytes());
         let threads = worker_threads(plan);
         self.add("worker threads", "process.worker_threads", threads, THREAD.bytes());
         if let Some(control) = &plan.control {
