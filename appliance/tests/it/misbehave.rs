@@ -111,7 +111,10 @@ fn talks_rubbish(program: &Program) {
     }
     // 64 MiB where one is allowed.
     let large = json!({"bytes": 64 << 20});
-    fails(program, "large", &large, "The tool failed internally.");
+    let error = program.call("large", &large).json()["error"].take();
+    let data = &error["data"];
+    assert_eq!((&data["refusal"], &data["limit"]), (&json!("payload_too_large"), &json!(1 << 20)));
+    assert_eq!((&data["layer"], &data["scope"]), (&json!("plugin"), &json!("response")));
     assert_eq!(program.call("large", &json!({"bytes": 1_000})).status, 200);
 }
 

@@ -35,7 +35,8 @@ open_ms = 60000
 [layer.bulkhead]
 [plugin.misbehave]
 library = "libmisbehave.so"
-limits = { concurrent_calls = 2, queue_calls = 0, response_bytes_max = "1MiB" }
+limits = { concurrent_calls = 2, queue_calls = 0 }
+config = { fails_above_bytes = 1000000 }
 tool = { never = { concurrent_calls = 2 } }
 "#;
 

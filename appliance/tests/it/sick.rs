@@ -7,6 +7,9 @@ use serde_json::json;
 
 use crate::program::{Answer, PATIENCE, Program, profile};
 
+/// Instead of limits: some calls of `large` fail.
+const FAILS: &str = "[plugin.misbehave.config]\nfails_above_bytes = 1000";
+
 /// A plugin that does wrong behind both layers, with `limits` of it and `more` settings of `circuit_breaker`.
 fn start(limits: &str, more: &str) -> Program {
     start_set(limits, more, &[])
@@ -104,10 +107,7 @@ fn ten_thousand_timeouts_leave_nothing_behind() {
 
 #[test]
 fn a_circuit_opens_keeps_calls_from_the_plugin_and_closes_again() {
-    let program = start(
-        "response_bytes_max = \"1KiB\"",
-        "calls_min = 5\nopen_ms = 60000\nfailure_percent = 100",
-    );
+    let program = start(FAILS, "calls_min = 5\nopen_ms = 60000\nfailure_percent = 100");
     let large = |bytes: u32| program.call("large", &json!({ "bytes": bytes }));
     for _ in 0..5 {
         assert_eq!(large(3_000).json()["error"]["code"], -32603);
@@ -125,7 +125,7 @@ fn a_circuit_opens_keeps_calls_from_the_plugin_and_closes_again() {
     assert_eq!(metric(&program, CALLS), before, "no call reached the plugin");
     drop(program);
 
-    let program = start("response_bytes_max = \"1KiB\"", "calls_min = 5\nopen_ms = 1");
+    let program = start(FAILS, "calls_min = 5\nopen_ms = 1");
     let large = |bytes: u32| program.call("large", &json!({ "bytes": bytes }));
     (0..5).for_each(|_| drop(large(3_000)));
     let series =

@@ -11,7 +11,7 @@ fn settings(more: &[(&str, &str)]) -> Vec<String> {
     let library = plugins().join("libmisbehave.so");
     let mut settings = vec![
         format!("plugin.misbehave.library={}", library.display()),
-        "plugin.misbehave.limits.response_bytes_max=1KiB".to_owned(),
+        "plugin.misbehave.config.fails_above_bytes=1024".to_owned(),
     ];
     settings.extend(more.iter().map(|(key, value)| match key.strip_prefix("plugin.") {
         Some(key) => format!("plugin.misbehave.{key}={value}"),

@@ -73,7 +73,7 @@ exercised! {
         bulkhead::so_many_calls_wait_besides_where_a_plugin_says_nothing,
     "layer.bulkhead.queue_wait_ms" => bulkhead::a_call_waits_for_its_turn_for_so_long,
     "layer.bulkhead.response_bytes_max" =>
-        plugin::a_result_above_the_cap_of_all_plugins_is_an_error,
+        plugin::a_result_above_the_cap_of_all_plugins_is_refused,
     "layer.circuit_breaker.calls_min" => circuit_breaker::fewer_calls_are_not_judged,
     "layer.circuit_breaker.failure_percent" => circuit_breaker::a_share_of_failures_opens,
     "layer.circuit_breaker.half_open_ms" =>
@@ -176,7 +176,7 @@ exercised! {
     "plugin.NAME.limits.overruns_max" => plugin::a_tool_that_overruns_so_often_is_moved,
     "plugin.NAME.limits.queue_calls" => bulkhead::so_many_calls_wait_besides,
     "plugin.NAME.limits.response_bytes_max" =>
-        plugin::a_result_above_the_cap_of_its_plugin_is_an_error,
+        plugin::a_result_above_the_cap_of_its_plugin_is_refused,
     "plugin.NAME.limits.threads_max" => plugin::blocking_calls_share_so_many_threads,
     "plugin.NAME.tool.NAME.concurrent_calls" =>
         bulkhead::so_many_calls_of_one_tool_are_at_work_at_once,

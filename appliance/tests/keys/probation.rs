@@ -10,7 +10,8 @@ use crate::wire::until;
 
 /// A plugin whose tools do wrong on request, and a layer that holds them back.
 const MISBEHAVE: &str = "[plugin.misbehave]\nlibrary = \"libmisbehave.so\"\n\
-    [plugin.misbehave.limits]\nresponse_bytes_max = \"1MiB\"\ndeadline_ms = 20000\n\
+    [plugin.misbehave.config]\nfails_above_bytes = 1000000\n\
+    [plugin.misbehave.limits]\ndeadline_ms = 20000\n\
     [layer.circuit_breaker]\nmode = \"off\"\ncalls_min = 5\n\
     [layer.fairness]\nclient_calls_max = 64\nclient_queue_calls_max = 64\nqueue_calls_max = 64\n\
     wait_ms = 20000\nstanding_wait_ms = 20000\n";
@@ -48,8 +49,8 @@ fn failing() -> Trial {
         think_ms: 0,
         tool: "large",
         arguments: json!({ "bytes": 3_000 }),
-        from: "response_bytes_max = \"1MiB\"",
-        to: "response_bytes_max = \"1KiB\"",
+        from: "fails_above_bytes = 1000000",
+        to: "fails_above_bytes = 1000",
     }
 }
 

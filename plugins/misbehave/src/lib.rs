@@ -23,6 +23,8 @@ pub struct Config {
     panics_in: Option<Step>,
     /// A file that its start waits for, however long that takes; none by default.
     starts_after: Option<PathBuf>,
+    /// Answers of more bytes fail; none by default.
+    fails_above_bytes: Option<usize>,
 }
 
 /// A step in the life of a plugin.
@@ -43,6 +45,7 @@ enum Step {
 pub struct Misbehave {
     host: Host,
     panics_in: Option<Step>,
+    fails_above_bytes: usize,
     was_described: AtomicBool,
 }
 
@@ -123,7 +126,12 @@ impl Misbehave {
                 hold_thread(1);
             }
         }
-        Ok(Self { host: *host, panics_in: config.panics_in, was_described: AtomicBool::new(false) })
+        Ok(Self {
+            host: *host,
+            panics_in: config.panics_in,
+            fails_above_bytes: config.fails_above_bytes.unwrap_or(usize::MAX),
+            was_described: AtomicBool::new(false),
+        })
     }
 
     /// Called whenever the host asks for a description.
@@ -207,6 +215,9 @@ impl Misbehave {
     /// Answers with many bytes.
     #[tool]
     fn large(&self, args: LargeArgs) -> Result<String> {
+        if args.bytes > self.fails_above_bytes {
+            return Err(Error::internal("asked to fail"));
+        }
         Ok("x".repeat(args.bytes))
     }
 

@@ -64,6 +64,7 @@ pub mod status {
     pub const CANCELLED: i32 = 5;
     pub const INPUT_REQUIRED: i32 = 6;
     pub const UNAVAILABLE: i32 = 7;
+    pub const TOO_LARGE: i32 = 8;
 }
 
 /// Formats of a result's body.

@@ -142,6 +142,7 @@ fn constants() -> BTreeMap<&'static str, i64> {
         ("TR_ST_CANCELLED", status::CANCELLED),
         ("TR_ST_INPUT_REQUIRED", status::INPUT_REQUIRED),
         ("TR_ST_UNAVAILABLE", status::UNAVAILABLE),
+        ("TR_ST_TOO_LARGE", status::TOO_LARGE),
         ("TR_LOG_ERROR", log::ERROR),
         ("TR_LOG_WARN", log::WARN),
         ("TR_LOG_INFO", log::INFO),

@@ -18,6 +18,8 @@ pub enum Error {
     Internal(String),
     /// Cannot serve now; the client may retry.
     Unavailable,
+    /// The result is larger than the operator lets it be: the client hears that, and may ask for less.
+    TooLarge,
     /// The call was cancelled; nobody hears what is returned.
     Cancelled,
     /// The client must answer first. Made by the questions of [`crate::Context`]; pass it on with `?`.

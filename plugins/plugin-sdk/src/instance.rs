@@ -48,6 +48,8 @@ pub fn settle(context: &Context, result: Result<()>, mut output: Output) -> Resu
             context.write_questions(*questions, &mut output)?;
             Ok(output)
         }
+        // That is what became of the error of whoever wrote the rest.
+        Err(Error::Internal(_)) if output.is_full() => Err(Error::TooLarge),
         Err(error) => Err(error),
     }
 }
@@ -262,6 +264,7 @@ fn finish_error(host: Host, call: u64, error: Error) {
         Error::NotFound => (status::NOT_FOUND, String::new()),
         Error::Internal(text) => (status::INTERNAL, text),
         Error::Unavailable => (status::UNAVAILABLE, String::new()),
+        Error::TooLarge => (status::TOO_LARGE, String::new()),
         Error::Cancelled => (status::CANCELLED, String::new()),
         Error::InputRequired(_) => (status::INTERNAL, "questions without a context".to_owned()),
     };

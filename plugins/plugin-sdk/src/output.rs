@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
-use plugin_abi::{Buf, CallResult, OK, RF_PUBLIC, Str, format, status};
+use plugin_abi::{Buf, CallResult, E_TOO_LARGE, OK, RF_PUBLIC, Str, format, status};
 use serde::Serialize;
 
 use crate::content::{Completion, PromptMessage, ToolResult};
@@ -20,6 +20,7 @@ pub struct Output {
     state: Vec<u8>,
     mime: Cow<'static, str>,
     ttl_ms: u32,
+    is_full: bool,
 }
 
 // SAFETY: the buffer is memory of the host that nobody else has; the ABI lets any thread fill and complete it.
@@ -36,6 +37,7 @@ impl Output {
             state: Vec::new(),
             mime: Cow::Borrowed(""),
             ttl_ms: 0,
+            is_full: false,
         }
     }
 
@@ -79,6 +81,11 @@ impl Output {
         self.format = format::TEXT;
     }
 
+    /// Whether something was written that was above the host's cap.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.is_full
+    }
+
     fn reserve(&mut self, more: usize) -> io::Result<()> {
         let wanted = self.body.len + more;
         if wanted <= self.body.cap {
@@ -93,7 +100,14 @@ impl Output {
             // SAFETY: `body` holds a buffer that `buf_alloc` gave and nobody else has.
             table.buf_grow.map(|grow| unsafe { grow(table.ctx, body, wanted) })
         };
-        if rc == Some(OK) { Ok(()) } else { Err(io::Error::other("the result is too large")) }
+        match rc {
+            Some(OK) => Ok(()),
+            Some(E_TOO_LARGE) => {
+                self.is_full = true;
+                Err(io::Error::other("the result is larger than the operator lets it be"))
+            }
+            _ => Err(io::Error::other("there is no memory for the result")),
+        }
     }
 
     /// Hands the result over.

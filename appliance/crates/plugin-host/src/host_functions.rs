@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use plugin_abi::{
     ABI_MAJOR, ABI_MINOR, Buf, CallHandle, CallResult, E_INTERNAL, E_INVAL, E_NOMEM, E_TOO_LARGE,
     Host, HostCtx, OK, RF_PUBLIC, Rc, STATE_BYTES_MAX, Str, log as log_level, notify as what,
+    status,
 };
 use protocol::json::{Limits as JsonLimits, check};
 use protocol::{Event, LogLevel};
@@ -97,8 +98,13 @@ unsafe extern "C" fn complete(
         let given_state = state.buffers.take(result.state, STATE_BYTES_MAX);
         let (body, given_state) = match (body, given_state) {
             (Ok(body), Ok(given_state)) => (body, given_state),
-            (Err(E_TOO_LARGE), _) | (_, Err(E_TOO_LARGE)) => {
-                state.reject(call, "a result above its cap");
+            (Err(E_TOO_LARGE), _) => {
+                let ended = Completion { status: status::TOO_LARGE, ..Completion::default() };
+                state.slots.complete(call, Ok(ended));
+                return E_TOO_LARGE;
+            }
+            (_, Err(E_TOO_LARGE)) => {
+                state.reject(call, "a state above its cap");
                 return E_TOO_LARGE;
             }
             (Err(E_NOMEM), _) | (_, Err(E_NOMEM)) => {

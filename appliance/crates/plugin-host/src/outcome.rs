@@ -73,6 +73,7 @@ pub(crate) fn judge(
     asked: Asked<'_>,
     completion: Completion,
     plugin: &str,
+    response_bytes_max: usize,
 ) -> Result<Result<Outcome, Refusal>, Rejected> {
     let Completion { status, body, state, .. } = &completion;
     let outcome = match *status {
@@ -96,6 +97,7 @@ pub(crate) fn judge(
         }
         status::CANCELLED => Outcome::Failed(Fault::internal("The call was cancelled.")),
         status::UNAVAILABLE => return Ok(Err(unavailable(plugin))),
+        status::TOO_LARGE => return Ok(Err(too_large(response_bytes_max))),
         unknown => return Err(Rejected(format!("unknown status {unknown}"))),
     };
     Ok(Ok(outcome))
@@ -107,6 +109,13 @@ pub(crate) fn unavailable(plugin: &str) -> Refusal {
     let scope = format!("plugin:{plugin}");
     Refusal::new(RefusalKind::PluginUnavailable, "plugin", scope, message)
         .with_retry_after(Duration::from_secs(2))
+}
+
+/// What a client hears when the plugin had no room for what it asked for: that says nothing against the plugin.
+fn too_large(response_bytes_max: usize) -> Refusal {
+    let message = "The result is larger than this tool may return; ask for less.";
+    Refusal::new(RefusalKind::PayloadTooLarge, "plugin", "response", message)
+        .with_limit(response_bytes_max as u64)
 }
 
 fn text(body: &Bytes) -> Result<String, Rejected> {

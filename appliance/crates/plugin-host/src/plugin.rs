@@ -409,7 +409,10 @@ impl Plugin {
         ended: Result<Completion, BadResult>,
     ) -> Result<Outcome, Refusal> {
         let judged = match ended {
-            Ok(completion) => outcome::judge(asked, completion, &self.settings.name),
+            Ok(completion) => {
+                let Settings { name, limits, .. } = &self.settings;
+                outcome::judge(asked, completion, name, limits.response_bytes_max)
+            }
             Err(BadResult(what)) => Err(Rejected(what.to_owned())),
         };
         judged.unwrap_or_else(|Rejected(what)| {

@@ -17,7 +17,7 @@ use protocol::sync::atomic::{AtomicU64, AtomicUsize};
 use protocol::{Event, EventSender, Lease, LogLevel};
 
 /// What a plugin gave as the end of a call: taken over, not yet believed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Completion {
     pub(crate) status: i32,
     pub(crate) format: u32,

@@ -9,11 +9,16 @@ use crate::wire::{metric, until, until_metric};
 /// A profile whose changes are on probation, for two seconds.
 const ON_PROBATION: &str = "[reload]\nwatch = false\ninterval_ms = 0\n\
     [reload.probation]\nwatch_ms = 2000\ncalls_min = 50\n";
-/// The plugin whose tools do wrong, with a bound on its results.
-fn misbehave(response_bytes_max: &str) -> String {
+/// All answers are good.
+const WELL: u32 = 1_000_000;
+/// Those that these tests ask for fail.
+const ILL: u32 = 1_000;
+
+/// The plugin whose tools do wrong, and from how many bytes on its answers fail.
+fn misbehave(fails_above_bytes: u32) -> String {
     format!(
         "[plugin.misbehave]\nlibrary = \"libmisbehave.so\"\n\
-         [plugin.misbehave.limits]\nresponse_bytes_max = \"{response_bytes_max}\"\n"
+         [plugin.misbehave.config]\nfails_above_bytes = {fails_above_bytes}\n"
     )
 }
 
@@ -37,10 +42,10 @@ fn taken_back(live: &Live) -> String {
 
 #[test]
 fn a_change_that_makes_calls_fail_is_taken_back_with_the_plugins_of_before() {
-    let mut live = Live::start(&[ON_PROBATION, ECHO, &misbehave("1MiB")]);
+    let mut live = Live::start(&[ON_PROBATION, ECHO, &misbehave(WELL)]);
     let callers = Callers::start(&live.program, 2, "large", &json!({ "bytes": 3_000 }));
     call_before(&callers);
-    let attempt = live.applies(&[ON_PROBATION, ECHO, &misbehave("1KiB")]);
+    let attempt = live.applies(&[ON_PROBATION, ECHO, &misbehave(ILL)]);
     assert_eq!(
         (&attempt["generation"], &attempt["plugins_loaded"]),
         (&json!(2), &json!(["misbehave"]))
@@ -49,7 +54,7 @@ fn a_change_that_makes_calls_fail_is_taken_back_with_the_plugins_of_before() {
     let why = taken_back(&live);
     assert!(why.starts_with("generation 2 ("), "{why}");
     assert!(why.contains("calls failed") && why.contains("errors_increase_percent"), "{why}");
-    assert_eq!(live.serves("plugin.misbehave.limits.response_bytes_max"), "\"1MiB\"");
+    assert_eq!(live.serves("plugin.misbehave.config.fails_above_bytes"), WELL.to_string());
     let answer = live.program.call("large", &json!({ "bytes": 3_000 })).json();
     assert!(answer["result"].is_object(), "{answer}");
     until_metric(&live.program, "toolrack_probation_rollbacks_total{reason=\"errors\"} 1");
@@ -75,7 +80,7 @@ fn a_limit_that_refuses_most_calls_is_taken_back() {
 #[test]
 fn a_change_that_makes_calls_slow_is_taken_back() {
     // Everybody waits for as long as it takes, and nobody is refused.
-    let wait = misbehave("1KiB")
+    let wait = misbehave(ILL)
         + "[layer.fairness]\nclient_calls_max = 64\nclient_queue_calls_max = 64\nqueue_calls_max = 64\n\
            wait_ms = 20000\nstanding_wait_ms = 20000\n";
     let calls = |most| format!("[layer.concurrency]\ncalls_max = {most}\n");
@@ -90,15 +95,15 @@ fn a_change_that_makes_calls_slow_is_taken_back() {
 
 #[test]
 fn a_good_change_under_load_stays_and_a_second_one_is_compared_with_the_first() {
-    let mut live = Live::start(&[ON_PROBATION, ECHO, &misbehave("1MiB"), &deadline(20_000)]);
+    let mut live = Live::start(&[ON_PROBATION, ECHO, &misbehave(WELL), &deadline(20_000)]);
     let callers = Callers::start(&live.program, 2, "large", &json!({ "bytes": 3_000 }));
     call_before(&callers);
-    live.applies(&[ON_PROBATION, ECHO, &misbehave("1MiB"), &deadline(20_001)]);
+    live.applies(&[ON_PROBATION, ECHO, &misbehave(WELL), &deadline(20_001)]);
     live.program.wait_for(|_, line| line["message"] == "Probation ended well.");
     assert_eq!(live.generation(), 2);
-    live.applies(&[ON_PROBATION, ECHO, &misbehave("1MiB"), &deadline(20_002)]);
+    live.applies(&[ON_PROBATION, ECHO, &misbehave(WELL), &deadline(20_002)]);
     // While that is on probation: what is well is still the one before it.
-    live.applies(&[ON_PROBATION, ECHO, &misbehave("1KiB"), &deadline(20_003)]);
+    live.applies(&[ON_PROBATION, ECHO, &misbehave(ILL), &deadline(20_003)]);
     taken_back(&live);
     assert_eq!(live.serves("layer.timeout.deadline_ms"), "20001");
     assert_eq!(metric(&live.program, "toolrack_probation"), Some(0.0));
@@ -107,16 +112,16 @@ fn a_good_change_under_load_stays_and_a_second_one_is_compared_with_the_first() 
 
 #[test]
 fn whoever_takes_a_change_back_by_hand_finds_the_plugins_of_before() {
-    let live = Live::start(&[ON_PROBATION, ECHO, &misbehave("1MiB")]);
+    let live = Live::start(&[ON_PROBATION, ECHO, &misbehave(WELL)]);
     let plugins = |live: &Live| {
         let shown = live.program.control("/admin/generations").json();
         shown["current"]["plugins"].clone()
     };
     let before = plugins(&live);
-    let attempt = live.applies(&[ON_PROBATION, ECHO, &misbehave("1KiB")]);
+    let attempt = live.applies(&[ON_PROBATION, ECHO, &misbehave(ILL)]);
     assert_eq!(attempt["plugins_loaded"], json!(["misbehave"]));
     assert_ne!(plugins(&live), before);
-    let attempt = live.applies(&[ON_PROBATION, ECHO, &misbehave("1MiB")]);
+    let attempt = live.applies(&[ON_PROBATION, ECHO, &misbehave(WELL)]);
     assert_eq!(attempt["plugins_loaded"], json!([]));
     assert_eq!(plugins(&live), before);
 }
@@ -124,10 +129,10 @@ fn whoever_takes_a_change_back_by_hand_finds_the_plugins_of_before() {
 #[test]
 fn files_that_were_taken_back_do_not_come_in_again_by_themselves() {
     let watched = ON_PROBATION.replace("watch = false\n", "");
-    let live = Live::start(&[&watched, ECHO, &misbehave("1MiB")]);
+    let live = Live::start(&[&watched, ECHO, &misbehave(WELL)]);
     let callers = Callers::start(&live.program, 2, "large", &json!({ "bytes": 3_000 }));
     call_before(&callers);
-    live.write(&[&watched, ECHO, &misbehave("1KiB")]);
+    live.write(&[&watched, ECHO, &misbehave(ILL)]);
     taken_back(&live);
     let generation = live.generation();
     drop(callers);
@@ -135,7 +140,7 @@ fn files_that_were_taken_back_do_not_come_in_again_by_themselves() {
     let begun = Instant::now();
     until("files are looked at", || begun.elapsed().as_secs() >= 5);
     assert_eq!(live.generation(), generation);
-    live.write(&[&watched, ECHO, &misbehave("2MiB")]);
+    live.write(&[&watched, ECHO, &misbehave(2 * WELL)]);
     live.until("it is mended", |attempt| {
         attempt["trigger"] == "file" && attempt["generation"].as_u64() > Some(generation)
     });

@@ -85,8 +85,8 @@ fn a_stream_ends_with_the_one_before_and_is_taken_up_with_the_one_after() {
 #[test]
 fn an_open_circuit_is_open_after() {
     let layers = "[layer.circuit_breaker]\ncalls_min = 5\nopen_ms = 60000\nfailure_percent = 100\n[layer.bulkhead]\n\
-                  [plugin.misbehave]\nlibrary = \"libmisbehave.so\"\n[plugin.misbehave.limits]\n\
-                  response_bytes_max = \"1KiB\"\n";
+                  [plugin.misbehave]\nlibrary = \"libmisbehave.so\"\n[plugin.misbehave.config]\n\
+                  fails_above_bytes = 1000\n";
     let mut upgraded = Upgraded::start(layers);
     let fails = |program: &Program| {
         let answer = program.call("large", &json!({ "bytes": 3_000 }));

@@ -14,7 +14,8 @@ pub struct Config {
     pub mode: Mode,
     /// Most bytes of one request body, or of one line on stdio. At the limit: 413, never read. Default: 4 MiB.
     pub request_bytes_max: ByteSize,
-    /// Most bytes of one result. At the limit: an error instead of the result. Default: 16 MiB.
+    /// Most bytes of one result; those of plugins have a cap of their own below it, `layer.bulkhead.response_bytes_max`.
+    /// At the limit: an error instead of the result. Default: 16 MiB.
     pub response_bytes_max: ByteSize,
 }
 

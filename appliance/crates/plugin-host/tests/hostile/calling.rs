@@ -94,7 +94,6 @@ async fn results_that_describe_no_memory_are_rejected() {
         "null_body",
         "huge_len",
         "len_above_cap",
-        "over_cap",
         "null_host_buffer",
         "small_struct",
         "null_result",
@@ -109,6 +108,7 @@ async fn results_that_describe_no_memory_are_rejected() {
     cases.extend([
         ("null_mime", Ended::text("xxx")),
         ("no_room", Ended::text("buf_alloc -10")),
+        ("over_cap", Ended::Refused(RefusalKind::PayloadTooLarge)),
         ("foreign_growth", Ended::text("-1 -1 -1")),
     ]);
     let started = beside_a_healthy_one(each_ends(&cases)).await;

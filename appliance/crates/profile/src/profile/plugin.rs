@@ -54,7 +54,8 @@ pub(crate) struct PluginLimits {
     /// Milliseconds that one call may take, within the `timeout` layer's own. At the limit: cancelled. Tasks have
     /// `tasks.deadline_ms` instead. Default: 30000.
     pub(crate) deadline_ms: u64,
-    /// Most bytes of one result. At the limit: the plugin is told so. Default: `layer.bulkhead.response_bytes_max`.
+    /// Most bytes of one result. At the limit: refused, and the client may ask for less. Default:
+    /// `layer.bulkhead.response_bytes_max`.
     pub(crate) response_bytes_max: Option<ByteSize>,
     /// Microseconds that a non-blocking tool may hold a thread that serves others; waiting for a core does not count.
     /// At the limit: watched, then counted. Default: 1000.

@@ -51,7 +51,8 @@ mod tests {
         assert_eq!(intended(&["layer.timeout.mode"]), [RefusalKind::TimedOut]);
         assert_eq!(intended(&["layer.rate_limit"]), [RefusalKind::RateLimited]);
         let of_plugin = intended(&["plugin.echo.limits.queue_calls"]);
-        assert_eq!(of_plugin, [RefusalKind::PluginBusy, RefusalKind::TimedOut]);
+        let kinds = [RefusalKind::PayloadTooLarge, RefusalKind::PluginBusy, RefusalKind::TimedOut];
+        assert_eq!(of_plugin, kinds);
     }
 
     #[test]
