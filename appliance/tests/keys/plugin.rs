@@ -68,6 +68,8 @@ fn is_capped_by(table: &str) {
         assert_eq!(refusal(&answer), (413, "payload_too_large".to_owned()));
     }
     assert_eq!(text(&echo(&program, "x").json()), "x");
+    let large = metric(&program, "toolrack_plugin_large_results_total{plugin=\"echo\"}");
+    assert_eq!(large, Some(3.0));
 }
 
 pub(crate) fn a_result_above_the_cap_of_its_plugin_is_refused() {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use plugin_abi::OK;
+use plugin_abi::{OK, status};
 use protocol::{Call, Outcome, Refusal, RefusalKind};
 use tokio::sync::oneshot;
 
@@ -411,6 +411,9 @@ impl Plugin {
         let judged = match ended {
             Ok(completion) => {
                 let Settings { name, limits, .. } = &self.settings;
+                if completion.status == status::TOO_LARGE {
+                    self.counters.large_results.fetch_add(1, Relaxed);
+                }
                 outcome::judge(asked, completion, name, limits.response_bytes_max)
             }
             Err(BadResult(what)) => Err(Rejected(what.to_owned())),

@@ -69,6 +69,7 @@ pub(crate) struct Counters {
     pub(crate) calls: AtomicU64,
     pub(crate) stale_completions: AtomicU64,
     pub(crate) rejected_results: AtomicU64,
+    pub(crate) large_results: AtomicU64,
     pub(crate) dropped_events: AtomicU64,
     pub(crate) dropped_notices: AtomicU64,
     pub(crate) overruns: AtomicU64,
@@ -88,6 +89,8 @@ pub struct CounterSnapshot {
     pub stale_completions: u64,
     /// Results that were not what they claimed to be.
     pub rejected_results: u64,
+    /// Results that were above their cap.
+    pub large_results: u64,
     /// Progress and messages that nobody had room for.
     pub dropped_events: u64,
     /// Change notices that nobody had room for.
@@ -119,6 +122,7 @@ impl Counters {
             calls: self.calls.load(Relaxed),
             stale_completions: self.stale_completions.load(Relaxed),
             rejected_results: self.rejected_results.load(Relaxed),
+            large_results: self.large_results.load(Relaxed),
             dropped_events: self.dropped_events.load(Relaxed),
             dropped_notices: self.dropped_notices.load(Relaxed),
             overruns: self.overruns.load(Relaxed),

@@ -142,6 +142,8 @@ metrics! {
     PluginStaleCompletions = "toolrack_plugin_stale_completions_total", Counter, ["plugin"];
     /// Results that were not what they claimed to be.
     PluginRejectedResults = "toolrack_plugin_rejected_results_total", Counter, ["plugin"];
+    /// Results that were above `limits.response_bytes_max`.
+    PluginLargeResults = "toolrack_plugin_large_results_total", Counter, ["plugin"];
     /// Progress and log messages that nobody had room for.
     PluginDroppedEvents = "toolrack_plugin_dropped_events_total", Counter, ["plugin"];
     /// Change notices that nobody had room for.

@@ -177,6 +177,7 @@ fn plugin_metrics(samples: &mut Samples, plugin: &Plugin) {
     set(Metric::PluginTimeouts, counted.timeouts);
     set(Metric::PluginStaleCompletions, counted.stale_completions);
     set(Metric::PluginRejectedResults, counted.rejected_results);
+    set(Metric::PluginLargeResults, counted.large_results);
     set(Metric::PluginDroppedEvents, counted.dropped_events);
     set(Metric::PluginDroppedNotices, counted.dropped_notices);
     set(Metric::PluginOverruns, counted.overruns);
