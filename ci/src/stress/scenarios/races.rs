@@ -207,6 +207,7 @@ fn everything(stage: &mut Stage<'_>) -> Result<(), String> {
         "layer.circuit_breaker.open_max_ms=200",
         "plugin.misbehave.limits.deadline_ms=100",
         "plugin.misbehave.limits.response_bytes_max=\"1KiB\"",
+        "plugin.misbehave.config.fails_above_bytes=2000",
         "layer.concurrency.calls_max=6",
         "reload.interval_ms=0",
         "reload.probation.mode=off",
