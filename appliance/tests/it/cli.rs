@@ -186,6 +186,9 @@ fn says_what_to_do_about_a_port_in_use_and_a_missing_library() {
         "{}",
         text(&output.stderr)
     );
+    let output = run(&["serve", "--profile", path, "--set", "plugin.echo.library=/no/libecho.so"]);
+    let said = text(&output.stderr);
+    assert!(said.contains("`/no/libecho.so` does not exist; build or copy it there"), "{said}");
 }
 
 #[test]

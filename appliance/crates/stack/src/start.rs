@@ -17,7 +17,7 @@ pub const PLUGIN_GRACE: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The library is in none of the folders.
-    #[error("plugin.{plugin}.library: `{}` was not found in {}; build or copy it there, or write the path to it", .library.display(), folders(.searched))]
+    #[error("plugin.{plugin}.library: {}; build or copy it there, or write the path to it", missing(.library, .searched))]
     NotFound {
         /// Name in the profile.
         plugin: Arc<str>,
@@ -60,13 +60,19 @@ impl StartError {
     }
 }
 
-fn folders(searched: &[PathBuf]) -> String {
+/// What is missing, and where.
+fn missing(library: &Path, searched: &[PathBuf]) -> String {
+    let shown = library.display();
+    if library.is_absolute() {
+        return format!("`{shown}` does not exist");
+    }
     let name = |folder: &PathBuf| {
         // What a profile in the current folder says of its own.
         let is_here = folder.as_os_str().is_empty();
         if is_here { "the current folder".to_owned() } else { folder.display().to_string() }
     };
-    searched.iter().map(name).collect::<Vec<_>>().join(", ")
+    let folders = searched.iter().map(name).collect::<Vec<_>>().join(", ");
+    format!("`{shown}` was not found in {folders}")
 }
 
 /// The plugins of a plan, ready to serve.
