@@ -48,7 +48,7 @@ pub fn settle(context: &Context, result: Result<()>, mut output: Output) -> Resu
             context.write_questions(*questions, &mut output)?;
             Ok(output)
         }
-        // That is what became of the error of whoever wrote the rest.
+        // Whoever wrote the result saw an error of I/O, and it became this.
         Err(Error::Internal(_)) if output.is_full() => Err(Error::TooLarge),
         Err(error) => Err(error),
     }

@@ -23,13 +23,12 @@ impl Room {
 
     /// Room that holds a copy of `bytes`.
     pub(super) fn of(bytes: &[u8]) -> Result<Self, Exhausted> {
-        if bytes.len() >= BYTES_MIN {
-            return Mapped::with(bytes.len(), bytes).map(Self::Mapped);
+        let mut room = Self::new(bytes.len())?;
+        match &mut room {
+            Self::Heap(heap) => heap.extend_from_slice(bytes),
+            Self::Mapped(mapped) => mapped.append(bytes)?,
         }
-        let mut heap = Vec::new();
-        heap.try_reserve_exact(bytes.len()).map_err(|_| Exhausted)?;
-        heap.extend_from_slice(bytes);
-        Ok(Self::Heap(heap))
+        Ok(room)
     }
 
     pub(super) fn capacity(&self) -> usize {

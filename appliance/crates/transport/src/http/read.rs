@@ -147,6 +147,7 @@ async fn collect(
     let declared = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let taken =
         next.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+    let whole = declared.map_or(0, |bytes| (taken + bytes).min(room.allowed.bytes_max));
     let mut text = Gathered::new();
     if next.is_none() {
         next = body.frame().await;
@@ -156,7 +157,6 @@ async fn collect(
             let so_far_bytes = text.len() + data.len();
             received_bytes.store(so_far_bytes, Relaxed);
             room.hold(so_far_bytes)?;
-            let whole = declared.map_or(0, |bytes| (taken + bytes).min(room.allowed.bytes_max));
             text.push(data, whole);
         }
         next = body.frame().await;
