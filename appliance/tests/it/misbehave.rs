@@ -109,12 +109,14 @@ fn talks_rubbish(program: &Program) {
         let message = "The tool returned something that cannot be passed on.";
         fails(program, "rubbish", &json!({ "kind": kind }), message);
     }
-    // 64 MiB where one is allowed.
-    let large = json!({"bytes": 64 << 20});
-    let error = program.call("large", &large).json()["error"].take();
-    let data = &error["data"];
-    assert_eq!((&data["refusal"], &data["limit"]), (&json!("payload_too_large"), &json!(1 << 20)));
-    assert_eq!((&data["layer"], &data["scope"]), (&json!("plugin"), &json!("response")));
+    // Where one MiB is allowed.
+    for (tool, bytes) in [("large", 64 << 20), ("large_question", 1 << 20)] {
+        let error = program.call(tool, &json!({ "bytes": bytes })).json()["error"].take();
+        let data = &error["data"];
+        let refusal = (&data["refusal"], &data["limit"], &data["layer"], &data["scope"]);
+        let (kind, layer) = (json!("payload_too_large"), json!("plugin"));
+        assert_eq!(refusal, (&kind, &json!(1 << 20), &layer, &json!("response")), "{tool}");
+    }
     assert_eq!(program.call("large", &json!({"bytes": 1_000})).status, 200);
 }
 

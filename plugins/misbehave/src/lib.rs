@@ -71,12 +71,16 @@ pub struct TimeArgs {
     ms: u64,
 }
 
-/// How large an answer is.
+/// How large an answer, or a question, is.
 #[derive(Deserialize, JsonSchema)]
 pub struct LargeArgs {
     /// Bytes.
     bytes: usize,
 }
+
+/// What a client is asked.
+#[derive(Deserialize, JsonSchema)]
+pub struct Consent {}
 
 /// What a tool tells far too often.
 #[derive(Deserialize, JsonSchema)]
@@ -219,6 +223,14 @@ impl Misbehave {
             return Err(Error::internal("asked to fail"));
         }
         Ok("x".repeat(args.bytes))
+    }
+
+    /// Asks the client for its consent, at length.
+    #[tool]
+    fn large_question(&self, context: &Context, args: LargeArgs) -> Result<&'static str> {
+        let questions = Questions::new().elicit::<Consent>("consent", &"x".repeat(args.bytes));
+        context.ask(&questions)?;
+        Ok("asked")
     }
 
     /// Tells something far too often, then answers.

@@ -41,13 +41,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Ends an async item: a question is written here, where its context is still at hand.
 #[doc(hidden)]
 pub fn settle(context: &Context, result: Result<()>, mut output: Output) -> Result<Output> {
-    match result {
-        Ok(()) => Ok(output),
+    let written = match result {
         Err(Error::InputRequired(questions)) => {
             output.clear();
-            context.write_questions(*questions, &mut output)?;
-            Ok(output)
+            context.write_questions(*questions, &mut output)
         }
+        result => result,
+    };
+    match written {
+        Ok(()) => Ok(output),
         // Whoever wrote the result saw an error of I/O, and it became this.
         Err(Error::Internal(_)) if output.is_full() => Err(Error::TooLarge),
         Err(error) => Err(error),

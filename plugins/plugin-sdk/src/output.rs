@@ -79,6 +79,7 @@ impl Output {
     pub(crate) fn clear(&mut self) {
         self.body.len = 0;
         self.format = format::TEXT;
+        self.is_full = false;
     }
 
     /// Whether something was written that was above the host's cap.
