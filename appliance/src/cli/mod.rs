@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::builder::RangedU64ValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use middleware::ByteSize;
 
 use crate::exit;
@@ -331,7 +332,8 @@ pub(crate) enum PluginCommand {
     reason = "nothing has been made yet that would have to be unmade; clap's own exit has code 2"
 )]
 pub(crate) fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|error| {
+    Cli::try_parse().unwrap_or_else(|mut error| {
+        suggest_option(&mut error);
         // Whoever does not read it any more has gone.
         error.print().ok();
         let code = if error.use_stderr() { exit::USAGE } else { exit::OK };
@@ -339,10 +341,26 @@ pub(crate) fn parse() -> Cli {
     })
 }
 
+/// Says how a profile is given, to whoever gave one as an argument where it is an option.
+fn suggest_option(error: &mut clap::Error) {
+    let Some(ContextValue::String(given)) = error.get(ContextKind::InvalidArg) else { return };
+    if error.kind() == ErrorKind::UnknownArgument && !given.starts_with('-') && takes_profile() {
+        let tip = format!("for a profile, say '--profile {given}'");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+}
+
+/// Whether the command that was asked for has the option.
+fn takes_profile() -> bool {
+    let Some(name) = std::env::args_os().nth(1) else { return false };
+    let cli = Cli::command();
+    let mut arguments =
+        cli.find_subcommand(name).into_iter().flat_map(clap::Command::get_arguments);
+    arguments.any(|argument| argument.get_long() == Some("profile"))
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

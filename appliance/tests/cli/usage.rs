@@ -42,7 +42,9 @@ fn a_wrong_command_line_ends_with_64_and_says_so_on_stderr() {
         (&[][..], "Usage: toolrack"),
         (&["srve"], "a similar subcommand exists: 'serve'"),
         (&["serve", "--porfile", "dev"], "a similar argument exists: '--profile'"),
-        (&["serve", "dev"], "unexpected argument 'dev'"),
+        (&["serve", "dev"], "tip: for a profile, say '--profile dev'"),
+        (&["check", "--set", "a=1", "my.toml"], "tip: for a profile, say '--profile my.toml'"),
+        (&["schema", "dev"], "unexpected argument 'dev'"),
         (&["profiles", "show"], "<NAME>"),
         (&["plugin", "inspect"], "<FILE>"),
     ] {
