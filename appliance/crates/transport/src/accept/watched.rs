@@ -17,6 +17,10 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// client that was answered before it had finished.
 const LINGER_BYTES_MAX: usize = 256 * 1024;
 
+/// Most bytes in several parts that are sent as one: up to here a copy takes less time than the system needs for a list
+/// of parts (0.3 of some 12 us for a call with a short answer).
+const ONE_PART_BYTES_MAX: usize = 1024;
+
 /// Protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
@@ -112,6 +116,20 @@ impl Watched {
     }
 }
 
+fn length(parts: &[IoSlice<'_>]) -> usize {
+    parts.iter().map(|part| part.len()).sum()
+}
+
+/// Copies `parts` to the beginning of `whole`, which has room for them.
+fn joined<'a>(parts: &[IoSlice<'_>], whole: &'a mut [u8]) -> &'a [u8] {
+    let mut end = 0;
+    for part in parts {
+        whole[end..end + part.len()].copy_from_slice(part);
+        end += part.len();
+    }
+    &whole[..end]
+}
+
 impl AsyncRead for Watched {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -155,7 +173,15 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
+        let socket = Pin::new(&mut self.socket);
+        let result = match parts {
+            [part] => socket.poll_write(cx, part),
+            _ if length(parts) <= ONE_PART_BYTES_MAX => {
+                let mut whole = [0; ONE_PART_BYTES_MAX];
+                socket.poll_write(cx, joined(parts, &mut whole))
+            }
+            _ => socket.poll_write_vectored(cx, parts),
+        };
         self.wrote(result)
     }
 
@@ -190,5 +216,19 @@ impl AsyncWrite for Watched {
             this.lingered_bytes += waste.filled().len();
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_joined_in_their_order() {
+        let parts = [b"HTTP/1.1 200 OK".as_slice(), b"", b"\r\n\r\n", b"{}"].map(IoSlice::new);
+        let mut whole = [b'?'; 32];
+        assert_eq!(joined(&parts, &mut whole), b"HTTP/1.1 200 OK\r\n\r\n{}");
+        assert_eq!(length(&parts), 21);
+        assert_eq!(joined(&[], &mut whole), b"");
     }
 }
