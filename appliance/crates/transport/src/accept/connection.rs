@@ -176,6 +176,8 @@ pin_project! {
         set_to_ms: u64,
         #[pin]
         timer: Sleep,
+        // Whether the timer knows the task: it is told once, since a task's waker never changes.
+        is_armed: bool,
         drain: Drain,
         // Ends when the drain begins.
         #[pin]
@@ -226,6 +228,7 @@ impl<D: Future<Output = ()>> Keeper<D> {
             progress,
             set_to_ms,
             timer: sleep_until(instant_of(set_to_ms)),
+            is_armed: false,
             drain,
             begun,
             begun_state: Begun::Unasked,
@@ -246,7 +249,11 @@ impl<D: Future<Output = ()>> Keeper<D> {
             let due = due(this.progress);
             // What is due later than the timer goes off needs no reading of the clock.
             let is_in_time = due.is_none_or(|(due_ms, _)| *this.set_to_ms <= due_ms);
+            if is_in_time && *this.is_armed && !this.timer.is_elapsed() {
+                return Poll::Pending;
+            }
             if is_in_time && this.timer.as_mut().poll(cx).is_pending() {
+                *this.is_armed = true;
                 return Poll::Pending;
             }
             let now_ms = now_ms();
@@ -260,6 +267,7 @@ impl<D: Future<Output = ()>> Keeper<D> {
             let due_ms = due.map_or(u64::MAX, |(due_ms, _)| due_ms);
             *this.set_to_ms = due_ms.min(now_ms + this.progress.recheck_ms());
             this.timer.as_mut().reset(instant_of(*this.set_to_ms));
+            *this.is_armed = false;
         }
     }
 
