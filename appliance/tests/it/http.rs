@@ -36,6 +36,24 @@ fn answers_both_eras_on_one_endpoint() {
 }
 
 #[test]
+fn an_answer_tells_nothing_of_what_its_request_carried() {
+    let program = start();
+    let call = modern_call("echo", &json!({"text": "x"}));
+    // Fewer fields than a connection keeps room for, and more.
+    for carried in [1, 40] {
+        let fields: String =
+            (0..carried).map(|number| format!("X-Carried-{number}: secret\r\n")).collect();
+        let headers = fields + &modern_headers("tools/call", Some("echo"));
+        let answer = program.post(&headers, &call);
+        assert_eq!(answer.status, 200);
+        let lines = answer.head.lines().filter_map(|line| line.split_once(": "));
+        let mut names: Vec<_> = lines.map(|(name, _)| name.to_ascii_lowercase()).collect();
+        names.sort();
+        assert_eq!(names, ["connection", "content-length", "content-type", "date"]);
+    }
+}
+
+#[test]
 fn refuses_foreign_hosts_and_origins_before_anything_else() {
     let program = start();
     let host = "POST /mcp HTTP/1.1\r\nHost: evil.example.com\r\nContent-Length: 0\r\n";
@@ -245,6 +263,11 @@ fn malformed_input_gets_its_refusal_and_harms_nobody() {
     let refused = program.request(&text, "{}");
     assert_eq!(refused.status, 415);
     assert!(refused.body.contains("`Content-Type: application/json`"), "{}", refused.body);
+    // Which of two is meant, nobody can tell.
+    let twice = format!("{text}Content-Type: application/json\r\n");
+    assert_eq!(program.request(&twice, "{}").status, 415);
+    let twice = twice.replace("text/plain", "application/json");
+    assert_eq!(program.request(&twice, "{}").status, 415);
     let astray = format!("GET / HTTP/1.1\r\nHost: {}\r\n", program.address);
     let refused = program.request(&astray, "");
     assert_eq!(refused.status, 404);

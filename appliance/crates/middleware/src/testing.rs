@@ -11,8 +11,8 @@ use http::Request;
 use protocol::envelope::Message;
 use protocol::json::Limits;
 use protocol::{
-    Admission, Call, ClientCapabilities, Content, Entry, Envelope, Head, Outcome, Peer, Principal,
-    Refusal, Reply, Revision, Target, TargetItem,
+    Admission, Call, ClientCapabilities, Content, Entry, Envelope, Fields, Head, Outcome, Peer,
+    Principal, Refusal, Reply, Revision, Target, TargetItem,
 };
 use tower_service::Service;
 
@@ -27,7 +27,9 @@ pub(crate) fn ask<L: EdgeLayer>(
 ) -> Result<Admission, Refusal> {
     let (parts, ()) = request.into_parts();
     let (principal, listener) = (Principal::at(peer.remote.ip()), Arc::from("public"));
-    let head = Head { parts: &parts, peer, principal, listener: &listener, declared_bytes };
+    let fields = Fields::of(&parts.headers);
+    let (parts, fields, listener) = (&parts, &fields, &listener);
+    let head = Head { parts, fields, peer, principal, listener, declared_bytes };
     let mut service = service;
     service.call(Entry::new(head)).into_inner().map_err(|refusal| *refusal)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::request::Parts;
 
 use crate::bound::{Held, Share};
+use crate::fields::Fields;
 use crate::principal::Principal;
 
 /// Who is at the other end of the connection.
@@ -22,6 +23,8 @@ pub struct Peer {
 pub struct Head<'r> {
     /// Method, URI, headers.
     pub parts: &'r Parts,
+    /// Those of the headers that are asked for most.
+    pub fields: &'r Fields<'r>,
     /// The connection.
     pub peer: Peer,
     /// Who it is counted against: the peer, or whom a trusted proxy speaks for.

@@ -12,6 +12,7 @@ pub mod codes;
 pub mod encode;
 pub mod envelope;
 pub mod event;
+pub mod fields;
 pub mod head;
 #[cfg(all(test, any(feature = "loom", feature = "shuttle")))]
 mod interleavings;
@@ -35,6 +36,7 @@ pub use class::Class;
 pub use class_bound::{ClassBound, Shares, Waiters};
 pub use envelope::{Envelope, EnvelopeError, Id, MetaKey, Param, Shape};
 pub use event::{Event, EventReceiver, EventSender, LogLevel};
+pub use fields::{Field, Fields};
 pub use head::{Admission, Entry, Head, Peer};
 pub use lease::{Lease, Lender};
 pub use memory::{MemoryGauge, MemoryLevel};

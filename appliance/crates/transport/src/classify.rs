@@ -1,8 +1,6 @@
 //! Which era a message belongs to: a pure function of its head and its envelope.
 
-use protocol::{Envelope, Era, MetaKey, Method, Revision};
-
-use crate::http::Field;
+use protocol::{Envelope, Era, Field, MetaKey, Method, Revision};
 
 /// Header with the protocol revision.
 pub(crate) const VERSION_HEADER: &str = "mcp-protocol-version";

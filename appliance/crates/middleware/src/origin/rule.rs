@@ -1,8 +1,6 @@
 //! The comparison: whole names, never prefixes.
 
-use http::HeaderMap;
-use http::header::{HOST, ORIGIN};
-use protocol::{Head, Refusal, RefusalKind};
+use protocol::{Field, Head, Refusal, RefusalKind};
 
 use super::{Config, NAME};
 
@@ -127,7 +125,7 @@ impl Rules {
                 malformed_host()
             });
         }
-        let Some(origin) = single(&head.parts.headers, ORIGIN).transpose() else {
+        let Some(origin) = single(head.fields.origin).transpose() else {
             return Ok(());
         };
         let origin = origin.ok().and_then(parse_origin);
@@ -150,7 +148,7 @@ fn host_of<'r>(head: &Head<'r>) -> Option<HostPort<'r>> {
         Some(authority) => Some(HostPort::split(authority.as_str())?),
         None => None,
     };
-    let from_header = match single(&head.parts.headers, HOST).ok()? {
+    let from_header = match single(head.fields.host).ok()? {
         Some(text) => Some(HostPort::split(text)?),
         None => None,
     };
@@ -161,12 +159,11 @@ fn host_of<'r>(head: &Head<'r>) -> Option<HostPort<'r>> {
 }
 
 /// The one value of a header, `None` when absent, an error when repeated or not text.
-fn single(headers: &HeaderMap, name: http::HeaderName) -> Result<Option<&str>, ()> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => value.to_str().map(Some).map_err(|_| ()),
-        (Some(_), Some(_)) => Err(()),
+fn single(field: Field<'_>) -> Result<Option<&str>, ()> {
+    match field {
+        Field::Absent => Ok(None),
+        Field::One(value) => value.to_str().map(Some).map_err(|_| ()),
+        Field::Repeated => Err(()),
     }
 }
 

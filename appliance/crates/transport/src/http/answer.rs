@@ -95,15 +95,18 @@ fn insert_quota(headers: &mut HeaderMap, quota: &Quota, retry_after_secs: u64) {
     }
 }
 
-/// The answer of a call that is answered in one piece. A fault has an HTTP status of its own only for modern clients.
+/// The answer of a call that is answered in one piece, in the room of the request's `headers`. A fault has an HTTP
+/// status of its own only for modern clients.
 pub(super) fn once(
     generation: &Generation,
     to: &ReplyTo,
-    mut held: Held,
+    held: &mut Held,
+    headers: &mut HeaderMap,
     result: Result<Reply, Refusal>,
 ) -> Response<ReplyBody> {
     match result {
         Ok(reply) => {
+            let mut held = std::mem::take(held);
             held.absorb(reply.held);
             let status = match &reply.outcome {
                 Outcome::Failed(fault) if to.revision.era() == Era::Modern => {
@@ -112,10 +115,28 @@ pub(super) fn once(
                 _ => StatusCode::OK,
             };
             let server = generation.stack().catalogue().server_info();
-            json(status, encode::response(to, server, &reply.outcome), held)
+            let message = encode::response(to, server, &reply.outcome);
+            let mut response = response(status, ReplyBody::ready(message, held));
+            *response.headers_mut() = emptied(headers);
+            response.headers_mut().insert(CONTENT_TYPE, JSON);
+            response
         }
         Err(refused) => refusal(&to.id, &refused, generation),
     }
+}
+
+/// Fields for which a connection keeps room between two requests: what clients send without a proxy before them.
+const FIELDS_KEPT: usize = 16;
+
+/// The room of a request's fields, for those of its answer: hyper takes it back for the next request, so that a
+/// connection allocates it once.
+fn emptied(headers: &mut HeaderMap) -> HeaderMap {
+    let mut headers = std::mem::take(headers);
+    if headers.capacity() > FIELDS_KEPT {
+        return HeaderMap::new();
+    }
+    headers.clear();
+    headers
 }
 
 /// A stream of events.

@@ -4,64 +4,15 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::AsHeaderName;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use plugin_host::HeaderParam;
 use protocol::json::{self, Kind, Limits, Raw};
-use protocol::{Envelope, Fault, Method, Param, codes};
+use protocol::{Envelope, Fault, Field, Method, Param, codes};
 
 use crate::classify::VERSION_HEADER;
 
 fn mismatch(message: String) -> Fault {
     Fault::new(codes::HEADER_MISMATCH, message)
-}
-
-/// What a head holds of one name.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) enum Field<'h> {
-    #[default]
-    Absent,
-    One(&'h HeaderValue),
-    Repeated,
-}
-
-impl<'h> Field<'h> {
-    fn of(headers: &'h HeaderMap, name: impl AsHeaderName) -> Self {
-        let mut field = Self::default();
-        headers.get_all(name).iter().for_each(|value| field.add(value));
-        field
-    }
-
-    fn add(&mut self, value: &'h HeaderValue) {
-        *self = match self {
-            Self::Absent => Self::One(value),
-            Self::One(_) | Self::Repeated => Self::Repeated,
-        };
-    }
-
-    /// Whether there is none at all.
-    pub(crate) const fn is_absent(self) -> bool {
-        matches!(self, Self::Absent)
-    }
-
-    /// The one value without its outer whitespace; `None` when absent, repeated or not ASCII.
-    pub(crate) fn text(self) -> Option<&'h str> {
-        match self {
-            Self::One(value) => Some(trim(value.to_str().ok()?)),
-            Self::Absent | Self::Repeated => None,
-        }
-    }
-}
-
-/// Without spaces and tabs at both ends. Hardly any value has one.
-fn trim(text: &str) -> &str {
-    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    let bytes = text.as_bytes();
-    if is_blank(bytes.first()) || is_blank(bytes.last()) {
-        text.trim_matches([' ', '\t'])
-    } else {
-        text
-    }
 }
 
 /// The headers by which a request says again what its body says, found in one pass over the head.
@@ -142,7 +93,8 @@ pub(super) fn check_params(
     for param in declared {
         let name = format!("mcp-param-{}", param.header.to_ascii_lowercase());
         let argument = argument(envelope, &param.path).filter(|raw| raw.kind() != Kind::Null);
-        let field = Field::of(headers, &name);
+        let mut field = Field::default();
+        headers.get_all(&name).iter().for_each(|value| field.add(value));
         let is_equal = match (argument, field.text()) {
             (None, None) => field.is_absent(),
             (Some(argument), Some(value)) => {

@@ -47,10 +47,10 @@ impl HttpEndpoint {
         session.ok_or_else(|| Box::new(refused(id, 404, -32001, "Session not found")))
     }
 
-    pub(super) fn legacy(self: Arc<Self>, admitted: Admitted, envelope: Envelope) -> Step {
+    pub(super) fn legacy(self: &Arc<Self>, admitted: &mut Admitted, envelope: Envelope) -> Step {
         let id = envelope.id().unwrap_or_default();
         if envelope.method() == Method::Initialize && envelope.shape() == Shape::Request {
-            let response = self.initialize(&admitted, &envelope);
+            let response = self.initialize(admitted, &envelope);
             // The client's next request may meet the process that takes over.
             return match self.endpoint.sessions.settled() {
                 None => response.into(),
@@ -60,7 +60,7 @@ impl HttpEndpoint {
                 }),
             };
         }
-        let session = match self.session(&admitted, &id) {
+        let session = match self.session(admitted, &id) {
             Ok(session) => session,
             Err(response) => return (*response).into(),
         };
@@ -76,17 +76,17 @@ impl HttpEndpoint {
             Shape::Request => {}
         }
         if legacy::is_of_session(&session, envelope.method()) {
-            if let Err(refusal) = check_class(&admitted, &envelope) {
+            if let Err(refusal) = check_class(admitted, &envelope) {
                 return answer::refusal(&id, &refusal, &admitted.generation).into();
             }
-            return Step::later(self.of_session(admitted, session, envelope));
+            return Step::later(Arc::clone(self).of_session(admitted.take(), session, envelope));
         }
         let call = legacy::call(&session, envelope, admitted.principal);
         let call = admitted.generation.stack().aim(call);
         if legacy::is_immediate(&call) {
             return Step::call(admitted, call);
         }
-        Step::later(self.run_apart(admitted, session, call.into_call()))
+        Step::later(Arc::clone(self).run_apart(admitted.take(), session, call.into_call()))
     }
 
     /// What concerns the session and no plugin's answer.

@@ -11,13 +11,13 @@ mod read;
 mod step;
 mod streams;
 
-pub(crate) use headers::{Field, Mirrors};
+pub(crate) use headers::Mirrors;
 #[cfg(fuzzing)]
 pub(crate) use modern::mirrors;
 
 use std::convert::Infallible;
 use std::future::{Future, ready};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ use hyper::body::{Body, Incoming};
 use protocol::envelope::Message;
 use protocol::json::Limits;
 use protocol::{
-    Admission, Envelope, Era, Fault, Head, Held, Id, Peer, Principal, Refusal, RefusalKind, Shape,
-    codes,
+    Admission, Envelope, Era, Fault, Field, Fields, Head, Held, Id, Peer, Principal, Refusal,
+    RefusalKind, Shape, codes,
 };
 use runtime::Generation;
 use tokio::sync::watch;
@@ -39,7 +39,7 @@ use crate::classify;
 use crate::endpoint::Endpoint;
 use proxies::Proxies;
 use read::Pace;
-use step::{Once, Step};
+use step::Step;
 
 /// One HTTP listener's way into the house. Its settings are those of the generation that a request meets.
 pub struct HttpEndpoint {
@@ -61,6 +61,19 @@ struct Admitted {
     heartbeat: Duration,
 }
 
+impl Admitted {
+    /// All of it, for what goes on elsewhere.
+    fn take(&mut self) -> Self {
+        Self {
+            generation: Arc::clone(&self.generation),
+            principal: self.principal,
+            headers: std::mem::take(&mut self.headers),
+            held: std::mem::take(&mut self.held),
+            heartbeat: self.heartbeat,
+        }
+    }
+}
+
 impl HttpEndpoint {
     /// The endpoint of the listener `name`.
     #[must_use]
@@ -78,7 +91,12 @@ impl HttpEndpoint {
     pub fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Answering {
         let (parts, body) = request.into_parts();
         match self.enter(peer, parts, &body) {
-            Ok((admitted, allowed)) => Box::pin(self.run(admitted, allowed, body)),
+            // Written where it stays: made before there is a box, all the room of it would be copied into one.
+            Ok((admitted, allowed)) => {
+                let place = Box::new_uninit();
+                let running = Box::write(place, self.run(admitted, allowed, body));
+                Box::into_pin(running)
+            }
             Err(response) => Box::pin(ready(Ok(*response))),
         }
     }
@@ -97,7 +115,9 @@ impl HttpEndpoint {
         let principal = Proxies(&plan.trusted_proxies).principal(peer.remote.ip(), &parts.headers);
         let declared_bytes = body.size_hint().exact();
         let listener = &self.listener;
-        let head = Head { parts: &parts, peer, principal, listener, declared_bytes };
+        let fields = Fields::of(&parts.headers);
+        let head =
+            Head { parts: &parts, fields: &fields, peer, principal, listener, declared_bytes };
         // Origin and size come first: whoever fails them learns nothing else.
         let admission = generation
             .stack()
@@ -112,6 +132,9 @@ impl HttpEndpoint {
         }
         let Admission { request_bytes_max: bytes_max, reserved, held } = admission;
         let (pace, heartbeat) = (Pace::of(plan), plan.heartbeat);
+        if parts.method == HttpMethod::POST {
+            check_media(&fields, &parts.headers)?;
+        }
         let headers = parts.headers;
         let admitted = Admitted { generation, principal, headers, held, heartbeat };
         match parts.method {
@@ -120,7 +143,6 @@ impl HttpEndpoint {
             HttpMethod::DELETE => return Err(Box::new(self.delete(&admitted))),
             _ => return Err(Box::new(answer::method_not_allowed())),
         }
-        check_media(&admitted.headers)?;
         Ok((admitted, read::Allowed { bytes_max, reserved, pace }))
     }
 
@@ -146,22 +168,14 @@ impl HttpEndpoint {
                 }
                 Err(read::ReadError::Broken) => return Ok(answer::status(StatusCode::BAD_REQUEST)),
             };
-            // What is not waited for here is not kept while something is.
-            let step = match self.post(admitted, text) {
-                Step::Answer(response) => return Ok(response),
-                Step::Call(once) => Ok(once),
-                Step::Later(later) => Err(later),
-            };
-            let Once { held, to, call } = match step {
-                Ok(once) => once,
-                Err(later) => return Ok(later.await),
-            };
-            let result = generation.stack().run(call).await;
-            Ok(answer::once(&generation, &to, held, result))
+            let step = self.post(&mut admitted, text);
+            let work = pin!(step.begin(&mut admitted, |call| generation.stack().run(call)));
+            Ok(work.await)
         }
     }
 
-    fn post(self: Arc<Self>, admitted: Admitted, text: Bytes) -> Step {
+    /// What `admitted` carries stays where it is, unless something takes all of it: most calls leave it alone.
+    fn post(self: &Arc<Self>, admitted: &mut Admitted, text: Bytes) -> Step {
         let message = match Envelope::parse(text, &Limits::DEFAULT) {
             Ok(message) => message,
             Err(error) => {
@@ -170,13 +184,15 @@ impl HttpEndpoint {
             }
         };
         match message {
-            Message::Batch(items) => Step::later(self.legacy_batch(admitted, items)),
+            Message::Batch(items) => {
+                Step::later(Arc::clone(self).legacy_batch(admitted.take(), items))
+            }
             Message::One(envelope) => {
                 let mirrors = Mirrors::of(&admitted.headers);
                 match classify::era_of_http(mirrors.version, &envelope) {
                     Era::Modern => {
                         let declared =
-                            modern::judge(&self.endpoint.tasks, &admitted, &mirrors, &envelope);
+                            modern::judge(&self.endpoint.tasks, admitted, &mirrors, &envelope);
                         self.modern(admitted, declared, envelope)
                     }
                     Era::Legacy => self.legacy(admitted, envelope),
@@ -202,19 +218,19 @@ const NOT_READABLE: &str =
 const USUAL_ACCEPT: &str = "application/json, text/event-stream";
 
 /// A body that is not JSON, or a client that could not read our answer.
-fn check_media(headers: &HeaderMap) -> Result<(), Box<Response<ReplyBody>>> {
+fn check_media(fields: &Fields<'_>, headers: &HeaderMap) -> Result<(), Box<Response<ReplyBody>>> {
     let is_json = |value: &http::HeaderValue| {
         let essence = || value.to_str().ok()?.split(';').next();
         let is_spelled_otherwise =
             || essence().is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json"));
         value == "application/json" || is_spelled_otherwise()
     };
-    if !headers.get(header::CONTENT_TYPE).is_some_and(is_json)
-        || headers.contains_key(header::CONTENT_ENCODING)
+    if !matches!(fields.content_type, Field::One(value) if is_json(value))
+        || !fields.content_encoding.is_absent()
     {
         return Err(Box::new(answer::hint(StatusCode::UNSUPPORTED_MEDIA_TYPE, NOT_JSON)));
     }
-    let is_usual = headers.get(header::ACCEPT).is_some_and(|value| value == USUAL_ACCEPT);
+    let is_usual = matches!(fields.accept, Field::One(value) if value == USUAL_ACCEPT);
     if is_usual || accepts(headers, "application/json") && accepts(headers, "text/event-stream") {
         Ok(())
     } else {

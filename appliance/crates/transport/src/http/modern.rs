@@ -29,8 +29,8 @@ type Running = Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send>>;
 impl HttpEndpoint {
     /// Goes on with a message whose head and body were judged.
     pub(super) fn modern(
-        self: Arc<Self>,
-        admitted: Admitted,
+        self: &Arc<Self>,
+        admitted: &mut Admitted,
         declared: Result<Declared, Fault>,
         envelope: Envelope,
     ) -> Step {
@@ -45,24 +45,25 @@ impl HttpEndpoint {
             return answer::status(StatusCode::ACCEPTED).into();
         }
         if envelope.method() == Method::Listen {
-            return self.listen(admitted, &envelope).into();
+            return Arc::clone(self).listen(admitted.take(), &envelope).into();
         }
         let call = declared.call(envelope, admitted.principal);
         if task::concerns(&admitted.generation, &call) {
-            return Step::later(self.of_tasks(admitted, call));
+            return Step::later(Arc::clone(self).of_tasks(admitted.take(), call));
         }
         if call.wants_progress() || call.log_level.is_some() {
-            return Step::later(self.run_with_events(admitted, call));
+            return Step::later(Arc::clone(self).run_with_events(admitted.take(), call));
         }
         let call = admitted.generation.stack().aim(call);
         Step::call(admitted, call)
     }
 
     /// Answers at once: what a task has to say comes when it is asked.
-    async fn of_tasks(self: Arc<Self>, admitted: Admitted, call: Call) -> Response<ReplyBody> {
+    async fn of_tasks(self: Arc<Self>, mut admitted: Admitted, call: Call) -> Response<ReplyBody> {
         let to = outcome::reply_to(&call);
         let result = task::answer(&self.endpoint.tasks, &admitted.generation, &call).await;
-        answer::once(&admitted.generation, &to, admitted.held, result)
+        let Admitted { generation, headers, held, .. } = &mut admitted;
+        answer::once(generation, &to, held, headers, result)
     }
 
     /// Answers with JSON unless the call says something before it ends.
@@ -71,7 +72,7 @@ impl HttpEndpoint {
         admitted: Admitted,
         mut call: Call,
     ) -> Response<ReplyBody> {
-        let Admitted { generation, principal, mut held, heartbeat, .. } = admitted;
+        let Admitted { generation, principal, mut headers, mut held, heartbeat } = admitted;
         held.add(generation.in_flight().take_anyway().0);
         let to = outcome::reply_to(&call);
         let (sender, mut events) = tokio::sync::mpsc::channel(EVENTS_MAX);
@@ -88,7 +89,9 @@ impl HttpEndpoint {
             result = &mut running => {
                 // What was said in the same breath as the answer still goes out before it.
                 match events.try_recv() {
-                    Err(_) => return answer::once(&generation, &to, held, result),
+                    Err(_) => {
+                        return answer::once(&generation, &to, &mut held, &mut headers, result);
+                    },
                     Ok(event) => {
                         running = Box::pin(std::future::ready(result));
                         event
