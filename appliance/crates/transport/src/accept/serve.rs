@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::service::Service;
@@ -49,11 +50,12 @@ impl Listener {
                 let progress = Progress::new(&terms.deadlines, admitted.age_max);
                 let terms = Arc::clone(&terms);
                 let serving = connection::serve(socket, service, Arc::clone(&progress), terms);
-                door.let_in(progress, async move {
-                    let closed = serving.await;
+                // Mapped: an async block would keep room for what it awaits twice.
+                let leaving = serving.map(move |closed| {
                     drop(admitted);
                     closed
                 });
+                door.let_in(progress, leaving);
             }
         };
         let mut door = Door::new(name, connections, guards, tally);
