@@ -24,7 +24,8 @@ pub struct Config {
     /// takes most of the house.
     pub work_share_percent: u8,
     /// Whether tools and resources get fewer permits while they take longer than they used to: from 16 up to
-    /// `calls_max`, by the time in which nine of ten calls of the last 100 ms were answered. Default: false, since a
+    /// `calls_max`, by the time in which nine of ten calls of the last 100 ms were answered. When they take long for ten
+    /// seconds, half as many are let in for a moment, to see whether they wait for each other. Default: false, since a
     /// fixed bound behaves the same every day.
     pub adaptive: bool,
 }

@@ -16,8 +16,10 @@
 
 mod config;
 mod gradient;
+mod learned;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::future::Future;
 use std::pin::Pin;
