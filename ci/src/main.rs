@@ -13,6 +13,7 @@ mod run;
 mod schemas;
 mod server;
 mod stage;
+mod statistics;
 mod stress;
 mod test;
 mod tidy;

@@ -9,7 +9,6 @@ mod process;
 mod report;
 mod rounds;
 mod startup;
-mod statistics;
 mod stdio;
 
 use std::fs;

@@ -14,8 +14,8 @@ use serde::Serialize;
 use super::Settings;
 use super::contestants::{Contestant, Role};
 use super::process::Process;
-use super::statistics::{median, rotation, spread};
 use crate::run;
+use crate::statistics::{median, rotation, spread};
 
 /// Bytes of the texts to echo.
 pub(crate) const SIZES: [usize; 2] = [64, 4096];

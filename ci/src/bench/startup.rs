@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::Settings;
 use super::contestants::{self, Contestant, Role};
 use super::process::Process;
-use super::statistics::{median, rotation, spread};
+use crate::statistics::{median, rotation, spread};
 
 /// Medians over all starts.
 #[derive(Debug, Serialize)]

@@ -15,7 +15,7 @@ use super::Settings;
 use super::contestants;
 use super::process;
 use super::rounds::SIZES;
-use super::statistics::{median, rotation, spread};
+use crate::statistics::{median, rotation, spread};
 
 /// Requests in flight: what ours allows a client by default.
 const IN_FLIGHT: usize = 64;

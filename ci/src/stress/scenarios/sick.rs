@@ -10,9 +10,13 @@ use crate::stage::appliance::{Appliance, Setup};
 use crate::stage::clients::{Clients, accepted_ms, success};
 use crate::stage::rules::Rules;
 use crate::stage::scenario::{Scenario, Stage};
+use crate::statistics::median;
 
 /// Calls a second of the plugin that is well.
 const BESIDE_PER_SEC: f64 = 100.0;
+
+/// The same beside one that hangs: enough in a turn for a 99th percentile.
+const OTHERS_PER_SEC: f64 = 400.0;
 
 /// Everything that can panic does.
 pub(super) const S18: Scenario = Scenario {
@@ -97,7 +101,9 @@ fn call(appliance: &Appliance, tool: &str, arguments: &Value) -> Result<Value, S
 }
 
 fn hung(stage: &mut Stage<'_>) -> Result<(), String> {
-    let time = stage.pick(Duration::from_secs(4), Duration::from_secs(30));
+    // What a busy machine does to a few seconds must not be taken for what the plugin does: by turns, and medians.
+    let turns = stage.pick(3, 9);
+    let time = stage.pick(Duration::from_secs(1), Duration::from_secs(5));
     let setup = Setup::of(&[
         "plugin.misbehave.limits.deadline_ms=1000",
         "plugin.misbehave.limits.concurrent_calls=16",
@@ -107,23 +113,31 @@ fn hung(stage: &mut Stage<'_>) -> Result<(), String> {
     let rules = Rules::USUAL.with_threads(8).keeping(&["misbehave"]);
     stage.with(&setup, rules, |appliance, findings| {
         let others = Clients::echo(8);
-        let alone = others.offer(appliance, BESIDE_PER_SEC, Duration::from_secs(2))?;
         let hanging = Clients::calling("hang", json!({}), 32);
         let never = Clients::calling("never", json!({}), 32);
-        let (hung, beside) = hanging.beside(appliance, 50.0, || {
-            never.beside(appliance, 50.0, || others.offer(appliance, BESIDE_PER_SEC, time))
-        })?;
-        let (never, beside) = beside?;
-        let beside = beside?;
-        [&hung, &never, &beside].into_iter().for_each(|tally| findings.see(tally));
-        findings.exactly("calls that hung and got a result", hung.accepted + never.accepted, 0);
-        findings.exactly(
-            "calls of others that failed or were refused",
-            beside.failed() + beside.refused(),
-            0,
-        );
-        findings.at_least("success of the others", success(&beside), 1.0);
-        let (calm, during) = (accepted_ms(&alone, 0.99), accepted_ms(&beside, 0.99));
+        let (mut calm, mut during) = (Vec::new(), Vec::new());
+        let (mut results, mut lost, mut least) = (0, 0, 1.0_f64);
+        for _ in 0..turns {
+            let alone = others.offer(appliance, OTHERS_PER_SEC, time)?;
+            let (hung, beside) = hanging.beside(appliance, 50.0, || {
+                never.beside(appliance, 50.0, || others.offer(appliance, OTHERS_PER_SEC, time))
+            })?;
+            let (never, beside) = beside?;
+            let beside = beside?;
+            [&alone, &hung, &never, &beside].into_iter().for_each(|tally| findings.see(tally));
+            calm.push(accepted_ms(&alone, 0.99));
+            during.push(accepted_ms(&beside, 0.99));
+            results += hung.accepted + never.accepted;
+            lost += beside.failed() + beside.refused();
+            least = least.min(success(&beside));
+        }
+        findings.exactly("calls that hung and got a result", results, 0);
+        findings.exactly("calls of others that failed or were refused", lost, 0);
+        findings.at_least("success of the others", least, 1.0);
+        let no_turn = || "no turn was played".to_owned();
+        let calm = median(&calm).ok_or_else(no_turn)?;
+        let during = median(&during).ok_or_else(no_turn)?;
+        findings.show("their p99 alone", calm, "ms");
         findings.time_ms("their p99", during, calm * 1.2, 5_000.0);
         let stuck = appliance.metric_by_now("toolrack_plugin_calls_stuck{plugin=\"misbehave\"}")?;
         findings.at_most("calls stuck for good", stuck, 2.0);
