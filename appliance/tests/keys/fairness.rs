@@ -1,5 +1,7 @@
 //! `layer.fairness` and the shares of `layer.concurrency`: who waits for a permit, and who has one at once.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::layers::in_each_mode;
@@ -136,12 +138,18 @@ pub(crate) fn an_adaptive_limit_falls_while_calls_take_longer() {
             "layer.concurrency.read_share_percent=0",
             &format!("layer.concurrency.adaptive={is_adaptive}"),
         ]);
-        // What is usual; then as many that take longer as there are permits.
-        let mut quick = Connection::open(&program);
+        // What is usual, over several of the windows in which the limit learns; then as many that take longer as there
+        // are permits.
         let last = format!("{}Connection: close\r\n", modern_headers("tools/call", Some("echo")));
         let last = posted(&program, &last, &modern_call("echo", &json!({ "text": "x" })));
-        quick.send_apart(echo_posted(&program, "x").repeat(400) + &last);
-        quick.rest();
+        let quick = echo_posted(&program, "x").repeat(400) + &last;
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(500) {
+            let mut connection = Connection::open(&program);
+            connection.send_apart(quick.clone());
+            connection.rest();
+        }
+        let quick_results = metric(&program, results).expect("calls were answered");
         let slow = "test_tool_with_progress";
         let headers = modern_headers("tools/call", Some(slow));
         let slow = posted(&program, &headers, &modern_call(slow, &json!({}))).repeat(100);
@@ -149,7 +157,8 @@ pub(crate) fn an_adaptive_limit_falls_while_calls_take_longer() {
         connections.iter().for_each(|connection| connection.send_apart(slow.clone()));
         let is_refused = || metric(&program, refusals).is_some_and(|count| count > 0.0);
         until("the slow calls are refused or answered", || {
-            is_refused() || metric(&program, results).is_some_and(|count| count > 800.0)
+            is_refused()
+                || metric(&program, results).is_some_and(|count| count > quick_results + 400.0)
         });
         assert_eq!(is_refused(), is_adaptive);
     }
