@@ -29,6 +29,8 @@ const STALLED: &str =
     "toolrack_connections_closed_total{listener=\"public\",reason=\"write_stall\"}";
 /// Bytes of an answer that nobody reads.
 const ANSWER_BYTES: usize = 4_000_000;
+/// How long calls go on once all attackers are gone.
+const AFTERWARDS: Duration = Duration::from_secs(2);
 /// From one byte of an attacker to the next.
 const BYTE_EVERY: Duration = Duration::from_millis(250);
 
@@ -136,6 +138,10 @@ fn slow(stage: &mut Stage<'_>) -> Result<(), String> {
         // tell, a second later.
         let wanted = DEADLINE_MS as f64 + 1_000.0 + 50.0 * readers as f64;
         findings.time_ms("until all were", reading.ms(), wanted, 60_000.0);
+        // A thread gives back what others let go of when it allocates again: life goes on, then memory is judged.
+        let afterwards = Clients::echo(64).press(appliance, AFTERWARDS)?;
+        findings.see(&afterwards);
+        findings.at_least("success afterwards", success(&afterwards), 1.0);
         Ok(())
     })
 }
