@@ -25,8 +25,8 @@ pub struct Config {
     pub work_share_percent: u8,
     /// Whether tools and resources get fewer permits while they take longer than they used to: from 16 up to
     /// `calls_max`, by the time in which nine of ten calls of the last 100 ms were answered. When they take long for ten
-    /// seconds, half as many are let in for a moment, to see whether they wait for each other. Default: false, since a
-    /// fixed bound behaves the same every day.
+    /// seconds, or for two while nobody knows how short they can be, half as many are let in for a moment, to see whether
+    /// they wait for each other. Default: false, since a fixed bound behaves the same every day.
     pub adaptive: bool,
 }
 

@@ -231,8 +231,11 @@ mod tests {
     #[test]
     fn whoever_begins_under_pressure_finds_out_by_halving() {
         let mut house = House::new(None);
-        house.pass_by(90, narrow);
+        house.pass_by(15, narrow);
         assert_eq!(house.limit(), CEILING, "nothing is known yet");
+        // Twenty seconds, and ten minutes.
+        house.pass_by(200, narrow);
+        assert!(house.limit() <= 2 * FLOOR, "{} calls at once", house.limit());
         house.pass_by(6_000, narrow);
         assert!(house.limit() <= FLOOR, "{} calls at once", house.limit());
         let mut house = House::new(None);

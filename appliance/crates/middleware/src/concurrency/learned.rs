@@ -16,10 +16,15 @@ const LONG_WINDOWS: f64 = 600.0;
 const WARM_UP_WINDOWS: u32 = 10;
 /// Windows in which calls take long before a trial: ten seconds, of which a trial takes less than half a one.
 const TRIAL_AFTER_WINDOWS: u32 = 100;
+/// The same for the first one, and after one that has taught something: two seconds. A house that begins in the middle
+/// of an overload halves its way down.
+const NEXT_TRIAL_AFTER_WINDOWS: u32 = 20;
 /// A trial waits no longer than this for what it measures: five seconds.
 const SETTLING_WINDOWS_MAX: f64 = 50.0;
 /// Of calls that wait for each other, half as many take half as long; of others, as long as ever.
 const HELPED: f64 = 0.75;
+/// Times that are shorter than usual by less may be as usual: they are counted in steps of an eighth.
+const NEWS: f64 = 0.87;
 
 /// What windows have shown, and the limit that follows from it.
 #[derive(Debug, Default)]
@@ -27,8 +32,10 @@ pub(super) struct Learned {
     ceiling: f64,
     limit: f64,
     usual: Usual,
-    /// Since the last trial, under pressure and longer than usual.
+    /// Since the last trial, under pressure and longer than usual, or while there is more to learn.
     long_windows: u32,
+    /// Whether the last trial has found calls to be shorter than ever seen.
+    is_learning: bool,
     trial: Option<Trial>,
 }
 
@@ -71,7 +78,7 @@ impl Learned {
                 return;
             }
             if let Some(short_ns) = short_ns {
-                self.usual.tried(trial.before_ns, short_ns);
+                self.is_learning = self.usual.tried(trial.before_ns, short_ns);
             }
             self.trial = None;
             return;
@@ -91,11 +98,13 @@ impl Learned {
         let aim = self.limit * gradient + HEADROOM;
         let moved = self.limit * (1.0 - SMOOTHING) + aim * SMOOTHING;
         self.limit = moved.clamp((FLOOR as f64).min(self.ceiling), self.ceiling);
-        if gradient == 1.0 && tolerated.is_some() {
+        let is_learning = self.is_learning || tolerated.is_none();
+        if gradient == 1.0 && !is_learning {
             return;
         }
         self.long_windows += 1;
-        if self.long_windows >= TRIAL_AFTER_WINDOWS {
+        let trial_after = if is_learning { NEXT_TRIAL_AFTER_WINDOWS } else { TRIAL_AFTER_WINDOWS };
+        if self.long_windows >= trial_after {
             self.long_windows = 0;
             self.begin_trial(short_ns);
         }
@@ -137,13 +146,16 @@ impl Usual {
         self.ns = Some(if mean / short_ns > 2.0 { mean * 0.95 } else { mean });
     }
 
-    /// Half as many calls at once took `half_ns` where all took `before_ns`.
-    fn tried(&mut self, before_ns: f64, half_ns: f64) {
+    /// Half as many calls at once took `half_ns` where all took `before_ns`. Whether that says that even fewer may take
+    /// less.
+    fn tried(&mut self, before_ns: f64, half_ns: f64) -> bool {
         let has_helped = half_ns < before_ns * HELPED;
+        let is_news = self.ns.is_none_or(|usual_ns| half_ns < usual_ns * NEWS);
         self.ns = match self.ns {
             Some(usual_ns) if has_helped => Some(usual_ns.min(half_ns)),
             _ => Some(half_ns),
         };
         self.windows = WARM_UP_WINDOWS;
+        has_helped && is_news
     }
 }
