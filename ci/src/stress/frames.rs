@@ -16,7 +16,7 @@ const PIECE: u32 = 32;
 const GET: [u8; 6] = [0x82, 0x86, 0x84, 0x41, 1, b'a'];
 
 /// One way to keep a server busy for nothing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flood {
     /// Requests that are taken back at once (CVE-2023-44487).
     RapidReset,
