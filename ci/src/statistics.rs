@@ -26,6 +26,11 @@ pub(crate) fn rotation(count: usize, round: usize) -> impl Iterator<Item = usize
     (0..count).map(move |place| (place + round) % count)
 }
 
+/// What is typical of figures that were taken by turns.
+pub(crate) fn of_turns(figures: &[f64]) -> Result<f64, String> {
+    median(figures).ok_or_else(|| "no turn was played".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,6 @@
 //! Floods of HTTP/2: each is cut, and nobody else feels it.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use load::Target;
 use rustix::process::setpriority_process;
@@ -12,7 +11,7 @@ use crate::stage::findings::Findings;
 use crate::stage::rules::Rules;
 use crate::stage::scenario::{Scenario, Stage};
 use crate::stage::wait;
-use crate::statistics::median;
+use crate::statistics::of_turns;
 use crate::stress::frames::{self, Flood};
 
 /// Calls a second of those who mean well.
@@ -45,19 +44,11 @@ fn play(stage: &mut Stage<'_>) -> Result<(), String> {
             let alone = honest.offer(appliance, HONEST_PER_SEC, time)?;
             findings.see(&alone);
             p99_ms[0].push(accepted_ms(&alone, 0.99));
-            for (p99_ms, is_stubborn) in p99_ms[1..].iter_mut().zip([false, true]) {
-                let is_over = AtomicBool::new(false);
-                let (beside, more) = std::thread::scope(|scope| {
-                    let floods = scope.spawn(|| match is_stubborn {
-                        true => come_back(appliance.target(), &is_over),
-                        false => come_once(appliance.target(), time),
-                    });
-                    let beside = honest.offer(appliance, HONEST_PER_SEC, time);
-                    is_over.store(true, Relaxed);
-                    (beside, floods.join())
-                });
-                let beside = beside?;
-                cuts.extend(more.map_err(|_| "the attacker has panicked".to_owned())??);
+            for (p99_ms, attack) in p99_ms[1..].iter_mut().zip([come_once, come_back]) {
+                let (beside, more) = honest.beside(appliance, HONEST_PER_SEC, || {
+                    as_the_last(|| attack(appliance.target(), time))
+                })?;
+                cuts.extend(more?);
                 findings.see(&beside);
                 p99_ms.push(accepted_ms(&beside, 0.99));
                 least = least.min(success(&beside));
@@ -65,8 +56,8 @@ fn play(stage: &mut Stage<'_>) -> Result<(), String> {
         }
         judge_cuts(&cuts, findings);
         findings.at_least("success of those who mean well", least, 1.0);
-        let [alone_ms, once_ms, stubborn_ms] =
-            p99_ms.map(|turns| median(&turns).unwrap_or(f64::INFINITY));
+        let [alone_ms, once_ms, stubborn_ms] = p99_ms.map(|turns| of_turns(&turns));
+        let (alone_ms, once_ms, stubborn_ms) = (alone_ms?, once_ms?, stubborn_ms?);
         findings.show("their p99 alone", alone_ms, "ms");
         findings.time_ms("their p99", once_ms, alone_ms * 1.5, 5_000.0);
         // Thousands of connections a second, on the same processors: no wonder, and no harm.
@@ -92,31 +83,38 @@ fn judge_cuts(cuts: &[Cut], findings: &mut Findings) {
     }
 }
 
-/// One flood after the other within `time`, each from one connection.
+/// All floods one after the other, each from one connection, with a pause behind it.
+fn lap(target: &Target, pause: Duration) -> Result<Vec<Cut>, String> {
+    let flood = |flood: Flood| {
+        let cut = flood.send(target, PATIENCE)?;
+        wait::pass(pause);
+        Ok((flood, cut))
+    };
+    Flood::ALL.into_iter().map(flood).collect()
+}
+
+/// Each flood once, spread over `time`.
 fn come_once(target: &Target, time: Duration) -> Result<Vec<Cut>, String> {
-    come_last()?;
+    lap(target, time / Flood::ALL.len() as u32)
+}
+
+/// All floods again and again for as long as `time`, without a pause.
+fn come_back(target: &Target, time: Duration) -> Result<Vec<Cut>, String> {
+    let begun = Instant::now();
     let mut cuts = Vec::new();
-    for flood in Flood::ALL {
-        wait::pass(time / (Flood::ALL.len() as u32 + 1));
-        cuts.push((flood, flood.send(target, PATIENCE)?));
+    while begun.elapsed() < time {
+        cuts.extend(lap(target, Duration::ZERO)?);
     }
     Ok(cuts)
 }
 
-/// One flood after the other, without a pause, until it `is_over`.
-fn come_back(target: &Target, is_over: &AtomicBool) -> Result<Vec<Cut>, String> {
-    come_last()?;
-    let mut cuts = Vec::new();
-    while !is_over.load(Relaxed) {
-        for flood in Flood::ALL {
-            cuts.push((flood, flood.send(target, PATIENCE)?));
-        }
-    }
-    Ok(cuts)
-}
-
-/// Leaves this thread what is left of the processors, as if it were somewhere else.
-fn come_last() -> Result<(), String> {
-    // On Linux this is the thread's own priority.
-    setpriority_process(None, NICE).map_err(|error| format!("cannot come last: {error}"))
+/// Does `work` with what is left of the processors, as if it were done somewhere else.
+fn as_the_last<R: Send>(work: impl FnOnce() -> Result<R, String> + Send) -> Result<R, String> {
+    let last = || {
+        // On Linux this is the thread's own priority.
+        setpriority_process(None, NICE).map_err(|error| format!("cannot come last: {error}"))?;
+        work()
+    };
+    let worked = std::thread::scope(|scope| scope.spawn(last).join());
+    worked.map_err(|_| "the attacker has panicked".to_owned())?
 }

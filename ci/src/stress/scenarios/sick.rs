@@ -10,7 +10,7 @@ use crate::stage::appliance::{Appliance, Setup};
 use crate::stage::clients::{Clients, accepted_ms, success};
 use crate::stage::rules::Rules;
 use crate::stage::scenario::{Scenario, Stage};
-use crate::statistics::median;
+use crate::statistics::of_turns;
 
 /// Calls a second of the plugin that is well.
 const BESIDE_PER_SEC: f64 = 100.0;
@@ -134,9 +134,7 @@ fn hung(stage: &mut Stage<'_>) -> Result<(), String> {
         findings.exactly("calls that hung and got a result", results, 0);
         findings.exactly("calls of others that failed or were refused", lost, 0);
         findings.at_least("success of the others", least, 1.0);
-        let no_turn = || "no turn was played".to_owned();
-        let calm = median(&calm).ok_or_else(no_turn)?;
-        let during = median(&during).ok_or_else(no_turn)?;
+        let (calm, during) = (of_turns(&calm)?, of_turns(&during)?);
         findings.show("their p99 alone", calm, "ms");
         findings.time_ms("their p99", during, calm * 1.2, 5_000.0);
         let stuck = appliance.metric_by_now("toolrack_plugin_calls_stuck{plugin=\"misbehave\"}")?;
